@@ -1,0 +1,192 @@
+//! The house: puts the doors together, runs them, and ends them in order. Decides nothing.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use arc_swap::ArcSwap;
+use http::Method;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::browser::{Cookies, Sealer};
+use crate::config::{self, Config};
+use crate::gate::Gate;
+use crate::headers::{HeaderSet, OwnNames};
+use crate::http::{Admin, Faces, Site, Strangers, unix_now};
+use crate::jwt::KeyRing;
+use crate::login::Login;
+use crate::metrics::Metrics;
+use crate::oidc::Provider;
+use crate::outbound::Outbound;
+use crate::policy::{App, Fallback, HostPattern, PathPattern, Policy, Requirement, Rule};
+use crate::server;
+use crate::session::{self, Sessions};
+use crate::upstream::Upstreams;
+
+/// A foregate that listens and is ready to run.
+#[derive(Debug)]
+pub struct House {
+    site: Arc<ArcSwap<Site>>,
+    settings: server::Settings,
+    public: TcpListener,
+    admin: TcpListener,
+}
+
+impl House {
+    /// Builds everything the configuration asks for and opens both listeners. Neither the provider nor the store
+    /// need to be there yet.
+    ///
+    /// # Errors
+    /// What cannot ever work: an address in use, a store address or a key that is none.
+    pub fn build(config: Config) -> anyhow::Result<Self> {
+        let settings = config.server.clone();
+        let listen = |address| server::bind(address).with_context(|| format!("cannot listen on {address}"));
+        let (public, admin) = (listen(settings.listen)?, listen(settings.admin_listen)?);
+        let site = Arc::new(ArcSwap::from_pointee(site(config)?));
+        Ok(Self { site, settings, public, admin })
+    }
+
+    /// Serves until `stop`, then lets requests in flight finish.
+    pub async fn run(self, stop: CancellationToken) {
+        let site = self.site.load_full();
+        let metrics = Arc::clone(&site.metrics);
+        let upkeep = tokio::spawn(upkeep(Arc::clone(&site.sessions), stop.clone()));
+        for (name, listener) in [("public", &self.public), ("admin", &self.admin)] {
+            if let Ok(address) = listener.local_addr() {
+                tracing::info!(listener = name, %address, "listening");
+            }
+        }
+        let public =
+            server::run(self.public, &self.settings, Faces(self.site.clone()), metrics, stop.clone());
+        let metrics = Arc::clone(&site.metrics);
+        let admin = server::run(self.admin, &self.settings, Admin(self.site.clone()), metrics, stop.clone());
+        tokio::join!(public, admin);
+        // What was used last is told to the store before the end.
+        let _ = upkeep.await;
+        tracing::info!("stopped");
+    }
+
+    /// Where the public listener is, for whoever asked for any free port.
+    ///
+    /// # Errors
+    /// What the system says.
+    pub fn address(&self) -> std::io::Result<std::net::SocketAddr> {
+        self.public.local_addr()
+    }
+}
+
+/// A token that is cancelled by SIGTERM or SIGINT.
+///
+/// # Errors
+/// If the system hands out no signals.
+pub fn until_signal() -> anyhow::Result<CancellationToken> {
+    let stop = CancellationToken::new();
+    let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
+    let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
+    let mut hang_up = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
+    let told = stop.clone();
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => break,
+                _ = interrupt.recv() => break,
+                _ = hang_up.recv() => tracing::warn!("this version does not reload: restart it to use a new configuration"),
+            }
+        }
+        told.cancel();
+    });
+    Ok(stop)
+}
+
+fn site(mut config: Config) -> anyhow::Result<Site> {
+    config::ensure_keys(&mut config.session)?;
+    let domain = config.session_domain().to_owned();
+    let wanted_claims = config.wanted_claims();
+    let metrics = Arc::new(Metrics::default());
+    let sealer = Arc::new(Sealer::new(&config.session.keys)?);
+    let sets = config.apps.iter().map(|app| &app.headers).chain([&config.default_headers]);
+    let own_names = OwnNames::of(sets.map(Arc::as_ref));
+    let sessions = Sessions::open(config.session, Arc::clone(&sealer), wanted_claims, Arc::clone(&metrics))?;
+    let sessions = Arc::new(sessions);
+    let outbound = Outbound::new(config.provider.dial_map());
+    let login = Login::new(
+        Provider::new(config.provider, outbound.clone()),
+        KeyRing::new(outbound),
+        Arc::clone(&sessions),
+        Arc::clone(&sealer),
+        Arc::clone(&metrics),
+    );
+    let own = own_app(config.public_url.host_str().unwrap_or_default(), &config.default_headers);
+    let fallback = config.fallback.can_be_met().then(|| Fallback {
+        app: plain_app(
+            "allow",
+            HostPattern::Wildcard(String::new()),
+            config.fallback,
+            &config.default_headers,
+        ),
+        within: domain,
+    });
+    Ok(Site {
+        gate: Gate::new(Policy::new(config.apps, own, fallback), Arc::clone(&sessions)),
+        login,
+        sessions,
+        cookies: Cookies::new(config.cookies),
+        sealer,
+        public_url: config.public_url,
+        own_names,
+        trusted_proxies: config.server.trusted_proxies,
+        upstreams: Upstreams::default(),
+        metrics,
+        strangers: Strangers::default(),
+    })
+}
+
+/// foregate's own pages, which a front proxy may ask about before it sends anybody to them.
+fn own_app(host: &str, headers: &Arc<HeaderSet>) -> App {
+    let mut app = plain_app("foregate", HostPattern::Exact(host.to_owned()), Requirement::Nobody, headers);
+    let patterns = crate::http::OWN_PATHS.iter().filter_map(|path| PathPattern::parse(path).ok());
+    let public =
+        |path| Rule::new("foregate's own page".to_owned(), Some(path), Vec::new(), Requirement::Public);
+    app.rules = patterns.map(public).collect();
+    app
+}
+
+fn plain_app(name: &str, host: HostPattern, allow: Requirement, headers: &Arc<HeaderSet>) -> App {
+    let last = Rule::new(name.to_owned(), None, Vec::<Method>::new(), allow);
+    App {
+        name: name.to_owned(),
+        host,
+        prefix: None,
+        port: None,
+        rules: Vec::new(),
+        last,
+        headers: Arc::clone(headers),
+        upstream: None,
+    }
+}
+
+/// Tells the store what was used and learns what ended elsewhere, and clears away what is over.
+async fn upkeep(sessions: Arc<Sessions>, stop: CancellationToken) {
+    let mut sync = interval(session::SYNC_EVERY);
+    let mut sweep = interval(SWEEP_EVERY);
+    sync.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        let done = tokio::select! {
+            _ = sync.tick() => sessions.sync(unix_now()).await.map(|()| 0),
+            _ = sweep.tick() => sessions.sweep(unix_now()).await,
+            () = stop.cancelled() => break,
+        };
+        if let Err(error) = done {
+            tracing::debug!(%error, "the upkeep of sessions has to wait");
+        }
+    }
+    if let Err(error) = sessions.sync(unix_now()).await {
+        tracing::warn!(%error, "the store could not be told which sessions were used last");
+    }
+}
+
+const SWEEP_EVERY: Duration = Duration::from_secs(60);

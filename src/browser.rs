@@ -1,0 +1,10 @@
+//! What a browser holds and where it may be sent: cookies, sealed values, return addresses. Pure: time, keys
+//! and randomness are arguments. Knows no sessions and no provider.
+
+mod cookies;
+mod return_to;
+mod sealed;
+
+pub use cookies::{CookieScope, Cookies, parse_handle, write_handle};
+pub use return_to::{Origins, ReturnTo};
+pub use sealed::{KeyError, NONCE_BYTES, Purpose, Sealer};

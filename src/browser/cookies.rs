@@ -1,0 +1,265 @@
+//! The cookies that are ours: reading them among all others, and writing them. Knows no sessions.
+
+use std::time::Duration;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use cookie::{Cookie, SameSite};
+use http::HeaderMap;
+use http::header::{COOKIE, HeaderValue};
+use memchr::memmem::Finder;
+
+use crate::visit::{Credential, HANDLE_BYTES, SessionHandle};
+
+/// Where our cookies are sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct CookieScope {
+    /// The domain all apps lie in; `None` where one host is all there is.
+    pub domain: Option<String>,
+    /// Whether browsers reach us over https; only a loopback set-up may do without.
+    pub secure: bool,
+}
+
+/// Our two cookies: the session, and the browser's side of a sign-in under way.
+#[derive(Debug)]
+pub struct Cookies {
+    session: String,
+    login: String,
+    scope: CookieScope,
+    session_finder: Finder<'static>,
+    login_finder: Finder<'static>,
+}
+
+impl Cookies {
+    /// Names the cookies by their scope: `__Host-foregate` on one host, `__Secure-foregate` on a domain, plain
+    /// `foregate` without https (RFC 6265bis 4.1.3); the other one ends in `-login`.
+    pub fn new(scope: CookieScope) -> Self {
+        let prefix = match (scope.secure, &scope.domain) {
+            (true, None) => "__Host-",
+            (true, Some(_)) => "__Secure-",
+            (false, _) => "",
+        };
+        let session = format!("{prefix}foregate");
+        let login = format!("{session}-login");
+        let finder = |name: &str| Finder::new(&format!("{name}=")).into_owned();
+        Self { session_finder: finder(&session), login_finder: finder(&login), session, login, scope }
+    }
+
+    /// The session cookies of a request that are well formed, in the order sent. A neighbour may have set one of
+    /// the same name, so all are kept, up to four.
+    pub fn credential(&self, headers: &HeaderMap) -> Credential {
+        let mut handles = values(headers, &self.session_finder).filter_map(parse_handle);
+        match handles.next() {
+            Some(first) => Credential::Session(first, handles.take(MOST_COOKIES - 1).collect()),
+            None => Credential::None,
+        }
+    }
+
+    /// The login cookies of a request, in the order sent, up to four.
+    pub fn bindings<'h>(&'h self, headers: &'h HeaderMap) -> impl Iterator<Item = &'h str> {
+        values(headers, &self.login_finder)
+            .take(MOST_COOKIES)
+            .filter_map(|value| std::str::from_utf8(value).ok())
+    }
+
+    /// A `Set-Cookie` that keeps a session.
+    pub fn keep_session(&self, handle: &SessionHandle, lifetime: Duration) -> HeaderValue {
+        self.set(&self.session, &write_handle(handle), lifetime)
+    }
+
+    /// A `Set-Cookie` that ends it in the browser.
+    pub fn drop_session(&self) -> HeaderValue {
+        self.set(&self.session, "", Duration::ZERO)
+    }
+
+    /// A `Set-Cookie` that keeps the browser's side of sign-ins.
+    pub fn keep_login(&self, binding: &str, lifetime: Duration) -> HeaderValue {
+        self.set(&self.login, binding, lifetime)
+    }
+
+    /// A `Set-Cookie` that drops it.
+    pub fn drop_login(&self) -> HeaderValue {
+        self.set(&self.login, "", Duration::ZERO)
+    }
+
+    /// Removes our cookies from a request to a backend, leaving all others byte for byte.
+    pub fn hide(&self, headers: &mut HeaderMap) {
+        let holds_ours = |value: &HeaderValue| {
+            [&self.session_finder, &self.login_finder]
+                .iter()
+                .any(|finder| finder.find(value.as_bytes()).is_some())
+        };
+        if !headers.get_all(COOKIE).iter().any(holds_ours) {
+            return;
+        }
+        let kept: Vec<HeaderValue> =
+            headers.get_all(COOKIE).iter().filter_map(|value| self.without_ours(value.as_bytes())).collect();
+        headers.remove(COOKIE);
+        for value in kept {
+            headers.append(COOKIE, value);
+        }
+    }
+
+    fn without_ours(&self, value: &[u8]) -> Option<HeaderValue> {
+        let ours = |pair: &&[u8]| {
+            let name = pair.split(|&byte| byte == b'=').next().unwrap_or(pair).trim_ascii();
+            name == self.session.as_bytes() || name == self.login.as_bytes()
+        };
+        let kept: Vec<&[u8]> = value.split(|&byte| byte == b';').filter(|pair| !ours(pair)).collect();
+        let joined = kept.join(&b';');
+        if joined.trim_ascii().is_empty() { None } else { HeaderValue::from_bytes(joined.trim_ascii()).ok() }
+    }
+
+    fn set(&self, name: &str, value: &str, lifetime: Duration) -> HeaderValue {
+        let mut cookie = Cookie::build((name, value)).path("/").http_only(true).same_site(SameSite::Lax);
+        if self.scope.secure {
+            cookie = cookie.secure(true);
+        }
+        if let Some(domain) = &self.scope.domain {
+            cookie = cookie.domain(domain.as_str());
+        }
+        let text = format!("{}; Max-Age={}", cookie.build(), lifetime.as_secs());
+        HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+}
+
+/// The values of every cookie that `finder` names, `=` included. Proxies join cookies with `; `, `, ` or `,`, or
+/// send several lines, so each of those ends a value.
+fn values<'h>(headers: &'h HeaderMap, finder: &'h Finder<'static>) -> impl Iterator<Item = &'h [u8]> {
+    headers.get_all(COOKIE).iter().flat_map(move |line| {
+        let line = line.as_bytes();
+        finder.find_iter(line).filter(move |&start| start == 0 || b"; ,".contains(&line[start - 1])).map(
+            move |start| {
+                let value = &line[start + finder.needle().len()..];
+                let end = value.iter().position(|byte| b"; ,".contains(byte)).unwrap_or(value.len());
+                &value[..end]
+            },
+        )
+    })
+}
+
+/// Reads a session cookie's value: exactly 48 bytes in base64url, canonical.
+pub fn parse_handle(value: &[u8]) -> Option<SessionHandle> {
+    if value.len() != HANDLE_TEXT {
+        return None;
+    }
+    let mut handle = [0; HANDLE_BYTES];
+    let length = URL_SAFE_NO_PAD.decode_slice(value, &mut handle).ok()?;
+    (length == HANDLE_BYTES).then_some(SessionHandle(handle))
+}
+
+/// Writes it.
+pub fn write_handle(handle: &SessionHandle) -> String {
+    URL_SAFE_NO_PAD.encode(handle.0)
+}
+
+/// Letters of a handle in base64url.
+const HANDLE_TEXT: usize = HANDLE_BYTES / 3 * 4;
+/// How many cookies of one name are looked at.
+const MOST_COOKIES: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cookies(domain: Option<&str>, secure: bool) -> Cookies {
+        Cookies::new(CookieScope { domain: domain.map(str::to_owned), secure })
+    }
+
+    fn headers(lines: &[&str]) -> HeaderMap {
+        lines.iter().map(|line| (COOKIE, HeaderValue::from_bytes(line.as_bytes()).unwrap())).collect()
+    }
+
+    fn found(lines: &[&str]) -> usize {
+        match cookies(None, true).credential(&headers(lines)) {
+            Credential::None | Credential::Bearer => 0,
+            Credential::Session(_, others) => 1 + others.len(),
+        }
+    }
+
+    #[test]
+    fn our_cookie_is_found_however_proxies_leave_it() {
+        let value = "A".repeat(64);
+        let ours = format!("__Host-foregate={value}");
+        for lines in [
+            vec![ours.clone()],
+            vec![format!("a=b; {ours}; c=d")],
+            vec!["a=b".to_owned(), ours.clone()],
+            vec![format!("a=b,{ours},c=d")],
+            vec![format!("a=b, {ours}")],
+            vec![format!("a=b;{ours}")],
+            vec![format!("x={{\"k\":1}}; {ours}")],
+        ] {
+            let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+            assert_eq!(found(&lines), 1, "{lines:?}");
+        }
+        assert_eq!(found(&[&format!("{ours}; {ours}")]), 2, "a neighbour's copy does not hide ours");
+        assert_eq!(found(&[&format!("{ours}; ").repeat(9)]), MOST_COOKIES);
+    }
+
+    #[test]
+    fn a_broken_cookie_is_no_cookie() {
+        let value = "A".repeat(64);
+        for line in [
+            "__Host-foregate=",
+            "__Host-foregate",
+            "__Host-foregate=garbage",
+            &format!("__Host-foregate={}", "A".repeat(63)),
+            &format!("__Host-foregate={}", "A".repeat(65)),
+            &format!("__Host-foregate={}", "!".repeat(64)),
+            &format!("__Host-foregate=\"{value}\""),
+            &format!("x__Host-foregate={value}"),
+            &format!("__host-foregate={value}"),
+            &format!("__Host-foregate-login={value}"),
+            &format!("__Secure-foregate={value}"),
+            &format!("foregate={value}"),
+            &format!("__Host-foregate={}", "A".repeat(8192)),
+        ] {
+            assert_eq!(found(&[line]), 0, "{line}");
+        }
+    }
+
+    #[test]
+    fn cookies_are_named_and_bound_by_their_scope() {
+        let handle = SessionHandle([0; HANDLE_BYTES]);
+        let hour = Duration::from_secs(3600);
+        let value = "A".repeat(64);
+        for (domain, secure, text) in [
+            (
+                None,
+                true,
+                format!("__Host-foregate={value}; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=3600"),
+            ),
+            (
+                Some("example.com"),
+                true,
+                format!(
+                    "__Secure-foregate={value}; HttpOnly; SameSite=Lax; Secure; Path=/; Domain=example.com; Max-Age=3600"
+                ),
+            ),
+            (None, false, format!("foregate={value}; HttpOnly; SameSite=Lax; Path=/; Max-Age=3600")),
+        ] {
+            assert_eq!(cookies(domain, secure).keep_session(&handle, hour), text);
+        }
+        assert_eq!(
+            cookies(None, true).drop_session(),
+            "__Host-foregate=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0"
+        );
+    }
+
+    #[test]
+    fn backends_never_see_ours_and_see_all_others_unchanged() {
+        let own = cookies(None, true);
+        for (before, after) in [
+            (vec!["a=1; __Host-foregate=x; b=\"2, 3\""], vec!["a=1; b=\"2, 3\""]),
+            (vec!["__Host-foregate=x; __Host-foregate-login=y"], vec![]),
+            (vec!["a=1", "__Host-foregate=x"], vec!["a=1"]),
+            (vec!["a=__Host-foregate=1;  b=2"], vec!["a=__Host-foregate=1;  b=2"]),
+        ] {
+            let mut headers = headers(&before);
+            own.hide(&mut headers);
+            let left: Vec<_> = headers.get_all(COOKIE).iter().map(|value| value.to_str().unwrap()).collect();
+            assert_eq!(left, after);
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The configuration as meant: read from a file and the environment, checked as a whole. Knows everyone's
+//! settings; nobody below knows of it.
+
+mod apps;
+mod backend;
+mod cookies;
+mod environment;
+mod findings;
+mod keys;
+mod provider;
+mod rules;
+mod schema;
+mod secrets;
+mod sections;
+mod show;
+mod values;
+mod written;
+
+use std::fs::File;
+use std::io::{self, Read as _};
+use std::path::Path;
+use std::sync::Arc;
+
+use url::Url;
+
+use crate::browser::CookieScope;
+use crate::headers::HeaderSet;
+use crate::policy::{App, Requirement};
+use crate::{oidc, server, session};
+pub use environment::Environment;
+use findings::Notebook;
+pub use findings::{Finding, Findings};
+pub use schema::schema;
+pub use secrets::{KeysError, ensure_keys, new_key};
+use values::{Http, Reader};
+use written::Written;
+
+/// Everything foregate needs to know to run. All of it has been checked.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// Where browsers reach foregate itself; without a path.
+    pub public_url: Url,
+    /// How connections are accepted.
+    pub server: server::Settings,
+    /// How sessions are kept. Without keys if they are to be made: [`ensure_keys`].
+    pub session: session::Settings,
+    /// Who signs people in.
+    pub provider: oidc::Settings,
+    /// Where cookies are sent.
+    pub cookies: CookieScope,
+    /// The apps, in the order of the file.
+    pub apps: Vec<App>,
+    /// Who may use hosts that no app names; only such as lie within [`Config::session_domain`].
+    pub fallback: Requirement,
+    /// The headers of apps that do not name their own.
+    pub default_headers: Arc<HeaderSet>,
+}
+
+/// A configuration in force, with where each part of it came from.
+#[derive(Clone, Debug)]
+pub struct Loaded {
+    /// The configuration.
+    pub config: Config,
+    lines: Vec<show::Line>,
+}
+
+/// Loads the configuration of this process: [`Config::load`] with its environment.
+///
+/// # Errors
+/// [`Findings`] with everything that is wrong, all at once.
+pub fn load(path: Option<&Path>) -> Result<Loaded, Findings> {
+    Config::load(path, &Environment::of_process())
+}
+
+/// What is logged: the filter in `FOREGATE_LOG`, or else `info`.
+pub fn log_filter() -> String {
+    Environment::of_process().value("FOREGATE_LOG").unwrap_or("info").to_owned()
+}
+
+/// Every setting in force, its value and where it came from, as aligned text; secrets as `***`.
+pub fn show(loaded: &Loaded) -> String {
+    show::table(&loaded.lines)
+}
+
+impl Config {
+    /// Loads the file at `path`, or else the one `FOREGATE_CONFIG` names, or else `./foregate.toml` if it is there;
+    /// the environment overrides it.
+    ///
+    /// # Errors
+    /// [`Findings`] with everything that is wrong, all at once.
+    pub fn load(path: Option<&Path>, environment: &Environment) -> Result<Loaded, Findings> {
+        let named = path.or_else(|| environment.value("FOREGATE_CONFIG").map(Path::new));
+        let file = named.unwrap_or_else(|| Path::new(DEFAULT_FILE));
+        let text = match read_file(file) {
+            Ok(text) => Some(text),
+            Err(FileError::Io(error)) if named.is_none() && error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(unreadable(file, &error)),
+        };
+        let name = file.display().to_string();
+        Self::from_text(text.as_deref().map(|text| (name.as_str(), text)), environment)
+    }
+
+    /// Reads the text of a file, named for findings, if there is a file; the environment overrides it.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn from_text(file: Option<(&str, &str)>, environment: &Environment) -> Result<Loaded, Findings> {
+        if file.is_none() && !environment.is_in_use() {
+            return Err(nothing_at_all());
+        }
+        let mut book = Notebook::default();
+        let written = match file {
+            Some((name, text)) => Written::read(name, text, &mut book),
+            None => Some(Written::default()),
+        };
+        // What is missing from a file that cannot be read is not known, so that only its syntax is told then.
+        let broken = written.is_none();
+        let mut written = written.unwrap_or_default();
+        environment.override_in(&mut written, &mut book);
+        let mut reader = Reader::new(written, book);
+        let config = if broken { None } else { reader.config() };
+        reader.finish(config)
+    }
+
+    /// The domain within which a session counts: the cookie domain, or the one host of `public_url`.
+    pub fn session_domain(&self) -> &str {
+        self.cookies.domain.as_deref().or_else(|| self.public_url.host_str()).unwrap_or_default()
+    }
+
+    /// The claims that header templates of any app read, sorted.
+    pub fn wanted_claims(&self) -> Vec<String> {
+        let sets = self.apps.iter().map(|app| &app.headers).chain([&self.default_headers]);
+        let mut claims: Vec<String> = sets.flat_map(|set| set.wanted_claims()).collect();
+        claims.sort_unstable();
+        claims.dedup();
+        claims
+    }
+}
+
+impl Reader {
+    /// Everything, after as many findings as there are.
+    fn config(&mut self) -> Option<Config> {
+        let public_url = self.public_url();
+        let apps = self.apps(public_url.as_ref());
+        let server = self.server();
+        let session = self.session();
+        let provider = self.provider(public_url.as_ref());
+        let cookies = match (&public_url, &apps) {
+            (Some(url), Some(apps)) => self.cookies(url, &apps.list, apps.fallback.as_ref()),
+            (Some(_) | None, Some(_) | None) => None,
+        };
+        let apps = apps?;
+        Some(Config {
+            public_url: public_url?,
+            server: server?,
+            session: session?,
+            provider: provider?,
+            cookies: cookies?,
+            apps: apps.list.into_iter().map(|(app, _)| app).collect(),
+            fallback: apps.fallback?,
+            default_headers: apps.default_headers,
+        })
+    }
+
+    fn public_url(&mut self) -> Option<Url> {
+        let url = self.url("public_url", Http::OnLoopback)?;
+        if url.value.path() == "/" {
+            return Some(url.value);
+        }
+        let fix = format!("write {}", url.value.origin().ascii_serialization());
+        self.book.note(&url.place, "`public_url` has a path, and foregate needs a host of its own", fix);
+        None
+    }
+
+    /// The configuration if there is no finding. A configuration without both would be a slip in this module, and is
+    /// refused too.
+    fn finish(self, config: Option<Config>) -> Result<Loaded, Findings> {
+        let lines = show::lines(&self);
+        let (book, _, _) = self.into_parts();
+        match (book.findings(), config) {
+            (Some(findings), _) => Err(findings),
+            (None, Some(config)) => Ok(Loaded { config, lines }),
+            (None, None) => {
+                let fix = "report this, with the names of the settings you use".to_owned();
+                Err(Findings::one("foregate", "the configuration cannot be read".to_owned(), fix))
+            }
+        }
+    }
+}
+
+/// Why a configuration file cannot be read.
+#[derive(Debug, thiserror::Error)]
+enum FileError {
+    #[error("cannot be read ({0})")]
+    Io(io::Error),
+    #[error("is longer than 1 MiB")]
+    TooLong,
+    #[error("is not UTF-8 text")]
+    NotText,
+}
+
+fn read_file(path: &Path) -> Result<String, FileError> {
+    let mut bytes = Vec::new();
+    let file = File::open(path).map_err(FileError::Io)?;
+    file.take(LONGEST_FILE_BYTES + 1).read_to_end(&mut bytes).map_err(FileError::Io)?;
+    if bytes.len() as u64 > LONGEST_FILE_BYTES {
+        return Err(FileError::TooLong);
+    }
+    String::from_utf8(bytes).map_err(|_| FileError::NotText)
+}
+
+fn unreadable(file: &Path, error: &FileError) -> Findings {
+    let fix = "name a file that is there with --config or FOREGATE_CONFIG".to_owned();
+    Findings::one(&file.display().to_string(), format!("the configuration file {error}"), fix)
+}
+
+fn nothing_at_all() -> Findings {
+    let problem = "there is no configuration: no such file here, and no FOREGATE_… variable".to_owned();
+    Findings::one(DEFAULT_FILE, problem, format!("write a file {DEFAULT_FILE} such as this:\n\n{SMALLEST}"))
+}
+
+/// The file that is read when nobody names one.
+const DEFAULT_FILE: &str = "foregate.toml";
+/// A configuration is written by hand: a longer file is another one.
+const LONGEST_FILE_BYTES: u64 = 1 << 20;
+/// The smallest useful file.
+const SMALLEST: &str = r#"    public_url = "https://auth.example.com"
+    allow      = "signed-in"
+
+    [provider]
+    issuer     = "https://id.example.com/application/o/foregate/"
+    client_id  = "foregate"
+    client_secret_file = "/run/secrets/client_secret"
+"#;
+
+// These speak of both stores; the tests of each part are at its end and run in every build.
+#[cfg(all(test, feature = "sqlite", feature = "postgres"))]
+mod tests;

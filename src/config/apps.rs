@@ -1,0 +1,317 @@
+//! `[apps]` and what apps fall back to: hosts, upstreams and headers as the policy wants them. Knows no requests.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use http::Uri;
+use url::Url;
+
+use super::backend::{read_headers, read_upstream};
+use super::findings::{Notebook, Place};
+use super::keys::APP_KEYS;
+use super::rules::{note_unknown_entry, read_allow, read_rules};
+use super::values::Reader;
+use super::written::{Entry, Node, Value};
+use crate::headers::HeaderSet;
+use crate::policy::{App, HostPattern, Requirement, Rule};
+
+/// The apps with their places, and who may use hosts that none of them names. What cannot be read is left out, with
+/// a finding for it.
+pub(crate) struct Apps {
+    pub list: Vec<(App, Place)>,
+    pub fallback: Option<Requirement>,
+    pub default_headers: Arc<HeaderSet>,
+}
+
+impl Reader {
+    /// Reads `apps`, `allow` and `headers`. `None` is a finding.
+    pub(crate) fn apps(&mut self, public_url: Option<&Url>) -> Option<Apps> {
+        let fallback = self.node("allow").and_then(|node| read_allow(&node, &mut self.book));
+        let headers = self.node("headers").and_then(|node| read_headers(&node, &mut self.book));
+        // A stand-in where there is a finding, so that the apps are still looked at.
+        let default_headers = Arc::new(headers.or_else(|| HeaderSet::preset("remote"))?);
+        let node = self.node("apps")?;
+        let mut list: Vec<(App, Place)> = Vec::new();
+        let mut hosts = HashMap::new();
+        let entries = app_entries(&node, &mut self.book);
+        for entry in entries {
+            let Some(app) = read_app(entry, &default_headers, &mut self.book) else { continue };
+            note_conflict(&app, &entry.key_place, &list, &mut hosts, &mut self.book);
+            if let Some(url) = public_url {
+                note_on_public_host(&app, url, &entry.key_place, &mut self.book);
+            }
+            list.push((app, entry.key_place.clone()));
+        }
+        if fallback == Some(Requirement::Nobody) {
+            self.note_inert(entries);
+        }
+        Some(Apps { list, fallback, default_headers })
+    }
+
+    /// What makes no sense where hosts that no line names are closed.
+    fn note_inert(&mut self, apps: &[Entry]) {
+        if apps.is_empty() {
+            let fix = "write allow = \"signed-in\" at the top, or a line below [apps] for each app";
+            let place = ["apps", "allow"].into_iter().find_map(|path| self.place_of(path));
+            match place {
+                Some(place) => self.book.note(&place, NOBODY, fix),
+                None => self.note_for_whole(NOBODY, fix),
+            }
+        } else if let Some(place) = self.place_of("headers")
+            && apps.iter().all(|app| has_own_headers(&app.node))
+        {
+            self.book.note(&place, "`headers` has no effect: every app has its own", "remove it");
+        }
+    }
+}
+
+fn app_entries<'n>(node: &'n Node, book: &mut Notebook) -> &'n [Entry] {
+    match &node.value {
+        Value::Table(entries) => entries,
+        value @ (Value::Text(_) | Value::Count(_) | Value::Flag(_) | Value::List(_) | Value::Odd(_)) => {
+            let fix = "write a line [apps], and below it such as \"wiki.example.com\" = \"signed-in\"";
+            book.note(&node.place, format!("`apps` is {}", value.kind()), fix);
+            &[]
+        }
+    }
+}
+
+fn has_own_headers(node: &Node) -> bool {
+    matches!(&node.value, Value::Table(entries) if entries.iter().any(|entry| entry.key == "headers"))
+}
+
+/// What the key of an app says.
+#[derive(Debug, PartialEq, Eq)]
+struct AppKey {
+    host: HostPattern,
+    port: Option<u16>,
+    prefix: Option<String>,
+}
+
+impl AppKey {
+    /// Reads `host`, `host:port`, `host/prefix` or `*.host`, or these together. The error is what is wrong and
+    /// what to write.
+    fn parse(text: &str) -> Result<Self, (String, String)> {
+        let wrong = |problem: &str, fix: &str| (format!("`{text}` {problem}"), fix.to_owned());
+        if text.contains("://") {
+            return Err(wrong("is a URL", "write the host alone, without https://"));
+        }
+        let (authority, path) = text.find('/').map_or((text, ""), |at| text.split_at(at));
+        let (host, port) = split_port(authority);
+        let port = match port.map(str::parse::<u16>) {
+            None => None,
+            Some(Ok(port)) if port > 0 => Some(port),
+            Some(_) => return Err(wrong("has no valid port", "write a number up to 65535 behind the colon")),
+        };
+        let host = HostPattern::parse(host).map_err(|error| {
+            let error = error.to_string();
+            let (problem, fix) = error.rsplit_once(": ").unwrap_or((&error, "write a host"));
+            (problem.to_owned(), fix.to_owned())
+        })?;
+        let prefix = path.strip_suffix('/').unwrap_or(path);
+        if !is_plain_path(prefix) {
+            let fix = "write whole segments as they are, such as /api/v1, and patterns in its rules";
+            return Err(wrong("has a prefix that is no plain path", fix));
+        }
+        Ok(Self { host, port, prefix: (!prefix.is_empty()).then(|| prefix.to_owned()) })
+    }
+}
+
+/// The port behind the last colon, unless that is part of an IPv6 address.
+fn split_port(authority: &str) -> (&str, Option<&str>) {
+    match authority.rsplit_once(':') {
+        Some((host, port)) if !host.is_empty() && (!host.contains(':') || host.ends_with(']')) => {
+            (host, Some(port))
+        }
+        Some(_) | None => (authority, None),
+    }
+}
+
+fn is_plain_path(path: &str) -> bool {
+    let plain = |segment: &str| {
+        !segment.is_empty()
+            && segment != "."
+            && segment != ".."
+            && !segment.contains(|c: char| c.is_control() || "*{}%?#;\\".contains(c))
+    };
+    path.is_empty() || path.split('/').skip(1).all(plain)
+}
+
+fn read_app(entry: &Entry, headers: &Arc<HeaderSet>, book: &mut Notebook) -> Option<App> {
+    let before = book.count();
+    let key = match AppKey::parse(&entry.key) {
+        Ok(key) => Some(key),
+        Err((problem, fix)) => {
+            book.note(&entry.key_place, problem, fix);
+            None
+        }
+    };
+    let body = read_body(entry, book);
+    if book.count() > before {
+        return None;
+    }
+    let (key, body) = (key?, body?);
+    Some(App {
+        name: entry.key.clone(),
+        host: key.host,
+        prefix: key.prefix,
+        port: key.port,
+        rules: body.rules,
+        last: Rule::new(format!("{} allow", entry.key), None, Vec::new(), body.allow),
+        headers: body.headers.unwrap_or_else(|| Arc::clone(headers)),
+        upstream: body.upstream,
+    })
+}
+
+/// What stands behind the key of an app.
+struct Body {
+    allow: Requirement,
+    rules: Vec<Rule>,
+    headers: Option<Arc<HeaderSet>>,
+    upstream: Option<Uri>,
+}
+
+fn read_body(app: &Entry, book: &mut Notebook) -> Option<Body> {
+    let Value::Table(entries) = &app.node.value else {
+        let allow = read_allow(&app.node, book)?;
+        return Some(Body { allow, rules: Vec::new(), headers: None, upstream: None });
+    };
+    if let Some(nested) = entries.iter().find(|entry| is_split_host(app, entry)) {
+        let problem = format!("`{}` and `{}` are parts of one host name", app.key, nested.key);
+        book.note(&app.key_place, problem, "put the whole host in quotes, such as \"wiki.example.com\"");
+        return None;
+    }
+    let before = book.count();
+    let mut body = Body { allow: Requirement::Nobody, rules: Vec::new(), headers: None, upstream: None };
+    let (mut closed, mut allow_place) = (false, None);
+    for entry in entries {
+        match entry.key.as_str() {
+            "allow" => {
+                allow_place = Some(&entry.key_place);
+                body.allow = read_allow(&entry.node, book).unwrap_or(Requirement::Nobody);
+            }
+            "rules" => (body.rules, closed) = read_rules(&app.key, &entry.node, book).unwrap_or_default(),
+            "headers" => body.headers = read_headers(&entry.node, book).map(Arc::new),
+            "upstream" => body.upstream = read_upstream(&entry.node, book),
+            "all" | "any" => {
+                let fix = format!("write allow = {{ {} = […] }}", entry.key);
+                book.note(&entry.key_place, format!("`{}` belongs into `allow`", entry.key), fix);
+            }
+            _ => note_unknown_entry(entry, "an app", APP_KEYS, book),
+        }
+    }
+    match allow_place {
+        Some(place) if closed => {
+            book.note(
+                place,
+                "this `allow` is never reached: a rule before it takes every request",
+                "remove one of the two",
+            );
+        }
+        None if !entries.iter().any(|entry| entry.key == "rules") => {
+            let problem = format!("`{}` has neither `allow` nor `rules`, so nobody is let in", app.key);
+            book.note(&app.key_place, problem, "write allow = \"signed-in\", or whom you mean");
+        }
+        Some(_) | None => {}
+    }
+    (book.count() == before).then_some(body)
+}
+
+/// Whether an app's table is what TOML makes of a host without quotes: `wiki.example.com = "public"`.
+fn is_split_host(app: &Entry, entry: &Entry) -> bool {
+    let known =
+        APP_KEYS.iter().any(|(name, _)| *name == entry.key) || ["all", "any"].contains(&entry.key.as_str());
+    !app.key.contains('.') && !known && matches!(entry.node.value, Value::Table(_) | Value::Text(_))
+}
+
+/// Notes an app that another one leaves nothing to, and two ports for one host. `hosts` has the apps of each host so
+/// far, by their place in `list`.
+fn note_conflict(
+    app: &App,
+    place: &Place,
+    list: &[(App, Place)],
+    hosts: &mut HashMap<String, Vec<usize>>,
+    book: &mut Notebook,
+) {
+    let host = match &app.host {
+        HostPattern::Exact(host) => host.clone(),
+        HostPattern::Wildcard(host) => format!("*.{host}"),
+    };
+    let indices = hosts.entry(host).or_default();
+    let same_host = || indices.iter().filter_map(|&index| list.get(index));
+    if let Some((other, first)) = same_host().find(|(other, _)| other.prefix == app.prefix) {
+        let problem =
+            format!("`{}` names the same app as `{}` at {}", app.name, other.name, book.whence(first));
+        book.note(place, problem, "keep one of the two");
+    } else if let Some((other, first)) = same_host().find(|(other, _)| other.port != app.port) {
+        let problem =
+            format!("`{}` names another port than `{}` at {}", app.name, other.name, book.whence(first));
+        book.note(place, problem, "write the same port for all parts of a host");
+    }
+    indices.push(list.len());
+}
+
+/// Notes what would have no effect on the host where foregate itself is.
+fn note_on_public_host(app: &App, public_url: &Url, place: &Place, book: &mut Notebook) {
+    if !matches!(&app.host, HostPattern::Exact(host) if public_url.host_str() == Some(host)) {
+        return;
+    }
+    if app.port.is_some_and(|port| public_url.port_or_known_default() != Some(port)) {
+        let problem = format!("`{}` names another port than public_url, which has the same host", app.name);
+        book.note(place, problem, "leave the port out");
+    }
+    if app.prefix.as_deref().is_some_and(|prefix| prefix == OWN_PATH || prefix.starts_with("/.foregate/")) {
+        book.note(place, format!("`{}` is where foregate itself answers", app.name), "remove it");
+    }
+}
+
+/// Where foregate's own pages are.
+const OWN_PATH: &str = "/.foregate";
+const NOBODY: &str = "nothing would ever be let in: there are no apps, and `allow` is nobody";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_is_a_host_with_port_and_prefix() {
+        let exact = |host: &str| HostPattern::Exact(host.into());
+        for (text, host, port, prefix) in [
+            ("wiki.example.com", exact("wiki.example.com"), None, None),
+            ("Wiki.Example.com.", exact("wiki.example.com"), None, None),
+            ("*.example.com", HostPattern::Wildcard("example.com".into()), None, None),
+            ("wiki.example.com:8443", exact("wiki.example.com"), Some(8443), None),
+            ("wiki.example.com/", exact("wiki.example.com"), None, None),
+            ("wiki.example.com/a/b/", exact("wiki.example.com"), None, Some("/a/b")),
+            ("*.example.com:1/a", HostPattern::Wildcard("example.com".into()), Some(1), Some("/a")),
+            ("[::1]", exact("[::1]"), None, None),
+            ("[::1]:80/a", exact("[::1]"), Some(80), Some("/a")),
+            ("127.0.0.1:80", exact("127.0.0.1"), Some(80), None),
+        ] {
+            let wanted = AppKey { host, port, prefix: prefix.map(str::to_owned) };
+            assert_eq!(AppKey::parse(text), Ok(wanted), "{text}");
+        }
+        for text in [
+            "",
+            "/a",
+            "https://a.b",
+            "a.b:0",
+            "a.b:x",
+            "a.b:",
+            "a.b:99999",
+            "a.b//c",
+            "a.b/../c",
+            "a.b/%61",
+            "a.b/*",
+            "a.b/a//",
+            "a b",
+            "*",
+            "a.*.b",
+            "::1",
+            "a.b:80:90",
+            "u@a.b",
+        ] {
+            assert!(AppKey::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,326 @@
+//! Every setting there is, once: what reads, suggests, names variables, shows and describes settings reads this.
+//! Knows no values.
+
+use Unset::{Needed, Value, Words};
+
+/// One setting.
+#[derive(Debug)]
+pub(crate) struct Key {
+    /// Its tables and its name, with dots between them.
+    pub path: &'static str,
+    /// What may be written.
+    pub kind: Kind,
+    /// What holds when it is not written.
+    pub unset: Unset,
+    /// What it does, in a sentence.
+    pub doc: &'static str,
+    /// Whether its value must never be shown; it has a twin named `…_file` then.
+    pub secret: bool,
+}
+
+/// What may be written for a setting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Text that is not empty.
+    Text,
+    /// An absolute URL.
+    Url,
+    /// `127.0.0.1:4180` or `[::1]:4180`.
+    Address,
+    /// A length of time such as `30s` or `1h30m`.
+    Duration,
+    /// A whole number, at least 1.
+    Count,
+    /// `true` or `false`.
+    Flag,
+    /// One of these words.
+    Choice(&'static [&'static str]),
+    /// An array of texts.
+    Texts,
+    /// Who is let in.
+    Allow,
+    /// A preset of identity headers, or names with templates.
+    Headers,
+    /// The apps by host.
+    Apps,
+}
+
+/// What holds for a setting that is not written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Unset {
+    /// This value, as a variable would hold it.
+    Value(&'static str),
+    /// Something that depends, in words.
+    Words(&'static str),
+    /// Nothing does: it must be written, for example so.
+    Needed(&'static str),
+}
+
+impl Key {
+    /// The name without its tables.
+    pub(crate) fn leaf(&self) -> &'static str {
+        split(self.path).1
+    }
+
+    /// The table it stands in, empty for the top level.
+    pub(crate) fn table(&self) -> &'static str {
+        split(self.path).0
+    }
+
+    /// The path of the setting that names a file with the secret.
+    pub(crate) fn twin(&self) -> Option<String> {
+        self.secret.then(|| format!("{}{TWIN}", self.path))
+    }
+}
+
+/// A path without its last name, and that name.
+pub(crate) fn split(path: &str) -> (&str, &str) {
+    path.rsplit_once('.').unwrap_or(("", path))
+}
+
+/// The setting at a path.
+pub(crate) fn find(path: &str) -> Option<&'static Key> {
+    KEYS.iter().find(|key| key.path == path)
+}
+
+/// The secret whose file the setting at this path would name.
+pub(crate) fn secret_of(twin: &str) -> Option<&'static Key> {
+    twin.strip_suffix(TWIN).and_then(find).filter(|key| key.secret)
+}
+
+/// Whether settings stand below this path.
+pub(crate) fn is_table(path: &str) -> bool {
+    KEYS.iter().any(|key| {
+        key.table() == path || key.table().strip_prefix(path).is_some_and(|rest| rest.starts_with('.'))
+    })
+}
+
+/// Whether later versions will know a setting of this path, or one above it.
+pub(crate) fn is_later(path: &str) -> bool {
+    LATER.iter().any(|later| {
+        path.strip_prefix(later).is_some_and(|rest| rest.is_empty() || rest == TWIN || rest.starts_with('.'))
+    })
+}
+
+/// The environment variable that sets this path.
+pub(crate) fn variable(path: &str) -> String {
+    format!("{PREFIX}{}", path.replace('.', "__").to_ascii_uppercase())
+}
+
+/// All paths that may be written: the settings, and the twins of those that are secret.
+pub(crate) fn paths() -> impl Iterator<Item = String> {
+    KEYS.iter().flat_map(|key| std::iter::once(key.path.to_owned()).chain(key.twin()))
+}
+
+/// What every variable of ours begins with.
+pub(crate) const PREFIX: &str = "FOREGATE_";
+/// What the setting that names a secret's file ends in.
+pub(crate) const TWIN: &str = "_file";
+
+const fn key(path: &'static str, kind: Kind, unset: Unset, doc: &'static str) -> Key {
+    Key { path, kind, unset, doc, secret: false }
+}
+
+const fn secret(path: &'static str, kind: Kind, unset: Unset, doc: &'static str) -> Key {
+    Key { path, kind, unset, doc, secret: true }
+}
+
+/// The table of settings, in the order in which they are shown.
+pub(crate) const KEYS: &[Key] = &[
+    key("public_url", Kind::Url, Needed("https://auth.example.com"), "Where browsers reach foregate itself."),
+    key("allow", Kind::Allow, Value("nobody"), "Who may use hosts that no line of [apps] names."),
+    key(
+        "headers",
+        Kind::Headers,
+        Value("remote"),
+        "The identity headers of apps that do not name their own.",
+    ),
+    key("server.listen", Kind::Address, Value("127.0.0.1:4180"), "Where front proxies and browsers connect."),
+    key("server.admin_listen", Kind::Address, Value("127.0.0.1:4181"), "Where the operator's tools connect."),
+    key(
+        "server.trusted_proxies",
+        Kind::Texts,
+        Words("loopback when listening on loopback, else nobody"),
+        "Addresses and networks whose forwarded headers are believed.",
+    ),
+    key(
+        "server.drain",
+        Kind::Duration,
+        Value("30s"),
+        "How long requests in flight may take to finish at the end.",
+    ),
+    key(
+        "server.limits.head_timeout",
+        Kind::Duration,
+        Value("10s"),
+        "How long the head of a request may take to arrive.",
+    ),
+    key(
+        "server.limits.idle_timeout",
+        Kind::Duration,
+        Value("65m"),
+        "How long a front proxy's connection may stay unused.",
+    ),
+    key(
+        "server.limits.connections",
+        Kind::Count,
+        Value("20000"),
+        "How many connections there may be at a time.",
+    ),
+    secret(
+        "session.store",
+        Kind::Text,
+        STORE,
+        "Where sessions are kept: sqlite:relative.db, sqlite:/absolute/path.db or postgres://….",
+    ),
+    secret(
+        "session.keys",
+        Kind::Texts,
+        Words("with SQLite made at the first start, beside the database"),
+        "The sealing keys, newest first, each 32 bytes in base64.",
+    ),
+    key("session.idle", Kind::Duration, Value("7d"), "A session that is not used for this long ends."),
+    key("session.lifetime", Kind::Duration, Value("28d"), "A session this old ends."),
+    key(
+        "session.outage_grace",
+        Kind::Duration,
+        Value("5m"),
+        "How long sessions in memory count while the store cannot be reached.",
+    ),
+    key(
+        "session.cookie_domain",
+        Kind::Text,
+        Words("one host, or the domain above that of public_url where apps need it"),
+        "The domain whose hosts share a session.",
+    ),
+    key("session.cache_sessions", Kind::Count, Value("200000"), "How many sessions are kept in memory."),
+    key(
+        "provider.issuer",
+        Kind::Url,
+        Needed("https://id.example.com/application/o/foregate/"),
+        "The OpenID Provider, letter by letter as it names itself.",
+    ),
+    key("provider.client_id", Kind::Text, Needed("foregate"), "The name the provider knows foregate by."),
+    secret(
+        "provider.client_secret",
+        Kind::Text,
+        Words("none"),
+        "What foregate proves to the provider who it is with.",
+    ),
+    key(
+        "provider.client_auth",
+        Kind::Choice(&["basic", "basic-raw", "post", "none"]),
+        Words("what the provider offers"),
+        "How the client secret is sent; none for a public client, which has no secret.",
+    ),
+    key(
+        "provider.scopes",
+        Kind::Texts,
+        Words("openid, profile, email, and offline_access where the provider lists it"),
+        "The scopes that are asked for; openid is one of them.",
+    ),
+    key(
+        "provider.prompt",
+        Kind::Text,
+        Words("none"),
+        "Passed on to the provider's sign-in, for example consent.",
+    ),
+    key(
+        "provider.internal_url",
+        Kind::Url,
+        Words("the issuer's own"),
+        "The provider's address for foregate's own calls, scheme, host and port only.",
+    ),
+    key(
+        "provider.require_verified_email",
+        Kind::Flag,
+        Value("false"),
+        "Whether people are refused whose e-mail address the provider does not vouch for.",
+    ),
+    key(
+        "provider.claims.username",
+        Kind::Text,
+        Value("preferred_username"),
+        "The claim with the name people sign in by.",
+    ),
+    key("provider.claims.name", Kind::Text, Value("name"), "The claim with the name to show."),
+    key("provider.claims.email", Kind::Text, Value("email"), "The claim with the e-mail address."),
+    key(
+        "provider.claims.groups",
+        Kind::Text,
+        Value("groups"),
+        "The claim with the groups; dots lead into nested claims.",
+    ),
+    key(
+        "apps",
+        Kind::Apps,
+        Value("{}"),
+        "Who may use which app, by host: \"wiki.example.com\" = \"group:family\".",
+    ),
+];
+
+/// Where sessions are kept by default; a build without SQLite has no default.
+const STORE: Unset = if cfg!(feature = "sqlite") {
+    Value("sqlite:foregate.db")
+} else {
+    Needed("postgres://foregate@db.example.com/foregate")
+};
+
+/// Settings of the interface that this version does not know yet.
+const LATER: &[&str] = &[
+    "roles",
+    "tenants",
+    "bearer",
+    "emergency",
+    "audit",
+    "compat",
+    "assertion",
+    "server.tls",
+    "server.admin_token",
+];
+
+/// What an app's table may hold, with what it means.
+pub(crate) const APP_KEYS: &[(&str, &str)] = &[
+    ("allow", "Who may use what no rule speaks of; without it nobody but by the rules."),
+    ("rules", "Tried in order before allow."),
+    ("headers", "The identity headers this app gets."),
+    ("upstream", "Where the app itself is, if foregate is its reverse proxy: http://host:port."),
+];
+
+/// What a rule's table may hold, with what it means.
+pub(crate) const RULE_KEYS: &[(&str, &str)] = &[
+    ("path", "The path: exact, or with /** at the end, or with * or {name} for a segment."),
+    ("methods", "The methods; all where there is no such line."),
+    ("allow", "Who is let in."),
+];
+
+/// What apps and rules may hold in later versions.
+pub(crate) const LATER_IN_APPS: &[&str] = &["max_auth_age", "acr", "assertion"];
+
+#[cfg(test)]
+mod tests {
+    use std::collections::HashSet;
+
+    use super::*;
+
+    #[test]
+    fn every_path_is_there_once_and_is_said_in_a_sentence() {
+        let mut seen = HashSet::new();
+        for key in KEYS {
+            assert!(seen.insert(key.path), "{}", key.path);
+            assert!(key.doc.ends_with('.') && !key.doc.contains('\n'), "{}", key.path);
+            assert!(!is_later(key.path), "{}", key.path);
+        }
+    }
+
+    #[test]
+    fn names_follow_from_the_path() {
+        let limit = find("server.limits.head_timeout").unwrap();
+        assert_eq!((limit.table(), limit.leaf()), ("server.limits", "head_timeout"));
+        assert_eq!(variable(limit.path), "FOREGATE_SERVER__LIMITS__HEAD_TIMEOUT");
+        assert_eq!(secret_of("provider.client_secret_file").unwrap().path, "provider.client_secret");
+        assert!(secret_of("provider.issuer_file").is_none());
+        assert!(is_table("server") && is_table("server.limits") && !is_table("serve") && !is_table("apps"));
+        assert!(is_later("server.tls.cert") && is_later("server.admin_token_file") && !is_later("rolesx"));
+    }
+}

@@ -1,0 +1,183 @@
+//! `foregate config schema`: the file described in JSON Schema, for editors. Knows the table of settings only.
+
+use serde_json::{Map, Value as Json, json};
+
+use super::keys::{APP_KEYS, KEYS, Key, Kind, RULE_KEYS, Unset, split};
+
+/// The JSON Schema (draft 2020-12) of the configuration file.
+pub fn schema() -> String {
+    let mut root = object("The configuration of foregate.");
+    for key in KEYS {
+        insert(&mut root, key.path, describe(key));
+        if let Some(twin) = key.twin() {
+            let doc = format!("The file that holds {}, instead of writing it here.", key.leaf());
+            insert(&mut root, &twin, json!({ "type": "string", "minLength": 1, "description": doc }));
+        }
+    }
+    root.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
+    root.insert("title".to_owned(), json!("foregate.toml"));
+    root.insert("$defs".to_owned(), definitions());
+    format!("{:#}\n", Json::Object(root))
+}
+
+fn object(description: &str) -> Map<String, Json> {
+    let object = json!({
+        "type": "object",
+        "description": description,
+        "additionalProperties": false,
+        "properties": {},
+    });
+    match object {
+        Json::Object(object) => object,
+        Json::Null | Json::Bool(_) | Json::Number(_) | Json::String(_) | Json::Array(_) => Map::new(),
+    }
+}
+
+/// Puts a description into the tables its path leads through.
+fn insert(root: &mut Map<String, Json>, path: &str, description: Json) {
+    let (table, leaf) = split(path);
+    let mut place = root;
+    for name in table.split('.').filter(|name| !name.is_empty()) {
+        let Some(properties) = place.get_mut("properties").and_then(Json::as_object_mut) else { return };
+        let next = properties
+            .entry(name)
+            .or_insert_with(|| Json::Object(object(&format!("Settings of the table {name}."))));
+        let Some(next) = next.as_object_mut() else { return };
+        place = next;
+    }
+    if let Some(properties) = place.get_mut("properties").and_then(Json::as_object_mut) {
+        properties.insert(leaf.to_owned(), description);
+    }
+}
+
+fn describe(key: &Key) -> Json {
+    let mut shape = shape(key.kind);
+    if let Some(shape) = shape.as_object_mut() {
+        let note = match key.unset {
+            Unset::Value(text) => {
+                shape.insert("default".to_owned(), default(key.kind, text));
+                String::new()
+            }
+            Unset::Words(words) => format!(" Default: {words}."),
+            Unset::Needed(example) => {
+                shape.insert("examples".to_owned(), json!([example]));
+                " Must be set, here or in the environment.".to_owned()
+            }
+        };
+        shape.insert("description".to_owned(), json!(format!("{}{note}", key.doc)));
+    }
+    shape
+}
+
+fn shape(kind: Kind) -> Json {
+    match kind {
+        Kind::Text => json!({ "type": "string", "minLength": 1 }),
+        Kind::Url => json!({ "type": "string", "format": "uri", "pattern": "^https?://" }),
+        Kind::Address => json!({ "type": "string", "pattern": "^.+:[0-9]+$" }),
+        Kind::Duration => json!({ "type": "string", "minLength": 2, "pattern": DURATION }),
+        Kind::Count => json!({ "type": "integer", "minimum": 1 }),
+        Kind::Flag => json!({ "type": "boolean" }),
+        Kind::Choice(words) => json!({ "type": "string", "enum": words }),
+        Kind::Texts => json!({ "type": "array", "items": { "type": "string", "minLength": 1 } }),
+        Kind::Allow => json!({ "$ref": "#/$defs/allow" }),
+        Kind::Headers => json!({ "$ref": "#/$defs/headers" }),
+        Kind::Apps => json!({ "type": "object", "additionalProperties": { "$ref": "#/$defs/app" } }),
+    }
+}
+
+fn default(kind: Kind, text: &str) -> Json {
+    match kind {
+        Kind::Count | Kind::Flag | Kind::Apps => serde_json::from_str(text).unwrap_or(Json::Null),
+        Kind::Text
+        | Kind::Url
+        | Kind::Address
+        | Kind::Duration
+        | Kind::Choice(_)
+        | Kind::Texts
+        | Kind::Allow
+        | Kind::Headers => json!(text),
+    }
+}
+
+fn definitions() -> Json {
+    let several = json!({ "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/allow" } });
+    let of = |name: &str| json!({ "type": "object", "additionalProperties": false, "required": [name], "properties": { name: several } });
+    let mut app = object("An app: who may use it, and how it is reached.");
+    for (name, doc) in APP_KEYS {
+        insert(&mut app, name, described(app_shape(name), doc));
+    }
+    let mut rule = object("Who may use a part of an app.");
+    for (name, doc) in RULE_KEYS {
+        insert(&mut rule, name, described(app_shape(name), doc));
+    }
+    rule.insert("required".to_owned(), json!(["allow"]));
+    json!({
+        "allow": { "anyOf": [{ "$ref": "#/$defs/term" }, several, of("any"), of("all")] },
+        "term": { "type": "string", "pattern": "^(nobody|public|signed-in|(user|group|email):.+)$" },
+        "headers": { "anyOf": [
+            { "enum": ["remote", "authentik", "oauth2-proxy"] },
+            { "type": "object", "minProperties": 1, "additionalProperties": { "type": "string" } },
+        ] },
+        "app": { "anyOf": [{ "$ref": "#/$defs/term" }, several, app] },
+        "rule": rule,
+    })
+}
+
+/// The shape of one of [`APP_KEYS`] and [`RULE_KEYS`].
+fn app_shape(name: &str) -> Json {
+    match name {
+        "allow" => shape(Kind::Allow),
+        "headers" => shape(Kind::Headers),
+        "rules" => json!({ "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/rule" } }),
+        "methods" => {
+            json!({ "type": "array", "minItems": 1, "items": { "type": "string", "pattern": "^[^a-z ]+$" } })
+        }
+        "path" => json!({ "type": "string", "pattern": "^/" }),
+        _ => json!({ "type": "string", "pattern": "^http://" }),
+    }
+}
+
+fn described(mut shape: Json, doc: &str) -> Json {
+    if let Some(shape) = shape.as_object_mut() {
+        shape.insert("description".to_owned(), json!(doc));
+    }
+    shape
+}
+
+/// The larger units first, none twice.
+const DURATION: &str = "^([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_setting_is_described_where_it_stands() {
+        let schema: Json = serde_json::from_str(&schema()).unwrap();
+        for key in KEYS {
+            for path in std::iter::once(key.path.to_owned()).chain(key.twin()) {
+                let pointer = format!("/properties/{}", path.replace('.', "/properties/"));
+                let found = schema.pointer(&pointer).unwrap_or_else(|| panic!("{pointer}"));
+                assert!(found["description"].is_string(), "{path}");
+            }
+        }
+        for table in [
+            "",
+            "/properties/server",
+            "/properties/server/properties/limits",
+            "/$defs/app/anyOf/2",
+            "/$defs/rule",
+        ] {
+            assert_eq!(
+                schema.pointer(&format!("{table}/additionalProperties")),
+                Some(&json!(false)),
+                "{table}"
+            );
+        }
+        assert_eq!(
+            schema["properties"]["server"]["properties"]["limits"]["properties"]["connections"]["default"],
+            20_000
+        );
+        assert_eq!(schema["properties"]["session"]["properties"]["idle"]["default"], "7d");
+    }
+}

@@ -1,0 +1,225 @@
+//! The tables `[server]` and `[session]` as their modules want them.
+
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+
+use super::findings::Place;
+use super::secrets::NEW_KEY;
+use super::values::{Read, Reader};
+use crate::secret::Secret;
+use crate::session::store::Location;
+use crate::{server, session};
+
+impl Reader {
+    pub(crate) fn server(&mut self) -> Option<server::Settings> {
+        let listen = self.address("server.listen");
+        let admin_listen = self.address("server.admin_listen");
+        if let (Some(one), Some(other)) = (&listen, &admin_listen)
+            && collide(one.value, other.value)
+        {
+            let problem = "`server.listen` and `server.admin_listen` are the same address";
+            self.book.note(&other.place, problem, "give one of them another port");
+        }
+        let trusted_proxies = self.trusted_proxies(listen.as_ref().map(|listen| listen.value));
+        let drain = self.duration("server.drain", Duration::ZERO);
+        let head_timeout = self.duration("server.limits.head_timeout", SECOND);
+        let idle_timeout = self.duration("server.limits.idle_timeout", SECOND);
+        let connections = self.count("server.limits.connections");
+        Some(server::Settings {
+            listen: listen?.value,
+            admin_listen: admin_listen?.value,
+            trusted_proxies: trusted_proxies?,
+            head_timeout: head_timeout?.value,
+            idle_timeout: idle_timeout?.value,
+            connections: connections?,
+            drain: drain?.value,
+        })
+    }
+
+    /// The networks written, or loopback where only loopback can connect at all.
+    fn trusted_proxies(&mut self, listen: Option<SocketAddr>) -> Option<Vec<IpNet>> {
+        let path = "server.trusted_proxies";
+        if !self.is_written(path) {
+            let networks = if listen?.ip().is_loopback() { loopback() } else { Vec::new() };
+            let shown: Vec<String> = networks.iter().map(|network| format!("\"{network}\"")).collect();
+            self.derived(path, format!("[{}]", shown.join(", ")));
+            return Some(networks);
+        }
+        let texts = self.texts(path)?;
+        let networks: Vec<Option<IpNet>> = texts
+            .iter()
+            .map(|text| {
+                let network =
+                    text.value.parse().ok().or_else(|| text.value.parse::<IpAddr>().ok().map(IpNet::from));
+                if network.is_none() {
+                    let problem = format!("`{path}`: `{}` is neither an address nor a network", text.value);
+                    self.book.note(&text.place, problem, "write such as 10.0.0.5 or 10.0.0.0/8");
+                }
+                network.map(|network| network.trunc())
+            })
+            .collect();
+        networks.into_iter().collect()
+    }
+
+    pub(crate) fn session(&mut self) -> Option<session::Settings> {
+        let location = self.location();
+        let keys = self.sealing_keys();
+        if let (Some((location, place)), Some(keys)) = (&location, &keys) {
+            self.note_missing_keys(location, keys, place);
+        }
+        let idle = self.duration("session.idle", MINUTE);
+        let lifetime = self.duration("session.lifetime", MINUTE);
+        if let (Some(idle), Some(lifetime)) = (&idle, &lifetime)
+            && idle.value > lifetime.value
+        {
+            let place = if self.is_written("session.idle") { &idle.place } else { &lifetime.place };
+            let problem = "`session.idle` is longer than `session.lifetime` and would have no effect";
+            self.book.note(place, problem, "make it as long as the lifetime, or shorter");
+        }
+        let outage_grace = self.duration("session.outage_grace", Duration::ZERO);
+        let cache_sessions = self.count("session.cache_sessions");
+        Some(session::Settings {
+            location: location?.0,
+            keys: keys?,
+            idle: idle?.value,
+            lifetime: lifetime?.value,
+            outage_grace: outage_grace?.value,
+            cache_sessions: cache_sessions?,
+        })
+    }
+
+    fn location(&mut self) -> Option<(Location, Place)> {
+        let Read { value: text, place } = self.secret("session.store")?;
+        match parse_location(&text) {
+            Ok(location) => Some((location, place)),
+            Err((problem, fix)) => {
+                self.book.note(&place, format!("`session.store` {problem}"), fix);
+                None
+            }
+        }
+    }
+
+    /// Keys that several replicas share cannot be made by one of them.
+    fn note_missing_keys(&mut self, location: &Location, keys: &[Secret], place: &Place) {
+        let shared = match location {
+            #[cfg(feature = "sqlite")]
+            Location::Sqlite(_) | Location::Memory => false,
+            #[cfg(feature = "postgres")]
+            Location::Postgres(_) => true,
+        };
+        if shared && keys.is_empty() {
+            let problem = "`session.keys` is not set, and PostgreSQL needs keys that all replicas share";
+            let fix = format!("{NEW_KEY}, and name its file in session.keys_file");
+            self.book.note(place, problem, fix);
+        } else if keys.is_empty() && !self.is_written("session.keys") {
+            self.derived("session.keys", "(in the file beside the database)".to_owned());
+        }
+    }
+}
+
+/// Reads where sessions are kept. The error is what is wrong and what to write; it holds nothing of the text.
+fn parse_location(text: &Secret) -> Result<Location, (&'static str, &'static str)> {
+    let text = text.expose();
+    if let Some(path) = text.strip_prefix("sqlite:") {
+        return parse_sqlite(path);
+    }
+    if text.starts_with("postgres://") || text.starts_with("postgresql://") {
+        return parse_postgres(text);
+    }
+    Err(("names no store that is known", "write sqlite:foregate.db, or postgres://user@host/database"))
+}
+
+#[cfg(feature = "sqlite")]
+fn parse_sqlite(path: &str) -> Result<Location, (&'static str, &'static str)> {
+    match path {
+        "" | ":memory:" => Err(("names no file", "write such as sqlite:/var/lib/foregate/foregate.db")),
+        path if path.starts_with("//") || path.contains('?') || path.ends_with('/') => {
+            Err(("is not the path of a file", "write sqlite:/absolute/path.db or sqlite:relative.db"))
+        }
+        path => Ok(Location::Sqlite(path.into())),
+    }
+}
+
+#[cfg(not(feature = "sqlite"))]
+fn parse_sqlite(_: &str) -> Result<Location, (&'static str, &'static str)> {
+    Err((
+        "names SQLite, which this build does not have",
+        "use a build with the feature sqlite, or PostgreSQL",
+    ))
+}
+
+#[cfg(feature = "postgres")]
+fn parse_postgres(text: &str) -> Result<Location, (&'static str, &'static str)> {
+    match text.parse::<tokio_postgres::Config>() {
+        Ok(config) if !config.get_hosts().is_empty() => Ok(Location::Postgres(Secret::new(text))),
+        Ok(_) | Err(_) => {
+            Err(("is not a PostgreSQL address", "write postgres://user:password@host/database"))
+        }
+    }
+}
+
+#[cfg(not(feature = "postgres"))]
+fn parse_postgres(_: &str) -> Result<Location, (&'static str, &'static str)> {
+    Err((
+        "names PostgreSQL, which this build does not have",
+        "use a build with the feature postgres, or SQLite",
+    ))
+}
+
+/// Whether two listeners cannot both be had.
+fn collide(one: SocketAddr, other: SocketAddr) -> bool {
+    let all = one.ip().is_unspecified() || other.ip().is_unspecified();
+    one.port() == other.port() && one.port() != 0 && (one.ip() == other.ip() || all)
+}
+
+fn loopback() -> Vec<IpNet> {
+    let four = Ipv4Net::new(std::net::Ipv4Addr::LOCALHOST, 8).map(|network| network.trunc().into());
+    let six = Ipv6Net::from(std::net::Ipv6Addr::LOCALHOST).into();
+    four.into_iter().chain(std::iter::once(six)).collect()
+}
+
+const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn two_listeners_need_two_addresses() {
+        for (one, other, same) in [
+            ("127.0.0.1:1", "127.0.0.1:1", true),
+            ("127.0.0.1:1", "127.0.0.1:2", false),
+            ("127.0.0.1:0", "127.0.0.1:0", false),
+            ("0.0.0.0:1", "127.0.0.1:1", true),
+            ("127.0.0.2:1", "127.0.0.1:1", false),
+        ] {
+            assert_eq!(collide(one.parse().unwrap(), other.parse().unwrap()), same, "{one} {other}");
+        }
+    }
+
+    #[test]
+    fn a_store_is_a_file_or_a_server() {
+        let known = |text: &str| parse_location(&Secret::new(text)).is_ok();
+        let (sqlite, postgres) = (cfg!(feature = "sqlite"), cfg!(feature = "postgres"));
+        for (text, usable) in [
+            ("sqlite:foregate.db", sqlite),
+            ("sqlite:/var/lib/foregate.db", sqlite),
+            ("postgres://u:p@db.example.com:5432/foregate?sslmode=require", postgres),
+            ("postgresql:///foregate?host=/run/postgresql", postgres),
+            ("sqlite:", false),
+            ("sqlite::memory:", false),
+            ("sqlite:///x.db", false),
+            ("sqlite:x.db?mode=ro", false),
+            ("foregate.db", false),
+            ("redis://x", false),
+            ("postgres://", false),
+            ("postgres://u@h:port/d", false),
+            ("mysql://u@h/d", false),
+        ] {
+            assert_eq!(known(text), usable, "{text}");
+        }
+    }
+}

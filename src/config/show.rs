@@ -1,0 +1,94 @@
+//! `foregate config show`: every setting in force, its value and where it came from. Shows no secret.
+
+use super::keys::{KEYS, Kind, Unset};
+use super::values::Reader;
+use super::written::{Node, Value};
+
+/// One setting in force.
+#[derive(Clone, Debug)]
+pub(super) struct Line {
+    name: String,
+    value: String,
+    origin: String,
+}
+
+/// All settings in the order of their table, each app on a line of its own.
+pub(super) fn lines(reader: &Reader) -> Vec<Line> {
+    let mut lines = Vec::new();
+    for key in KEYS {
+        let twin = key.twin().and_then(|twin| reader.written(&twin));
+        match reader.written(key.path).or(twin) {
+            Some(node) if key.secret => {
+                let mut origin = reader.book.whence(&node.place);
+                if let (Some(Node { value: Value::Text(file), .. }), None) = (twin, reader.written(key.path))
+                {
+                    origin = format!("{origin}, from the file {}", file.escape_debug());
+                }
+                lines.push(Line { name: key.path.to_owned(), value: "***".to_owned(), origin });
+            }
+            Some(Node { value: Value::Table(apps), .. }) if key.kind == Kind::Apps => {
+                lines.extend(apps.iter().map(|app| Line {
+                    name: format!("apps.{}", quoted(&app.key)),
+                    value: app.node.value.to_toml().to_string(),
+                    origin: reader.book.whence(&app.key_place),
+                }));
+            }
+            Some(node) => lines.push(Line {
+                name: key.path.to_owned(),
+                value: node.value.to_toml().to_string(),
+                origin: reader.book.whence(&node.place),
+            }),
+            None => lines.push(Line {
+                name: key.path.to_owned(),
+                value: reader.derivation(key.path).map_or_else(|| unset(key.kind, key.unset), str::to_owned),
+                origin: "default".to_owned(),
+            }),
+        }
+    }
+    lines
+}
+
+/// Three columns, the first two as wide as their contents, within reason.
+pub(super) fn table(lines: &[Line]) -> String {
+    let width = |text: fn(&Line) -> &String| {
+        lines
+            .iter()
+            .map(|line| text(line).chars().count())
+            .filter(|&width| width <= WIDEST)
+            .max()
+            .unwrap_or_default()
+    };
+    let (name_width, value_width) = (width(|line| &line.name), width(|line| &line.value));
+    let mut text = String::new();
+    for line in lines {
+        let row = format!("{:name_width$}  {:value_width$}  {}", line.name, line.value, line.origin);
+        text.push_str(row.trim_end());
+        text.push('\n');
+    }
+    text
+}
+
+fn unset(kind: Kind, unset: Unset) -> String {
+    match unset {
+        Unset::Value(text) => match kind {
+            Kind::Count | Kind::Flag | Kind::Apps => text.to_owned(),
+            Kind::Text
+            | Kind::Url
+            | Kind::Address
+            | Kind::Duration
+            | Kind::Choice(_)
+            | Kind::Texts
+            | Kind::Allow
+            | Kind::Headers => quoted(text),
+        },
+        Unset::Words(words) => format!("({words})"),
+        Unset::Needed(_) => "(not set)".to_owned(),
+    }
+}
+
+fn quoted(text: &str) -> String {
+    Value::Text(text.to_owned()).to_toml().to_string()
+}
+
+/// A longer name or value stands out of its column.
+const WIDEST: usize = 60;

@@ -1,0 +1,342 @@
+//! The identity headers a backend gets: which names, what values, and what of the client's must go. Knows no
+//! rules and no connections.
+
+mod template;
+
+use std::collections::HashSet;
+use std::fmt;
+use std::sync::{Arc, OnceLock};
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+
+use crate::identity::Identity;
+pub use template::HeaderError;
+use template::Template;
+
+/// A person who was let in, with the header lines made from them at most once.
+#[derive(Debug)]
+pub struct Person {
+    identity: Identity,
+    lines: OnceLock<Lines>,
+}
+
+struct Lines {
+    of: Arc<()>,
+    values: Box<[HeaderValue]>,
+}
+
+impl Person {
+    /// A person nobody has asked about yet.
+    pub fn new(identity: Identity) -> Self {
+        Self { identity, lines: OnceLock::new() }
+    }
+
+    /// Who it is.
+    pub fn identity(&self) -> &Identity {
+        &self.identity
+    }
+}
+
+impl fmt::Debug for Lines {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Lines")
+    }
+}
+
+/// One complete set of identity headers: a preset, or names with templates.
+#[derive(Clone, Debug)]
+pub struct HeaderSet {
+    /// In the order in which `blank` yields them.
+    templates: Vec<Template>,
+    /// Every name with an empty value: what a person nobody knows looks like.
+    blank: HeaderMap,
+    /// What Envoy must take off a request, as it never removes what we do not set.
+    look_alikes: HeaderValue,
+    /// Tells apart the lines of this set from those of another.
+    mark: Arc<()>,
+}
+
+impl HeaderSet {
+    /// The set called `remote`, `authentik` or `oauth2-proxy`.
+    pub fn preset(name: &str) -> Option<Self> {
+        let (_, lines) = PRESETS.iter().find(|(preset, _)| *preset == name)?;
+        Self::of(lines.iter().copied()).ok()
+    }
+
+    /// A set of names with templates, such as `X-WEBAUTH-USER` with `{username}`.
+    ///
+    /// # Errors
+    /// [`HeaderError`] names the header that cannot be sent or the placeholder that is not known.
+    pub fn templates(lines: &[(String, String)]) -> Result<Self, HeaderError> {
+        Self::of(lines.iter().map(|(name, template)| (name.as_str(), template.as_str())))
+    }
+
+    fn of<'a>(lines: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, HeaderError> {
+        let mut parsed: Vec<(HeaderName, Template)> = Vec::new();
+        for (name, template) in lines {
+            let header = template::header_name(name)?;
+            if parsed.iter().any(|(other, _)| fold(other.as_str()) == fold(name)) {
+                return Err(HeaderError::Twice(name.to_owned()));
+            }
+            parsed.push((header, Template::parse(name, template)?));
+        }
+        let mut blank = HeaderMap::with_capacity(parsed.len() + ROOM);
+        for (name, _) in &parsed {
+            blank.insert(name.clone(), HeaderValue::from_static(""));
+        }
+        let template_of =
+            |name| parsed.iter().find(|(other, _)| other == name).map(|(_, template)| template.clone());
+        let templates = blank.keys().filter_map(template_of).collect();
+        let look_alikes = look_alikes(blank.keys());
+        Ok(Self { templates, blank, look_alikes, mark: Arc::new(()) })
+    }
+
+    /// The complete set for a person, or for nobody: every name once, empty where there is no value.
+    pub fn lines(&self, person: Option<&Person>) -> HeaderMap {
+        let mut lines = self.blank.clone();
+        let Some(person) = person else { return lines };
+        let kept =
+            person.lines.get_or_init(|| Lines { of: Arc::clone(&self.mark), values: self.values(person) });
+        if Arc::ptr_eq(&kept.of, &self.mark) {
+            fill(&mut lines, kept.values.iter().cloned());
+        } else {
+            fill(&mut lines, self.values(person).into_vec().into_iter());
+        }
+        lines
+    }
+
+    /// The names of the set.
+    pub fn names(&self) -> impl Iterator<Item = &HeaderName> {
+        self.blank.keys()
+    }
+
+    /// The look-alikes of the names, for `x-envoy-auth-headers-to-remove`.
+    pub fn look_alikes(&self) -> &HeaderValue {
+        &self.look_alikes
+    }
+
+    /// The claims the templates read, which sessions must keep at hand.
+    pub fn wanted_claims(&self) -> Vec<String> {
+        self.templates.iter().flat_map(Template::wanted_claims).collect()
+    }
+
+    fn values(&self, person: &Person) -> Box<[HeaderValue]> {
+        self.templates.iter().map(|template| template.value(&person.identity)).collect()
+    }
+}
+
+fn fill(lines: &mut HeaderMap, values: impl Iterator<Item = HeaderValue>) {
+    for (line, value) in lines.values_mut().zip(values) {
+        *line = value;
+    }
+}
+
+/// A name as the laxest backend reads it: letters and digits only, lower case. PHP and WSGI cannot tell
+/// `Remote-User`, `Remote_User` and `remote.user` apart.
+pub fn fold(name: &str) -> String {
+    name.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| char::from(byte.to_ascii_lowercase())).collect()
+}
+
+fn look_alikes<'a>(names: impl Iterator<Item = &'a HeaderName>) -> HeaderValue {
+    let twins: Vec<String> = names
+        .map(HeaderName::as_str)
+        .filter(|name| name.contains('-'))
+        .map(|name| name.replace('-', "_"))
+        .collect();
+    HeaderValue::from_str(&twins.join(",")).unwrap_or_else(|_| HeaderValue::from_static(""))
+}
+
+/// All identity header names in use, to strip what clients send of them in any spelling.
+#[derive(Clone, Debug, Default)]
+pub struct OwnNames(HashSet<String>);
+
+impl OwnNames {
+    /// The names of all `sets`.
+    pub fn of<'a>(sets: impl IntoIterator<Item = &'a HeaderSet>) -> Self {
+        Self(sets.into_iter().flat_map(|set| set.names().map(|name| fold(name.as_str()))).collect())
+    }
+
+    /// Removes every header that some backend could take for one of ours.
+    pub fn strip(&self, headers: &mut HeaderMap) {
+        let ours: Vec<HeaderName> =
+            headers.keys().filter(|name| self.0.contains(&fold(name.as_str()))).cloned().collect();
+        for name in ours {
+            headers.remove(name);
+        }
+    }
+}
+
+/// Room in an answer's headers beside the identity, so that adding one does not grow the map.
+const ROOM: usize = 4;
+
+/// The presets of the interface.
+const PRESETS: [(&str, &[(&str, &str)]); 3] = [
+    (
+        "remote",
+        &[
+            ("Remote-User", "{username}"),
+            ("Remote-Name", "{name}"),
+            ("Remote-Email", "{email}"),
+            ("Remote-Groups", "{groups}"),
+        ],
+    ),
+    (
+        "authentik",
+        &[
+            ("X-authentik-username", "{username}"),
+            ("X-authentik-groups", "{groups:|}"),
+            ("X-authentik-entitlements", "{claim:entitlements:|}"),
+            ("X-authentik-email", "{email}"),
+            ("X-authentik-name", "{name}"),
+            ("X-authentik-uid", "{uid}"),
+        ],
+    ),
+    (
+        "oauth2-proxy",
+        &[
+            ("X-Auth-Request-User", "{uid}"),
+            ("X-Auth-Request-Email", "{email}"),
+            ("X-Auth-Request-Groups", "{groups}"),
+            ("X-Auth-Request-Preferred-Username", "{username}"),
+        ],
+    ),
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::identity::Profile;
+
+    fn person(change: impl FnOnce(&mut Profile)) -> Person {
+        let mut profile = Profile {
+            subject: "s-1".into(),
+            username: "alice".into(),
+            name: "Alice Example".into(),
+            email: "alice@example.com".into(),
+            groups: vec!["family".into(), "Home Server Admins".into()],
+            ..Profile::default()
+        };
+        change(&mut profile);
+        let wanted: Vec<String> = profile.claims.keys().cloned().collect();
+        Person::new(Identity::pack(&profile, "i".into(), &wanted))
+    }
+
+    fn line(set: &HeaderSet, person: &Person, name: &str) -> String {
+        let lines = set.lines(Some(person));
+        assert_eq!(lines.get_all(name).iter().count(), 1, "{name}");
+        String::from_utf8(lines[name].as_bytes().to_vec()).unwrap()
+    }
+
+    #[test]
+    fn the_set_is_complete_for_everybody_and_nobody() {
+        for preset in ["remote", "authentik", "oauth2-proxy"] {
+            let set = HeaderSet::preset(preset).unwrap();
+            let nobody = set.lines(None);
+            assert!(nobody.values().all(HeaderValue::is_empty));
+            assert_eq!(nobody.len(), set.lines(Some(&person(|_| ()))).len(), "{preset}");
+        }
+        let set = HeaderSet::preset("remote").unwrap();
+        let alice = person(|_| ());
+        assert_eq!(line(&set, &alice, "remote-user"), "alice");
+        assert_eq!(line(&set, &alice, "remote-groups"), "Home Server Admins,family");
+        assert_eq!(
+            line(&HeaderSet::preset("authentik").unwrap(), &alice, "x-authentik-groups"),
+            "Home Server Admins|family"
+        );
+    }
+
+    #[test]
+    fn two_sets_never_mix_their_values() {
+        let (remote, authentik) =
+            (HeaderSet::preset("remote").unwrap(), HeaderSet::preset("authentik").unwrap());
+        let alice = person(|_| ());
+        for _ in 0..2 {
+            assert_eq!(line(&remote, &alice, "remote-email"), "alice@example.com");
+            assert_eq!(line(&authentik, &alice, "x-authentik-uid"), "s-1");
+        }
+    }
+
+    #[test]
+    fn a_value_never_splits_and_never_breaks_a_line() {
+        let set = HeaderSet::preset("remote").unwrap();
+        for (groups, value) in [
+            (vec!["a,b", "c"], "a%2Cb,c"),
+            (vec!["a|b"], "a|b"),
+            (vec!["x\r\nRemote-User: root"], "x%0D%0ARemote-User: root"),
+            (vec![" admins"], "%20admins"),
+            (vec!["a%2Cb"], "a%252Cb"),
+            (vec!["50%"], "50%"),
+            (vec!["Çağla"], "Çağla"),
+            (vec![], ""),
+        ] {
+            let someone = person(|profile| profile.groups = groups.iter().map(ToString::to_string).collect());
+            assert_eq!(line(&set, &someone, "remote-groups"), value);
+        }
+        let odd = person(|profile| profile.groups = vec!["a|b".into(), "c,d".into()]);
+        assert_eq!(line(&HeaderSet::preset("authentik").unwrap(), &odd, "x-authentik-groups"), "a%7Cb|c,d");
+        let named = person(|profile| profile.name = "Çağla\u{7f}".into());
+        assert_eq!(line(&set, &named, "remote-name"), "Çağla%7F");
+    }
+
+    #[test]
+    fn templates_put_together_what_is_asked_for() {
+        let set = HeaderSet::templates(&[
+            ("X-WEBAUTH-USER".into(), "{username}".into()),
+            ("X-Line".into(), "{name} <{email}>; {claim:team}".into()),
+            ("X-List".into(), "{claim:list}".into()),
+        ])
+        .unwrap();
+        let alice = person(|profile| {
+            profile.claims.insert("team".into(), "red".into());
+            profile.claims.insert("list".into(), serde_json::json!(["a", "b,c", 3]));
+        });
+        assert_eq!(line(&set, &alice, "x-webauth-user"), "alice");
+        assert_eq!(line(&set, &alice, "x-line"), "Alice Example <alice@example.com>; red");
+        assert_eq!(line(&set, &alice, "x-list"), "a,b%2Cc,3");
+        assert_eq!(set.wanted_claims(), ["team", "list"]);
+    }
+
+    #[test]
+    fn what_cannot_be_sent_is_refused() {
+        for (name, template) in [
+            ("", "x"),
+            ("A B", "x"),
+            ("Content-Length", "x"),
+            ("Set-Cookie", "x"),
+            ("Connection", "x"),
+            ("Host", "x"),
+            ("X-A", "{nobody}"),
+            ("X-A", "{username"),
+            ("X-A", "a\nb"),
+            ("X-A", "{claim:}"),
+        ] {
+            assert!(HeaderSet::templates(&[(name.into(), template.into())]).is_err(), "{name}: {template}");
+        }
+        let twice = [("X-A".into(), "a".into()), ("x_a".into(), "b".into())];
+        assert_eq!(HeaderSet::templates(&twice).err(), Some(HeaderError::Twice("x_a".into())));
+    }
+
+    #[test]
+    fn every_spelling_of_our_names_is_stripped() {
+        let own = OwnNames::of([&HeaderSet::preset("remote").unwrap()]);
+        let mut headers = HeaderMap::new();
+        for name in [
+            "Remote-User",
+            "remote_user",
+            "REMOTE.USER",
+            "Re-mote-Groups",
+            "RemoteEmail",
+            "X-Other",
+            "Remote",
+        ] {
+            headers
+                .append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("evil"));
+        }
+        own.strip(&mut headers);
+        assert!(headers.len() == 2 && headers.contains_key("x-other") && headers.contains_key("remote"));
+        assert_eq!(
+            HeaderSet::preset("remote").unwrap().look_alikes(),
+            "remote_user,remote_name,remote_email,remote_groups"
+        );
+    }
+}

@@ -1,0 +1,219 @@
+//! One header's value, put together from parts of an identity. Knows nothing of the other headers.
+
+use bytes::Bytes;
+use http::header::{HeaderName, HeaderValue};
+use serde_json::Value;
+use thiserror::Error;
+
+use crate::identity::{Field, GLUE, Identity};
+
+/// Why a header of the configuration cannot be sent.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum HeaderError {
+    /// Not a header name.
+    #[error("`{0}` is not a header name")]
+    Name(String),
+    /// A name that means something to HTTP itself.
+    #[error("`{0}` belongs to HTTP itself and cannot carry an identity")]
+    Reserved(String),
+    /// Two names that backends cannot tell apart.
+    #[error("`{0}` stands there twice, in one spelling or another")]
+    Twice(String),
+    /// A placeholder that is not known, or not closed.
+    #[error(
+        "the template of `{0}` holds {1}: placeholders are {{username}}, {{name}}, {{email}}, {{groups}}, {{uid}} and {{claim:NAME}}"
+    )]
+    Placeholder(String, String),
+}
+
+/// What a value is made of.
+#[derive(Clone, Debug)]
+pub(super) struct Template(Vec<Part>);
+
+#[derive(Clone, Debug)]
+enum Part {
+    Text(String),
+    Field(Field),
+    Groups(char),
+    Claim(String, char),
+}
+
+impl Template {
+    /// Reads a template such as `{name} <{email}>`; `header` is named in errors.
+    pub(super) fn parse(header: &str, text: &str) -> Result<Self, HeaderError> {
+        let refused = |what: String| HeaderError::Placeholder(header.to_owned(), what);
+        if text.contains(char::is_control) {
+            return Err(refused("a control character".to_owned()));
+        }
+        let mut parts = Vec::new();
+        let mut rest = text;
+        while let Some((before, behind)) = rest.split_once('{') {
+            if !before.is_empty() {
+                parts.push(Part::Text(before.to_owned()));
+            }
+            let (name, after) =
+                behind.split_once('}').ok_or_else(|| refused(format!("`{{{behind}` without a `}}`")))?;
+            parts.push(Part::parse(name).ok_or_else(|| refused(format!("`{{{name}}}`")))?);
+            rest = after;
+        }
+        if !rest.is_empty() {
+            parts.push(Part::Text(rest.to_owned()));
+        }
+        Ok(Self(parts))
+    }
+
+    /// The value for one identity: never more than one line, never split by what a name holds.
+    pub(super) fn value(&self, identity: &Identity) -> HeaderValue {
+        let shared = match self.0.as_slice() {
+            [Part::Field(field)] => {
+                share(identity.shared_field(*field), [identity.field(*field)].into_iter(), None)
+            }
+            [Part::Groups(GLUE)] => share(identity.shared_groups(), identity.groups(), Some(GLUE)),
+            _ => None,
+        };
+        shared.unwrap_or_else(|| {
+            let mut text = String::new();
+            for part in &self.0 {
+                part.write(identity, &mut text);
+            }
+            HeaderValue::from_bytes(text.trim().as_bytes()).unwrap_or_else(|_| HeaderValue::from_static(""))
+        })
+    }
+
+    pub(super) fn wanted_claims(&self) -> impl Iterator<Item = String> {
+        self.0.iter().filter_map(|part| match part {
+            Part::Claim(name, _) => Some(name.clone()),
+            Part::Text(_) | Part::Field(_) | Part::Groups(_) => None,
+        })
+    }
+}
+
+/// The identity's own memory as a value, if nothing in it needs encoding.
+fn share<'a>(
+    bytes: Bytes,
+    mut parts: impl Iterator<Item = &'a str>,
+    separator: Option<char>,
+) -> Option<HeaderValue> {
+    if parts.all(|part| is_clean(part, separator)) {
+        HeaderValue::from_maybe_shared(bytes).ok()
+    } else {
+        None
+    }
+}
+
+impl Part {
+    fn parse(name: &str) -> Option<Self> {
+        Some(match name {
+            "username" => Self::Field(Field::Username),
+            "name" => Self::Field(Field::Name),
+            "email" => Self::Field(Field::Email),
+            "uid" => Self::Field(Field::Subject),
+            "groups" => Self::Groups(GLUE),
+            "groups:|" => Self::Groups('|'),
+            _ => {
+                let claim = name.strip_prefix("claim:")?;
+                let (claim, separator) = claim.strip_suffix(":|").map_or((claim, GLUE), |claim| (claim, '|'));
+                (!claim.is_empty()).then(|| Self::Claim(claim.to_owned(), separator))?
+            }
+        })
+    }
+
+    fn write(&self, identity: &Identity, text: &mut String) {
+        match self {
+            Self::Text(fixed) => text.push_str(fixed),
+            Self::Field(field) => encode(identity.field(*field), None, text),
+            Self::Groups(separator) => join(identity.groups(), *separator, text),
+            Self::Claim(name, separator) => match identity.claim(name) {
+                Some(Value::Array(values)) => {
+                    let values: Vec<String> = values.iter().map(plain_text).collect();
+                    join(values.iter().map(String::as_str), *separator, text);
+                }
+                Some(value) => encode(&plain_text(value), None, text),
+                None => {}
+            },
+        }
+    }
+}
+
+/// A string as it is, everything else as JSON.
+fn plain_text(value: &Value) -> String {
+    value
+        .as_str()
+        .map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned)
+}
+
+fn join<'a>(values: impl Iterator<Item = &'a str>, separator: char, text: &mut String) {
+    for (index, value) in values.enumerate() {
+        if index > 0 {
+            text.push(separator);
+        }
+        encode(value, Some(separator), text);
+    }
+}
+
+/// Whether a value can stand in a header as it is.
+fn is_clean(value: &str, separator: Option<char>) -> bool {
+    let edges = value.starts_with(' ') || value.ends_with(' ');
+    !edges
+        && !value
+            .bytes()
+            .any(|byte| byte.is_ascii_control() || byte == b'%' || separator.is_some_and(|s| byte == s as u8))
+}
+
+/// Appends `value`, percent-encoding control bytes, the separator, blanks at its ends, and every `%` that would
+/// read as such an encoding, so that no two values look the same.
+fn encode(value: &str, separator: Option<char>, text: &mut String) {
+    if is_clean(value, separator) {
+        text.push_str(value);
+        return;
+    }
+    let last = value.len() - 1;
+    for (index, c) in value.char_indices() {
+        let escapes = c == '%'
+            && value
+                .as_bytes()
+                .get(index + 1..index + 3)
+                .is_some_and(|pair| pair.iter().all(u8::is_ascii_hexdigit));
+        let edge = c == ' ' && (index == 0 || index == last);
+        if c.is_ascii_control() || Some(c) == separator || escapes || edge {
+            text.push_str(&format!("%{:02X}", u32::from(c)));
+        } else {
+            text.push(c);
+        }
+    }
+}
+
+/// Reads a header name that may carry an identity.
+pub(super) fn header_name(name: &str) -> Result<HeaderName, HeaderError> {
+    let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| HeaderError::Name(name.to_owned()))?;
+    if RESERVED.contains(&header.as_str()) || header.as_str().starts_with("x-forwarded-") {
+        return Err(HeaderError::Reserved(name.to_owned()));
+    }
+    Ok(header)
+}
+
+/// Names that would change the message itself or what foregate says of the visitor.
+const RESERVED: [&str; 22] = [
+    "accept",
+    "cache-control",
+    "connection",
+    "content-encoding",
+    "content-length",
+    "content-type",
+    "cookie",
+    "date",
+    "expect",
+    "forwarded",
+    "host",
+    "keep-alive",
+    "location",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "retry-after",
+    "set-cookie",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "www-authenticate",
+];

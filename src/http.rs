@@ -1,0 +1,160 @@
+//! The faces: bytes to values, values to bytes. Which address is whose is decided in one match. Knows how to ask
+//! the judge, not how it judges.
+
+mod admin;
+mod answer;
+mod body;
+mod denial;
+pub mod dialect;
+mod forward;
+mod intent;
+pub mod pages;
+mod portal;
+mod proxy;
+
+use std::collections::HashSet;
+use std::net::IpAddr;
+use std::sync::{Arc, Mutex};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use arc_swap::ArcSwap;
+use http::{Request, Response, StatusCode};
+use hyper::body::Incoming;
+use ipnet::IpNet;
+use url::Url;
+
+use crate::browser::{Cookies, Origins, ReturnTo, Sealer};
+use crate::gate::Gate;
+use crate::headers::OwnNames;
+use crate::login::Login;
+use crate::metrics::Metrics;
+use crate::server::{Peer, Serve};
+use crate::session::Sessions;
+use crate::upstream::Upstreams;
+use crate::visit::Scheme;
+pub use admin::Admin;
+pub use body::Body;
+use dialect::Dialect;
+
+/// Everything of one version of the configuration that answering takes.
+#[derive(Debug)]
+pub struct Site {
+    /// The judge.
+    pub gate: Gate,
+    /// Signing in and out.
+    pub login: Login,
+    /// The sessions, shared with the judge.
+    pub sessions: Arc<Sessions>,
+    /// The names and scope of our cookies.
+    pub cookies: Cookies,
+    /// What signs our own forms.
+    pub sealer: Arc<Sealer>,
+    /// Where browsers reach foregate itself.
+    pub public_url: Url,
+    /// The identity headers that clients may not send.
+    pub own_names: OwnNames,
+    /// Peers whose word counts.
+    pub trusted_proxies: Vec<IpNet>,
+    /// Connections to backends, where foregate is the proxy.
+    pub upstreams: Upstreams,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Peers that were refused and have been told of in the log.
+    pub strangers: Strangers,
+}
+
+/// The public listener: one [`Site`] for the whole of each request.
+#[derive(Clone, Debug)]
+pub struct Faces(pub Arc<ArcSwap<Site>>);
+
+impl Serve for Faces {
+    type Body = Body;
+
+    async fn serve(&self, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+        let site = self.0.load_full();
+        if let Some(dialect) = Dialect::of_path(request.uri().path()) {
+            let (parts, _) = request.into_parts();
+            return forward::answer(&site, dialect, &parts, peer).await;
+        }
+        route(&site, request, peer).await
+    }
+}
+
+/// Everything but checks. Boxed, so that a check does not pay for the size of a sign-in.
+fn route<'s>(
+    site: &'s Site,
+    request: Request<Incoming>,
+    peer: Peer,
+) -> std::pin::Pin<Box<dyn Future<Output = Response<Body>> + Send + 's>> {
+    Box::pin(async move {
+        match request.uri().path() {
+            "/.foregate/sign-in" => portal::sign_in(site, &request.into_parts().0).await,
+            "/.foregate/callback" => portal::callback(site, &request.into_parts().0, peer).await,
+            "/.foregate/sign-out" => portal::sign_out(site, request).await,
+            "/.foregate/signed-out" => portal::signed_out(site),
+            path if path.starts_with("/.foregate/") => answer::text(StatusCode::NOT_FOUND, NO_SUCH_PAGE),
+            _ => proxy::answer(site, request, peer).await,
+        }
+    })
+}
+
+impl Site {
+    /// The scheme of all our addresses.
+    fn scheme(&self) -> Scheme {
+        if self.public_url.scheme() == "https" { Scheme::Https } else { Scheme::Http }
+    }
+
+    /// Calls `with` with the origins that are ours.
+    fn with_origins<T>(&self, with: impl FnOnce(&Origins<'_>) -> T) -> T {
+        let public_port = self.public_url.port_or_known_default();
+        let port_of = |host: &str| self.gate.policy.app_of(host).and_then(|app| app.port.or(public_port));
+        with(&Origins { public_url: &self.public_url, port_of: &port_of })
+    }
+
+    /// One of our own addresses, with where to go afterwards.
+    fn own_url(&self, path: &str, rd: Option<&ReturnTo>, more: &[(&str, &str)]) -> Url {
+        let mut url = self.public_url.clone();
+        url.set_path(path);
+        if rd.is_some() || !more.is_empty() {
+            let mut query = url.query_pairs_mut();
+            if let Some(rd) = rd {
+                query.append_pair("rd", rd.as_str());
+            }
+            query.extend_pairs(more);
+        }
+        url
+    }
+}
+
+/// Peers refused so far, bounded, so that each is logged once.
+#[derive(Debug, Default)]
+pub struct Strangers(Mutex<HashSet<IpAddr>>);
+
+impl Strangers {
+    /// Whether this is the first time; after very many peers nobody is new any more.
+    fn is_new(&self, address: IpAddr) -> bool {
+        let Ok(mut seen) = self.0.lock() else { return false };
+        seen.len() < MOST_STRANGERS && seen.insert(address)
+    }
+}
+
+/// The time as everything below takes it: Unix seconds.
+#[expect(clippy::disallowed_methods, reason = "the faces are where time enters")]
+pub fn unix_now() -> u64 {
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+}
+
+/// A name for one answer that page and log share: eight letters that are hard to misread.
+fn reference() -> String {
+    let mut bytes = [0_u8; 8];
+    // Without randomness the name is merely less telling.
+    let _ = aws_lc_rs::rand::fill(&mut bytes);
+    bytes.iter().map(|byte| char::from(REFERENCE_LETTERS[usize::from(byte % 32)])).collect()
+}
+
+/// foregate's own pages for browsers.
+pub const OWN_PATHS: [&str; 4] =
+    ["/.foregate/sign-in", "/.foregate/callback", "/.foregate/sign-out", "/.foregate/signed-out"];
+const REFERENCE_LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
+const NO_SUCH_PAGE: &str = "foregate has no page here.\n";
+const MOST_STRANGERS: usize = 1000;

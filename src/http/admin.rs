@@ -1,0 +1,61 @@
+//! The operator's listener: is it alive, is it ready, what has it counted. Knows no visitors.
+
+use std::sync::Arc;
+
+use arc_swap::ArcSwap;
+use http::header::{CONTENT_TYPE, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use serde_json::json;
+
+use super::body::Body;
+use super::{Site, answer, unix_now};
+use crate::server::{Peer, Serve};
+
+/// The admin listener.
+#[derive(Clone, Debug)]
+pub struct Admin(pub Arc<ArcSwap<Site>>);
+
+impl Serve for Admin {
+    type Body = Body;
+
+    async fn serve(&self, request: Request<Incoming>, _: Peer) -> Response<Body> {
+        let site = self.0.load_full();
+        if !(request.method() == Method::GET || request.method() == Method::HEAD) {
+            return answer::empty(StatusCode::METHOD_NOT_ALLOWED);
+        }
+        match request.uri().path() {
+            "/livez" => answer::text(StatusCode::OK, "alive\n"),
+            "/readyz" => Box::pin(ready(&site)).await,
+            "/metrics" => metrics(&site),
+            _ => answer::text(StatusCode::NOT_FOUND, "There are /livez, /readyz and /metrics here.\n"),
+        }
+    }
+}
+
+/// Names each part and how it is. A provider that is down is told, but those who are signed in go on.
+async fn ready(site: &Site) -> Response<Body> {
+    let now = unix_now();
+    let (store, provider) = tokio::join!(site.sessions.probe(now), site.login.provider().probe(now));
+    let part = |error: Option<String>| match error {
+        None => json!({ "ok": true }),
+        Some(error) => json!({ "ok": false, "error": error }),
+    };
+    let ready = store.is_ok();
+    let body = json!({
+        "ready": ready,
+        "store": part(store.err().map(|error| error.to_string())),
+        "provider": part(provider.err().map(|error| error.to_string())),
+    });
+    let mut response =
+        answer::text(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, body.to_string());
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response
+}
+
+fn metrics(site: &Site) -> Response<Body> {
+    let mut response = answer::text(StatusCode::OK, site.metrics.text());
+    let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format));
+    response
+}

@@ -1,0 +1,76 @@
+//! Answers in their few shapes: page, problem, redirect, nothing. Knows no decisions.
+
+use http::header::{
+    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+};
+use http::{Response, StatusCode};
+use serde_json::{Value, json};
+
+use super::body::Body;
+use super::pages::Page;
+
+/// An answer without a body.
+pub(super) fn empty(status: StatusCode) -> Response<Body> {
+    let mut response = Response::new(Body::Empty);
+    *response.status_mut() = status;
+    response.headers_mut().insert(CACHE_CONTROL, NO_STORE);
+    response
+}
+
+/// A redirect to an absolute address, never kept by any cache.
+pub(super) fn redirect(status: StatusCode, location: &str) -> Response<Body> {
+    let mut response = empty(status);
+    match HeaderValue::from_str(location) {
+        Ok(location) => {
+            response.headers_mut().insert(LOCATION, location);
+            response
+        }
+        // Addresses are serialised from parsed parts, so this is a bug and not a visitor's doing.
+        Err(_) => empty(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
+/// A plain text for whoever set something up wrong.
+pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Response<Body> {
+    let mut response = empty(status);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
+    *response.body_mut() = Body::from(text.into());
+    response
+}
+
+/// A page for a person.
+pub(super) fn page(status: StatusCode, page: Page) -> Response<Body> {
+    let mut response = empty(status);
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
+    headers.insert(CONTENT_SECURITY_POLICY, page.policy);
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    // Not `no-referrer`: browsers then hide the Origin of our own forms from us.
+    headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
+    *response.body_mut() = Body::from(page.html);
+    response
+}
+
+/// A problem for a program (RFC 9457).
+pub(super) fn problem(status: StatusCode, reason: &str, title: &str, more: Value) -> Response<Body> {
+    let mut object =
+        json!({ "type": "about:blank", "title": title, "status": status.as_u16(), "reason": reason });
+    if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
+        object.extend(more);
+    }
+    let mut response = empty(status);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+    *response.body_mut() = Body::from(object.to_string());
+    response
+}
+
+/// Tells when to come again.
+pub(super) fn retry(mut response: Response<Body>) -> Response<Body> {
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));
+    response
+}
+
+/// Nothing that foregate says about somebody may be kept by anybody in between.
+pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
+const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");

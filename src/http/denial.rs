@@ -1,0 +1,308 @@
+//! Saying no in the form that helps: a way to sign in, a page that explains, or a problem a program can read.
+//! Knows no dialect but that nginx wants 401 where others take a redirect.
+
+use http::header::{HeaderName, HeaderValue, REFERER, SET_COOKIE, WWW_AUTHENTICATE};
+use http::request::Parts;
+use http::{Response, StatusCode};
+use serde_json::json;
+
+use super::answer;
+use super::body::Body;
+use super::intent::intent;
+use super::pages::{CSS, Forbidden, Page, Trouble, UnknownHost};
+use super::{Site, reference, unix_now};
+use crate::browser::ReturnTo;
+use crate::identity::Field;
+use crate::login::{Account, BINDING_LIFETIME, Begun, LoginError, Wish};
+use crate::metrics::Outcome;
+use crate::policy::Refusal;
+use crate::visit::{Intent, Visit};
+
+/// Why somebody is not let in.
+#[derive(Debug)]
+pub(super) enum Denied {
+    /// They may be after a sign-in.
+    SignIn,
+    /// They may not.
+    Forbidden(Refusal),
+    /// Nobody can tell.
+    Unavailable,
+}
+
+/// The answer to a visitor who is not let in. With `bare` a sign-in is a 401 with its `Location`, which nginx
+/// turns into the redirect.
+pub(super) async fn answer(
+    site: &Site,
+    parts: &Parts,
+    visit: &Visit<'_>,
+    denied: Denied,
+    bare: bool,
+) -> (Outcome, Response<Body>) {
+    let intent = intent(&parts.headers, &visit.target.method);
+    match denied {
+        Denied::SignIn if intent == Intent::Navigation => sign_in(site, parts, visit, bare).await,
+        Denied::SignIn => (Outcome::SignIn, sign_in_problem(site, parts, visit)),
+        Denied::Forbidden(refusal) => (Outcome::Forbidden, forbidden(site, visit, &refusal, intent).await),
+        Denied::Unavailable => (Outcome::Unavailable, unavailable(intent)),
+    }
+}
+
+/// Sends a person straight to the provider: no stop at foregate's own address.
+async fn sign_in(site: &Site, parts: &Parts, visit: &Visit<'_>, bare: bool) -> (Outcome, Response<Body>) {
+    let Some(to) = site.with_origins(|origins| ReturnTo::of_target(&visit.target, origins)) else {
+        return (Outcome::Forbidden, unknown_host(&visit.target.host, Intent::Navigation));
+    };
+    let bindings: Vec<&str> = site.cookies.bindings(&parts.headers).collect();
+    let status = if bare { StatusCode::UNAUTHORIZED } else { StatusCode::FOUND };
+    let wish = Wish { to: to.clone(), account: Account::Any };
+    match site.login.begin(wish, &bindings, unix_now()).await {
+        Ok(begun) => (Outcome::SignIn, to_provider(site, status, begun)),
+        Err(LoginError::Circle(_)) if bare => {
+            let here = site.own_url("/.foregate/sign-in", Some(&to), &[]);
+            (Outcome::SignIn, answer::redirect(status, here.as_str()))
+        }
+        Err(error) => {
+            let outcome =
+                if matches!(error, LoginError::Circle(_)) { Outcome::SignIn } else { Outcome::Unavailable };
+            (outcome, trouble(site, &error, Some(&to)))
+        }
+    }
+}
+
+/// A redirect to the provider, with the login cookie if the browser has none.
+pub(super) fn to_provider(site: &Site, status: StatusCode, begun: Begun) -> Response<Body> {
+    let mut response = answer::redirect(status, begun.location.as_str());
+    if let Some(binding) = begun.binding {
+        response.headers_mut().append(SET_COOKIE, site.cookies.keep_login(&binding, BINDING_LIFETIME));
+    }
+    response
+}
+
+/// 401 for a program, with the address that a person can be sent to.
+fn sign_in_problem(site: &Site, parts: &Parts, visit: &Visit<'_>) -> Response<Body> {
+    let url = site.own_url("/.foregate/sign-in", page_of(site, parts, visit).as_ref(), &[]);
+    let more = json!({ "sign_in_url": url.as_str(), "ref": reference() });
+    let mut response =
+        answer::problem(StatusCode::UNAUTHORIZED, "sign-in-required", "Sign-in required", more);
+    let headers = response.headers_mut();
+    headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"foregate\""));
+    if let Ok(url) = HeaderValue::from_str(url.as_str()) {
+        headers.insert(FOREGATE_SIGN_IN, url);
+    }
+    response
+}
+
+/// The page a script runs on, as what it asks for is nothing to land on: its referrer if that is the same host,
+/// else the host's start.
+fn page_of(site: &Site, parts: &Parts, visit: &Visit<'_>) -> Option<ReturnTo> {
+    site.with_origins(|origins| {
+        let referrer = parts.headers.get(REFERER).and_then(|value| value.to_str().ok());
+        let page = referrer.and_then(|text| ReturnTo::parse(text, origins));
+        page.filter(|page| page.host() == visit.target.host)
+            .or_else(|| ReturnTo::start_of(&visit.target, origins))
+    })
+}
+
+async fn forbidden(site: &Site, visit: &Visit<'_>, refusal: &Refusal, intent: Intent) -> Response<Body> {
+    let host = &*visit.target.host;
+    let missing = match refusal {
+        Refusal::UnknownHost => return unknown_host(host, intent),
+        Refusal::AmbiguousPath => {
+            let text = "foregate: this path means different things to different servers, and the rules of this host look at paths.\n";
+            return answer::text(StatusCode::BAD_REQUEST, text);
+        }
+        Refusal::NotAllowed { missing } => missing,
+    };
+    let reference = reference();
+    let person = site.gate.person(&visit.credential, unix_now()).await.ok().flatten();
+    let field = |field| person.as_ref().map_or("", |person| person.identity().field(field));
+    tracing::info!(ref = reference, host, user = field(Field::Username), "somebody was refused");
+    if intent == Intent::Call {
+        let more = json!({ "missing": missing, "ref": reference });
+        return answer::problem(StatusCode::FORBIDDEN, "not-allowed", "Not allowed", more);
+    }
+    let to = site.with_origins(|origins| ReturnTo::of_target(&visit.target, origins));
+    let other_account = site.own_url("/.foregate/sign-in", to.as_ref(), &[("account", "other")]);
+    let sign_out = site.own_url("/.foregate/sign-out", None, &[]);
+    let page = Forbidden {
+        css: CSS,
+        name: field(Field::Name),
+        username: field(Field::Username),
+        email: field(Field::Email),
+        host,
+        missing,
+        other_account: other_account.as_str(),
+        sign_out: sign_out.as_str(),
+        reference: &reference,
+    };
+    answer::page(StatusCode::FORBIDDEN, Page::new(&page, ""))
+}
+
+/// A host nobody has configured: says which line is missing.
+pub(super) fn unknown_host(host: &str, intent: Intent) -> Response<Body> {
+    let reference = reference();
+    tracing::info!(ref = reference, host, "no line of [apps] names this host");
+    let config = format!("[apps]\n\"{host}\" = \"signed-in\"");
+    if intent == Intent::Call {
+        let more = json!({ "detail": format!("no app is configured for {host}; add: \"{host}\" = \"signed-in\" to [apps]"), "ref": reference });
+        return answer::problem(StatusCode::FORBIDDEN, "unknown-host", "Unknown host", more);
+    }
+    let note =
+        "\"signed-in\" lets in everybody who can sign in. Name a group instead to let in fewer people.";
+    let page = UnknownHost { css: CSS, host, config: &config, note, reference: &reference };
+    answer::page(StatusCode::FORBIDDEN, Page::new(&page, ""))
+}
+
+fn unavailable(intent: Intent) -> Response<Body> {
+    let reference = reference();
+    tracing::warn!(ref = reference, "a check could not be decided: the session store does not answer");
+    let status = StatusCode::SERVICE_UNAVAILABLE;
+    answer::retry(if intent == Intent::Call {
+        answer::problem(status, "unavailable", "Try again in a moment", json!({ "ref": reference }))
+    } else {
+        answer::page(status, Page::new(&busy("Sign-ins cannot be checked at the moment.", &reference), ""))
+    })
+}
+
+fn busy<'a>(happened: &'a str, reference: &'a str) -> Trouble<'a> {
+    let advice = "Wait a moment, then load this page again.";
+    Trouble {
+        css: CSS,
+        title: "Please try again in a moment",
+        happened,
+        advice,
+        causes: &[],
+        again: "",
+        reference,
+    }
+}
+
+/// The page for a sign-in that did not happen; `to` is where the person wanted to go.
+pub(super) fn trouble(site: &Site, error: &LoginError, to: Option<&ReturnTo>) -> Response<Body> {
+    let reference = reference();
+    let again = site.own_url("/.foregate/sign-in", to, &[("account", "retry")]);
+    let story = Story::of(error);
+    tracing::warn!(ref = reference, %error, status = story.status.as_u16(), "a sign-in did not succeed");
+    let page = Trouble {
+        css: CSS,
+        title: story.title,
+        happened: story.happened,
+        advice: story.advice,
+        causes: story.causes,
+        again: again.as_str(),
+        reference: &reference,
+    };
+    let response = answer::page(story.status, Page::new(&page, ""));
+    if story.status == StatusCode::SERVICE_UNAVAILABLE { answer::retry(response) } else { response }
+}
+
+/// What a person and their operator are told of an error.
+struct Story {
+    status: StatusCode,
+    title: &'static str,
+    happened: &'static str,
+    advice: &'static str,
+    causes: &'static [(&'static str, &'static str)],
+}
+
+impl Story {
+    fn of(error: &LoginError) -> Self {
+        let told = |status, title, happened, advice, causes| Self { status, title, happened, advice, causes };
+        match error {
+            LoginError::Circle(cause) => {
+                told(StatusCode::FORBIDDEN, CIRCLE, cause.story(), TRY_AGAIN_OR_TELL, cause.causes())
+            }
+            LoginError::State => told(StatusCode::BAD_REQUEST, NOT_FINISHED, FOREIGN, START_OVER, &[]),
+            LoginError::Denied(_) => {
+                told(StatusCode::FORBIDDEN, NOT_FINISHED, DENIED, TRY_AGAIN_OR_TELL, DENIED_CAUSES)
+            }
+            LoginError::Provider(error) if error.is_outage() => {
+                told(StatusCode::SERVICE_UNAVAILABLE, BUSY, "The sign-in service does not answer.", WAIT, &[])
+            }
+            LoginError::Store(_) | LoginError::Random | LoginError::Tokens => {
+                told(StatusCode::SERVICE_UNAVAILABLE, BUSY, "You could not be signed in just now.", WAIT, &[])
+            }
+            LoginError::Provider(_) | LoginError::Token(_) | LoginError::Issuer => {
+                told(StatusCode::BAD_GATEWAY, NOT_FINISHED, MISMATCH, TELL, MISMATCH_CAUSES)
+            }
+            LoginError::Profile(_) => {
+                told(StatusCode::FORBIDDEN, NOT_FINISHED, UNUSABLE, TELL, UNUSABLE_CAUSES)
+            }
+        }
+    }
+}
+
+impl crate::login::Cause {
+    fn story(self) -> &'static str {
+        match self {
+            Self::LoginCookie => {
+                "You came back from the sign-in, but your browser did not bring the cookie that belongs to it."
+            }
+            Self::SessionCookie => {
+                "You signed in, but your browser came back without the session cookie it was given."
+            }
+            Self::Code => "You signed in, but the sign-in service did not confirm it.",
+            Self::Late => "You signed in, but it took too long to count.",
+        }
+    }
+
+    fn causes(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::LoginCookie | Self::SessionCookie => &[
+                ("The browser refuses cookies", "Allow cookies for this site, or leave private browsing."),
+                (
+                    "The cookie domain does not fit",
+                    "The app and foregate's public_url must lie in session.cookie_domain.",
+                ),
+                (
+                    "The scheme does not fit",
+                    "With an https public_url, people must reach every app by https.",
+                ),
+                ("The front proxy drops Set-Cookie", "Compare its configuration with `foregate snippet`."),
+            ],
+            Self::Code => &[
+                (
+                    "The redirect address differs",
+                    "The provider must know exactly public_url + /.foregate/callback.",
+                ),
+                (
+                    "Something asks for the callback twice",
+                    "Look for a browser extension or proxy that repeats requests.",
+                ),
+            ],
+            Self::Late => &[
+                ("Clocks differ", "Compare the clocks of all machines that run foregate."),
+                ("The page was left open", "Signing in again is all it takes."),
+            ],
+        }
+    }
+}
+
+const FOREGATE_SIGN_IN: HeaderName = HeaderName::from_static("foregate-sign-in");
+const CIRCLE: &str = "The sign-in went in a circle";
+const NOT_FINISHED: &str = "The sign-in could not be finished";
+const BUSY: &str = "Please try again in a moment";
+const FOREIGN: &str = "This sign-in was not started here, or its address was changed on the way.";
+const DENIED: &str = "The sign-in service did not let you in.";
+const MISMATCH: &str = "What the sign-in service answered does not fit what was asked.";
+const UNUSABLE: &str = "The sign-in service did not say enough about your account.";
+const START_OVER: &str = "Open the page you wanted once more.";
+const TRY_AGAIN_OR_TELL: &str = "Try again. If it happens again, show this page to whoever runs this site.";
+const TELL: &str = "Show this page to whoever runs this site; the log tells more under the same reference.";
+const WAIT: &str = "Wait a moment, then try again.";
+const DENIED_CAUSES: &[(&str, &str)] = &[
+    ("The account may not use this application", "Look at the bindings of the application at the provider."),
+    ("The sign-in was cancelled", "Trying again is all it takes."),
+];
+const MISMATCH_CAUSES: &[(&str, &str)] = &[
+    ("The issuer differs", "provider.issuer must be letter by letter what the provider calls itself."),
+    ("The client secret is wrong", "Compare provider.client_secret with the provider's setting."),
+    ("Clocks differ", "Compare the clocks of foregate and the provider."),
+];
+const UNUSABLE_CAUSES: &[(&str, &str)] = &[
+    (
+        "The e-mail address is not verified",
+        "Verify it at the provider, or turn off provider.require_verified_email.",
+    ),
+    ("A claim is missing", "Compare [provider.claims] with what the provider sends."),
+];

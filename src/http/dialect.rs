@@ -1,0 +1,210 @@
+//! How each front proxy tells what a visitor asked for. One fixed header family each, nothing guessed. Knows no
+//! policy and no sessions.
+
+use std::borrow::Cow;
+
+use http::Method;
+use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
+
+use crate::browser::Cookies;
+use crate::headers::fold;
+use crate::visit::{Credential, Malformed, Path, Scheme, Target, Visit, parse_host};
+
+/// The front proxies foregate speaks with.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Dialect {
+    /// Traefik `forwardAuth`.
+    Traefik,
+    /// nginx `auth_request`.
+    Nginx,
+    /// Caddy `forward_auth`.
+    Caddy,
+    /// HAProxy through its Lua client.
+    Haproxy,
+    /// Envoy `ext_authz` over HTTP.
+    Envoy,
+}
+
+/// Where the auth addresses begin.
+pub const AUTH_PREFIX: &str = "/.foregate/auth/";
+
+impl Dialect {
+    /// The dialect an auth address speaks; Envoy's has the visitor's own path behind it.
+    pub fn of_path(path: &str) -> Option<Self> {
+        match path.strip_prefix(AUTH_PREFIX)? {
+            "traefik" => Some(Self::Traefik),
+            "nginx" => Some(Self::Nginx),
+            "caddy" => Some(Self::Caddy),
+            "haproxy" => Some(Self::Haproxy),
+            "envoy" => Some(Self::Envoy),
+            other => other.starts_with("envoy/").then_some(Self::Envoy),
+        }
+    }
+
+    /// How logs and pages name it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Traefik => "traefik",
+            Self::Nginx => "nginx",
+            Self::Caddy => "caddy",
+            Self::Haproxy => "haproxy",
+            Self::Envoy => "envoy",
+        }
+    }
+
+    /// Reads a check as the visit it is about. `fallback` is the scheme where Envoy sends none.
+    ///
+    /// # Errors
+    /// [`Malformed`] for whatever is missing, there twice, or not what it should be.
+    pub fn read<'r>(
+        self,
+        parts: &'r Parts,
+        cookies: &Cookies,
+        fallback: Scheme,
+    ) -> Result<Visit<'r>, Malformed> {
+        refuse_look_alikes(&parts.headers)?;
+        let target = match self {
+            Self::Traefik | Self::Caddy | Self::Haproxy => forwarded(&parts.headers)?,
+            Self::Nginx => original_url(&parts.headers)?,
+            Self::Envoy => request_line(parts, fallback)?,
+        };
+        Ok(Visit { target, credential: credential(&parts.headers, cookies) })
+    }
+}
+
+/// What a request shows: a session cookie before a bearer token, as only the cookie is ours.
+pub(super) fn credential(headers: &HeaderMap, cookies: &Cookies) -> Credential {
+    let credential = cookies.credential(headers);
+    if matches!(credential, Credential::None) && is_bearer(headers) { Credential::Bearer } else { credential }
+}
+
+fn is_bearer(headers: &HeaderMap) -> bool {
+    let bearer = |value: &HeaderValue| {
+        value.as_bytes().get(..7).is_some_and(|word| word.eq_ignore_ascii_case(b"bearer "))
+    };
+    headers.get(AUTHORIZATION).is_some_and(bearer)
+}
+
+/// Traefik, Caddy, HAProxy: X-Forwarded-Method, -Proto, -Host and -Uri.
+fn forwarded(headers: &HeaderMap) -> Result<Target<'_>, Malformed> {
+    let method = one(headers, &X_FORWARDED_METHOD, "X-Forwarded-Method")?;
+    let scheme = one(headers, &X_FORWARDED_PROTO, "X-Forwarded-Proto")?;
+    let host = one(headers, &X_FORWARDED_HOST, "X-Forwarded-Host")?;
+    let uri = one(headers, &X_FORWARDED_URI, "X-Forwarded-Uri")?;
+    target(Scheme::parse(scheme)?, host, uri, parse_method(method)?)
+}
+
+/// nginx: X-Original-URL and X-Original-Method.
+fn original_url(headers: &HeaderMap) -> Result<Target<'_>, Malformed> {
+    let method = one(headers, &X_ORIGINAL_METHOD, "X-Original-Method")?;
+    let url = one(headers, &X_ORIGINAL_URL, "X-Original-URL")?;
+    let colon = url.windows(3).position(|part| part == b"://").ok_or(Malformed::Scheme)?;
+    let rest = &url[colon + 3..];
+    let slash = rest.iter().position(|&byte| byte == b'/').ok_or(Malformed::Path)?;
+    target(Scheme::parse(&url[..colon])?, &rest[..slash], &rest[slash..], parse_method(method)?)
+}
+
+/// Envoy: the request line behind the prefix, Host, and X-Forwarded-Proto where Envoy sends it.
+fn request_line(parts: &Parts, fallback: Scheme) -> Result<Target<'_>, Malformed> {
+    let whole = parts.uri.path_and_query().map_or("/", |uri| uri.as_str());
+    let uri = whole.strip_prefix(ENVOY_PREFIX).ok_or(Malformed::Path)?;
+    let uri = if uri.is_empty() { "/" } else { uri };
+    let host = match (parts.uri.authority(), one(&parts.headers, &HOST, "Host")) {
+        (Some(authority), Ok(host)) if authority.as_str().as_bytes() == host => host,
+        (Some(_), _) => return Err(Malformed::Host),
+        (None, host) => host?,
+    };
+    let scheme = match one(&parts.headers, &X_FORWARDED_PROTO, "X-Forwarded-Proto") {
+        Ok(word) => Scheme::parse(word)?,
+        Err(Malformed::Missing(_)) if !parts.headers.contains_key(&X_FORWARDED_PROTO) => fallback,
+        Err(error) => return Err(error),
+    };
+    target(scheme, host, uri.as_bytes(), parts.method.clone())
+}
+
+fn target<'r>(
+    scheme: Scheme,
+    host: &'r [u8],
+    uri: &'r [u8],
+    method: Method,
+) -> Result<Target<'r>, Malformed> {
+    let host: Cow<'r, str> = parse_host(host)?;
+    let (path, query) = match uri.iter().position(|&byte| byte == b'?') {
+        Some(mark) => (&uri[..mark], Some(&uri[mark + 1..])),
+        None => (uri, None),
+    };
+    if query.is_some_and(|query| query.iter().any(|byte| byte.is_ascii_control() || *byte == b'#')) {
+        return Err(Malformed::Query);
+    }
+    Ok(Target { scheme, host, path: Path::parse(path)?, query, method })
+}
+
+/// The visit of a request to foregate as the proxy itself: what is judged is what will be sent.
+pub(super) fn direct<'r>(
+    parts: &'r Parts,
+    cookies: &Cookies,
+    scheme: Scheme,
+) -> Result<Visit<'r>, Malformed> {
+    let host = match (parts.uri.authority(), one(&parts.headers, &HOST, "Host")) {
+        (Some(authority), Ok(host)) if authority.as_str().as_bytes().eq_ignore_ascii_case(host) => host,
+        (Some(_), _) => return Err(Malformed::Host),
+        (None, host) => host?,
+    };
+    let uri = parts.uri.path_and_query().map_or("/", |uri| uri.as_str());
+    let target = target(scheme, host, uri.as_bytes(), parts.method.clone())?;
+    Ok(Visit { target, credential: credential(&parts.headers, cookies) })
+}
+
+/// The one value of a header that must be there exactly once.
+fn one<'r>(headers: &'r HeaderMap, name: &HeaderName, called: &'static str) -> Result<&'r [u8], Malformed> {
+    let mut values = headers.get_all(name).iter();
+    let value = values.next().ok_or(Malformed::Missing(called))?.as_bytes();
+    if values.next().is_some() {
+        return Err(Malformed::Repeated(called));
+    }
+    if value.is_empty() { Err(Malformed::Missing(called)) } else { Ok(value) }
+}
+
+/// The method in its own letters (RFC 9110 9.1): an unknown but well-formed one is judged like any other.
+fn parse_method(word: &[u8]) -> Result<Method, Malformed> {
+    if word.len() > LONGEST_METHOD || !word.iter().all(u8::is_ascii_uppercase) {
+        return Err(Malformed::Method);
+    }
+    Method::from_bytes(word).map_err(|_| Malformed::Method)
+}
+
+/// Refuses `X_Forwarded_Uri`, `X.Forwarded.Host` and their like: some software reads them as the real ones, and
+/// no front proxy sends them.
+fn refuse_look_alikes(headers: &HeaderMap) -> Result<(), Malformed> {
+    for name in headers.keys().map(HeaderName::as_str) {
+        let suspect = name.starts_with('x')
+            && name.len() > SHORTEST_LOOK_ALIKE
+            && name.bytes().any(|byte| b"_.".contains(&byte));
+        if suspect && let Some((_, real)) = FOLDED.iter().find(|(folded, _)| *folded == fold(name)) {
+            return Err(Malformed::Alias(real));
+        }
+    }
+    Ok(())
+}
+
+const ENVOY_PREFIX: &str = "/.foregate/auth/envoy";
+const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
+const X_ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
+const X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
+/// Letters of the longest method looked at.
+const LONGEST_METHOD: usize = 32;
+/// A look-alike has at least the letters of the shortest folded name.
+const SHORTEST_LOOK_ALIKE: usize = 12;
+const FOLDED: [(&str, &str); 7] = [
+    ("xforwardedmethod", "X-Forwarded-Method"),
+    ("xforwardedproto", "X-Forwarded-Proto"),
+    ("xforwardedhost", "X-Forwarded-Host"),
+    ("xforwardeduri", "X-Forwarded-Uri"),
+    ("xforwardedfor", "X-Forwarded-For"),
+    ("xoriginalurl", "X-Original-URL"),
+    ("xoriginalmethod", "X-Original-Method"),
+];

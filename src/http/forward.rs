@@ -1,0 +1,123 @@
+//! Checks: a front proxy asks whether to let a visitor through, and gets the answer in its own dialect. Knows no
+//! rules.
+
+use std::time::Instant;
+
+use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::request::Parts;
+use http::{Method, Response, StatusCode};
+
+use super::answer::{self, NO_STORE};
+use super::body::Body;
+use super::denial::{self, Denied};
+use super::dialect::Dialect;
+use super::{Site, unix_now};
+use crate::metrics::Outcome;
+use crate::policy::{Decision, Grant, Refusal, Requirement};
+use crate::server::Peer;
+
+/// Answers one check, and counts it.
+#[expect(clippy::disallowed_methods, reason = "the faces are where time enters")]
+pub(super) async fn answer(site: &Site, dialect: Dialect, parts: &Parts, peer: Peer) -> Response<Body> {
+    let started = Instant::now();
+    let (outcome, response) = decide(site, dialect, parts, peer).await;
+    site.metrics.decided(outcome, started.elapsed().as_secs_f64());
+    response
+}
+
+async fn decide(site: &Site, dialect: Dialect, parts: &Parts, peer: Peer) -> (Outcome, Response<Body>) {
+    if !peer.trusted {
+        return (Outcome::Untrusted, refuse_stranger(site, dialect, peer));
+    }
+    let visit = match dialect.read(parts, &site.cookies, site.scheme()) {
+        Ok(visit) => visit,
+        Err(malformed) => {
+            tracing::info!(dialect = dialect.name(), peer = %peer.address, reason = %malformed, "a check is malformed");
+            let response = answer::text(StatusCode::BAD_REQUEST, format!("foregate: {malformed}.\n"));
+            return (Outcome::Malformed, in_form(dialect, response));
+        }
+    };
+    let decision = site.gate.judge(&visit, unix_now()).await;
+    match narrowed(decision, dialect, parts) {
+        Decision::Allow(grant) => (Outcome::Allowed, allow(dialect, &parts.method, &grant)),
+        Decision::SignIn => deny(site, dialect, parts, &visit, Denied::SignIn).await,
+        Decision::Forbid(refusal) => deny(site, dialect, parts, &visit, Denied::Forbidden(refusal)).await,
+        Decision::Unavailable => deny(site, dialect, parts, &visit, Denied::Unavailable).await,
+    }
+}
+
+/// The auth address may ask for more than the rules do: `?allow=group:admins`. It can never ask for less, so it
+/// does no harm where a front proxy appends the visitor's own query.
+fn narrowed<'p>(decision: Decision<'p>, dialect: Dialect, parts: &Parts) -> Decision<'p> {
+    let (Decision::Allow(_), Some(query)) = (&decision, parts.uri.query()) else { return decision };
+    if dialect == Dialect::Envoy {
+        return decision;
+    }
+    let mut decision = decision;
+    for (_, term) in url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "allow") {
+        let Decision::Allow(grant) = decision else { return decision };
+        decision = match Requirement::parse_term(&term) {
+            Ok(wanted) => grant.narrowed(&wanted),
+            Err(error) => {
+                tracing::warn!(%error, "the auth address narrows by a term that is none, so nobody is let in");
+                Decision::Forbid(Refusal::NotAllowed { missing: Vec::new() })
+            }
+        };
+    }
+    decision
+}
+
+/// 200, no body, the complete set: whatever a client sent in its place is overwritten.
+fn allow(dialect: Dialect, asked: &Method, grant: &Grant<'_>) -> Response<Body> {
+    let set = &grant.app().headers;
+    let mut response = Response::new(Body::Empty);
+    let headers = response.headers_mut();
+    *headers = set.lines(grant.person());
+    headers.insert(CACHE_CONTROL, NO_STORE);
+    if asked == Method::HEAD {
+        // Said for every other method by itself; some clients wait for a body they are not told about.
+        headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
+    }
+    if dialect == Dialect::Envoy {
+        headers.insert(ENVOY_REMOVE, set.look_alikes().clone());
+    }
+    response
+}
+
+async fn deny(
+    site: &Site,
+    dialect: Dialect,
+    parts: &Parts,
+    visit: &crate::visit::Visit<'_>,
+    denied: Denied,
+) -> (Outcome, Response<Body>) {
+    let (outcome, response) =
+        Box::pin(denial::answer(site, parts, visit, denied, dialect == Dialect::Nginx)).await;
+    (outcome, in_form(dialect, response))
+}
+
+/// What nginx can carry: it replaces every body by its own page, and a body of ours costs it the connection.
+fn in_form(dialect: Dialect, mut response: Response<Body>) -> Response<Body> {
+    if dialect == Dialect::Nginx {
+        *response.body_mut() = Body::Empty;
+        response.headers_mut().remove(http::header::CONTENT_TYPE);
+        response.headers_mut().remove(http::header::CONTENT_SECURITY_POLICY);
+    }
+    response
+}
+
+fn refuse_stranger(site: &Site, dialect: Dialect, peer: Peer) -> Response<Body> {
+    if site.strangers.is_new(peer.address) {
+        tracing::warn!(
+            peer = %peer.address,
+            dialect = dialect.name(),
+            "a check came from a peer that is not trusted and was refused; if it is your front proxy, add to [server]: \
+             trusted_proxies = [\"{}\"]",
+            peer.address
+        );
+    }
+    let text = "foregate: this peer is not one of server.trusted_proxies; the log has the line to add.\n";
+    in_form(dialect, answer::text(StatusCode::FORBIDDEN, text))
+}
+
+const ENVOY_REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");

@@ -1,0 +1,146 @@
+//! Whether a person or a program waits for an answer, and from where. Knows no decision.
+
+use std::net::IpAddr;
+
+use http::Method;
+use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, UPGRADE, USER_AGENT};
+use ipnet::IpNet;
+
+use crate::server::Peer;
+use crate::visit::Intent;
+
+/// Tells a page navigation from everything a redirect would break: GET or HEAD with `Sec-Fetch-Mode: navigate`, or
+/// without Sec-Fetch headers an Accept that prefers HTML (Fetch Metadata Request Headers; RFC 9110 12.5.1).
+pub(super) fn intent(headers: &HeaderMap, method: &Method) -> Intent {
+    let socket = headers.contains_key("sec-websocket-key") || headers.contains_key(UPGRADE);
+    let script = headers.contains_key("x-requested-with");
+    let token = headers.get(AUTHORIZATION).is_some_and(|value| {
+        value.as_bytes().get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))
+    });
+    if !(method == Method::GET || method == Method::HEAD) || socket || script || token {
+        return Intent::Call;
+    }
+    let navigates = match headers.get("sec-fetch-mode") {
+        Some(mode) => mode == "navigate",
+        None => prefers_html(headers),
+    };
+    if navigates { Intent::Navigation } else { Intent::Call }
+}
+
+/// Whether HTML is wanted at least as much as anything else that is named.
+fn prefers_html(headers: &HeaderMap) -> bool {
+    let (mut html, mut other) = (0, 0);
+    for line in headers.get_all(ACCEPT) {
+        let Ok(line) = line.to_str() else { return false };
+        for part in line.split(',') {
+            let mut pieces = part.split(';').map(str::trim);
+            let kind = pieces.next().unwrap_or_default().to_ascii_lowercase();
+            let weight = pieces.find_map(|piece| piece.strip_prefix("q=")).map_or(1000, permille);
+            match kind.as_str() {
+                "text/html" | "application/xhtml+xml" => html = html.max(weight),
+                "application/xml" | "text/xml" | "*/*" | "image/*" => {}
+                kind if kind.starts_with("image/") || kind == "application/signed-exchange" => {}
+                _ => other = other.max(weight),
+            }
+        }
+    }
+    html > 0 && html >= other
+}
+
+fn permille(weight: &str) -> u32 {
+    let thousand = weight.parse::<f32>().unwrap_or(0.0).clamp(0.0, 1.0) * 1000.0;
+    thousand as u32
+}
+
+/// The visitor's address: of `X-Forwarded-For` the last that is no trusted proxy, if a trusted one sent it. What
+/// cannot be read ends the search.
+pub(super) fn client_address(headers: &HeaderMap, peer: Peer, trusted: &[IpNet]) -> IpAddr {
+    if !peer.trusted {
+        return peer.address;
+    }
+    let mut client = peer.address;
+    let lines: Vec<&str> =
+        headers.get_all("x-forwarded-for").iter().map(|line| line.to_str().unwrap_or("?")).collect();
+    for hop in lines.iter().flat_map(|line| line.split(',')).rev() {
+        let Ok(address) = hop.trim().parse::<IpAddr>() else { return client };
+        client = address.to_canonical();
+        if !trusted.iter().any(|net| net.contains(&client)) {
+            return client;
+        }
+    }
+    client
+}
+
+/// The browser's own name, cut to what a list of sessions shows.
+pub(super) fn user_agent(headers: &HeaderMap) -> String {
+    let name =
+        headers.get(USER_AGENT).map(|name| String::from_utf8_lossy(name.as_bytes())).unwrap_or_default();
+    name.chars().filter(|c| !c.is_control()).take(LONGEST_USER_AGENT).collect()
+}
+
+const LONGEST_USER_AGENT: usize = 120;
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+    use http::header::HeaderName;
+
+    use super::*;
+
+    fn headers(lines: &[(&str, &str)]) -> HeaderMap {
+        let pair = |(name, value): &(&str, &str)| {
+            (HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_str(value).unwrap())
+        };
+        lines.iter().map(pair).collect()
+    }
+
+    #[test]
+    fn only_page_navigations_are_redirected() {
+        let html = ("accept", "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8");
+        for (method, lines, navigates) in [
+            ("GET", vec![html], true),
+            ("HEAD", vec![html], true),
+            ("POST", vec![html], false),
+            ("OPTIONS", vec![html], false),
+            ("GET", vec![], false),
+            ("GET", vec![("accept", "*/*")], false),
+            ("GET", vec![("accept", "application/json, text/plain, */*")], false),
+            ("GET", vec![("accept", "application/json;q=0.9, text/html;q=0.5")], false),
+            ("GET", vec![("accept", "text/html;q=0")], false),
+            ("GET", vec![("sec-fetch-mode", "navigate")], true),
+            ("GET", vec![("sec-fetch-mode", "cors"), html], false),
+            ("GET", vec![("sec-fetch-mode", "no-cors"), html], false),
+            ("GET", vec![("sec-fetch-mode", "websocket"), html], false),
+            ("GET", vec![("x-requested-with", "XMLHttpRequest"), html], false),
+            ("GET", vec![("sec-websocket-key", "x"), html], false),
+            ("GET", vec![("authorization", "Bearer x"), html], false),
+            ("GET", vec![("authorization", "Basic x"), html], true),
+        ] {
+            let found = intent(&headers(&lines), &method.parse().unwrap()) == Intent::Navigation;
+            assert_eq!(found, navigates, "{method} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn an_address_is_believed_only_as_far_as_trust_goes() {
+        let trusted: Vec<IpNet> = vec!["127.0.0.0/8".parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
+        let peer = Peer { address: "127.0.0.1".parse().unwrap(), trusted: true };
+        for (chain, client) in [
+            ("203.0.113.7", "203.0.113.7"),
+            ("1.1.1.1, 203.0.113.7", "203.0.113.7"),
+            ("1.1.1.1, 203.0.113.7, 10.0.0.1", "203.0.113.7"),
+            ("::ffff:203.0.113.7", "203.0.113.7"),
+            ("1.1.1.1, rubbish, 10.0.0.1", "10.0.0.1"),
+            ("a", "127.0.0.1"),
+            ("203.0.113.7:99", "127.0.0.1"),
+            (", ,", "127.0.0.1"),
+            ("", "127.0.0.1"),
+        ] {
+            let found = client_address(&headers(&[("x-forwarded-for", chain)]), peer, &trusted);
+            assert_eq!(found.to_string(), client, "{chain}");
+        }
+        let stranger = Peer { address: "198.51.100.1".parse().unwrap(), trusted: false };
+        let found = client_address(&headers(&[("x-forwarded-for", "1.1.1.1")]), stranger, &trusted);
+        assert_eq!(found, stranger.address);
+    }
+}

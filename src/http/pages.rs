@@ -1,0 +1,100 @@
+//! The pages people see, and the policy that keeps anything else off them. Knows no decisions.
+
+use askama::Template;
+use aws_lc_rs::digest::{SHA256, digest};
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::header::HeaderValue;
+
+/// A page that is ready to be sent.
+#[derive(Debug)]
+pub struct Page {
+    /// The document.
+    pub html: String,
+    /// Its `Content-Security-Policy`: no script, one style, forms only to where they must lead.
+    pub policy: HeaderValue,
+}
+
+impl Page {
+    /// Renders a template whose forms, if it has any, lead to `form_targets`: origins, redirects included, as
+    /// browsers check each step.
+    pub fn new(template: &impl Template, form_targets: &str) -> Self {
+        let html = template.render().unwrap_or_else(|_| "This page cannot be shown.".to_owned());
+        let style = STANDARD.encode(digest(&SHA256, CSS.as_bytes()));
+        let targets = if form_targets.is_empty() { "'none'" } else { form_targets };
+        let policy = format!(
+            "default-src 'none'; style-src 'sha256-{style}'; img-src data:; form-action {targets}; base-uri 'none'; \
+             frame-ancestors 'none'"
+        );
+        Self {
+            html,
+            policy: HeaderValue::from_str(&policy).unwrap_or(HeaderValue::from_static("default-src 'none'")),
+        }
+    }
+}
+
+/// Signed in, but not let in.
+#[derive(Debug, Template)]
+#[template(path = "http/pages/forbidden.html")]
+pub(super) struct Forbidden<'a> {
+    pub(super) css: &'static str,
+    pub(super) name: &'a str,
+    pub(super) username: &'a str,
+    pub(super) email: &'a str,
+    pub(super) host: &'a str,
+    pub(super) missing: &'a [String],
+    pub(super) other_account: &'a str,
+    pub(super) sign_out: &'a str,
+    pub(super) reference: &'a str,
+}
+
+/// A host that no line of the configuration names.
+#[derive(Debug, Template)]
+#[template(path = "http/pages/unknown_host.html")]
+pub(super) struct UnknownHost<'a> {
+    pub(super) css: &'static str,
+    pub(super) host: &'a str,
+    pub(super) config: &'a str,
+    pub(super) note: &'a str,
+    pub(super) reference: &'a str,
+}
+
+/// The choices of a sign-out.
+#[derive(Debug, Template)]
+#[template(path = "http/pages/sign_out.html")]
+pub(super) struct SignOut<'a> {
+    pub(super) css: &'static str,
+    pub(super) name: &'a str,
+    pub(super) username: &'a str,
+    pub(super) email: &'a str,
+    pub(super) action: &'a str,
+    pub(super) csrf: &'a str,
+    pub(super) rd: &'a str,
+    pub(super) provider: &'a str,
+    pub(super) stay: &'a str,
+}
+
+/// After a sign-out.
+#[derive(Debug, Template)]
+#[template(path = "http/pages/signed_out.html")]
+pub(super) struct SignedOut<'a> {
+    pub(super) css: &'static str,
+    pub(super) again: &'a str,
+    pub(super) detail: &'a str,
+}
+
+/// Something did not work.
+#[derive(Debug, Template)]
+#[template(path = "http/pages/error.html")]
+pub(super) struct Trouble<'a> {
+    pub(super) css: &'static str,
+    pub(super) title: &'a str,
+    pub(super) happened: &'a str,
+    pub(super) advice: &'a str,
+    pub(super) causes: &'a [(&'a str, &'a str)],
+    pub(super) again: &'a str,
+    pub(super) reference: &'a str,
+}
+
+/// The one style of all pages.
+pub const CSS: &str = include_str!("pages/style.css");

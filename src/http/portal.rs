@@ -1,0 +1,253 @@
+//! foregate's own addresses for browsers: sign-in, callback, sign-out. Knows no rules.
+
+mod query;
+
+use http::header::{HeaderMap, SET_COOKIE};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
+use std::time::Duration;
+
+use super::body::Body;
+use super::denial::{to_provider, trouble};
+use super::intent::{client_address, user_agent};
+use super::pages::{CSS, Page, SignOut, SignedOut};
+use super::{Site, answer, unix_now};
+use crate::browser::{Purpose, ReturnTo};
+use crate::identity::Field;
+use crate::login::{Account, BINDING_LIFETIME, Callback, Caller, Finished, LoginError, Wish};
+use crate::server::Peer;
+use crate::session::Session;
+use crate::session::store::StoreError;
+use crate::visit::{Credential, SessionHandle};
+use query::Query;
+use std::sync::Arc;
+
+/// `/.foregate/sign-in?rd=`: to the provider, or straight on for those who are signed in.
+pub(super) async fn sign_in(site: &Site, parts: &Parts) -> Response<Body> {
+    if !(parts.method == Method::GET || parts.method == Method::HEAD) {
+        return answer::empty(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    let query = Query::of(parts);
+    let to = return_to(site, query.rd().as_deref());
+    let account = match query.one("account").ok().flatten().as_deref() {
+        Some("other") => Account::Another,
+        Some("retry") => Account::Retry,
+        Some(_) | None => Account::Any,
+    };
+    let now = unix_now();
+    let live = match live_session(site, &parts.headers, now).await {
+        Ok(live) => live,
+        Err(error) => return trouble(site, &LoginError::Store(error), Some(&to)),
+    };
+    if live.is_some() && account != Account::Another {
+        return answer::redirect(StatusCode::SEE_OTHER, to.as_str());
+    }
+    let bindings: Vec<&str> = site.cookies.bindings(&parts.headers).collect();
+    match site.login.begin(Wish { to: to.clone(), account }, &bindings, now).await {
+        Ok(begun) => to_provider(site, StatusCode::FOUND, begun),
+        Err(error) => trouble(site, &error, Some(&to)),
+    }
+}
+
+/// `/.foregate/callback`: back from the provider.
+pub(super) async fn callback(site: &Site, parts: &Parts, peer: Peer) -> Response<Body> {
+    if parts.method != Method::GET {
+        return answer::empty(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    let query = Query::of(parts);
+    let (Ok(state), Ok(code), Ok(error), Ok(issuer)) =
+        (query.one("state"), query.one("code"), query.one("error"), query.one("iss"))
+    else {
+        return trouble(site, &LoginError::State, None);
+    };
+    let callback = Callback {
+        state: state.as_deref().unwrap_or_default(),
+        code: code.as_deref(),
+        error: error.as_deref(),
+        issuer: issuer.as_deref(),
+    };
+    let now = unix_now();
+    let caller = Caller {
+        bindings: site.cookies.bindings(&parts.headers).collect(),
+        // A store that cannot be asked will refuse the new session too, in its own words.
+        live: live_session(site, &parts.headers, now).await.ok().flatten(),
+        client: client_address(&parts.headers, peer, &site.trusted_proxies).to_string(),
+        user_agent: user_agent(&parts.headers),
+    };
+    let port = site.public_url.port_or_known_default();
+    let port_of = |host: &str| site.gate.policy.app_of(host).and_then(|app| app.port.or(port));
+    let origins = crate::browser::Origins { public_url: &site.public_url, port_of: &port_of };
+    match site.login.finish(callback, caller, &origins, now).await {
+        Ok(Finished::Welcome { to, handle, binding }) => {
+            let mut response = answer::redirect(StatusCode::SEE_OTHER, to.as_str());
+            let headers = response.headers_mut();
+            headers.append(SET_COOKIE, site.cookies.keep_session(&handle, site.sessions.lifetime()));
+            headers.append(SET_COOKIE, site.cookies.keep_login(&binding, BINDING_LIFETIME));
+            response
+        }
+        Ok(Finished::Onward(to)) => answer::redirect(StatusCode::SEE_OTHER, to.as_str()),
+        Ok(Finished::Again(begun)) => to_provider(site, StatusCode::SEE_OTHER, begun),
+        Err(failed) => {
+            site.metrics.sign_in_failures.inc();
+            trouble(site, &failed.error, failed.to.as_ref())
+        }
+    }
+}
+
+/// `/.foregate/sign-out`: at once where the person came from one of our own pages, by a choice where another site
+/// sent them.
+pub(super) async fn sign_out(site: &Site, request: Request<Incoming>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let foreign = parts.headers.get("sec-fetch-site").is_some_and(|from| from == "cross-site");
+    if parts.method == Method::GET || parts.method == Method::HEAD {
+        let rd = Query::of(&parts).rd();
+        if foreign {
+            return choices(site, &parts.headers, rd.as_deref()).await;
+        }
+        let scope = if rd.is_some() { Scope::Browser } else { Scope::Provider };
+        return depart(site, &parts.headers, scope, rd.as_deref()).await;
+    }
+    if parts.method != Method::POST || foreign {
+        return answer::empty(if foreign { StatusCode::FORBIDDEN } else { StatusCode::METHOD_NOT_ALLOWED });
+    }
+    let Some(form) = read_form(body).await else { return answer::empty(StatusCode::PAYLOAD_TOO_LARGE) };
+    let scope = match form.one("scope").ok().flatten().as_deref() {
+        Some("everywhere") => Scope::Everywhere,
+        Some("provider") => Scope::Provider,
+        Some(_) | None => Scope::Browser,
+    };
+    let proof = form.one("csrf").ok().flatten().unwrap_or_default();
+    let proven = |handle: &SessionHandle| site.sealer.signed(Purpose::Form, &handle.0, &proof);
+    match site.cookies.credential(&parts.headers) {
+        Credential::Session(first, others) if !proven(&first) && !others.iter().any(proven) => {
+            answer::empty(StatusCode::FORBIDDEN)
+        }
+        Credential::Session(..) | Credential::None | Credential::Bearer => {
+            depart(site, &parts.headers, scope, form.rd().filter(|rd| !rd.is_empty()).as_deref()).await
+        }
+    }
+}
+
+/// `/.foregate/signed-out`: where the provider sends people back to.
+pub(super) fn signed_out(site: &Site) -> Response<Body> {
+    let again = site.own_url("/.foregate/sign-in", None, &[]);
+    answer::page(StatusCode::OK, Page::new(&SignedOut { css: CSS, again: again.as_str(), detail: "" }, ""))
+}
+
+/// How much of a person's sign-ins ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Scope {
+    Browser,
+    Everywhere,
+    Provider,
+}
+
+async fn choices(site: &Site, headers: &HeaderMap, rd: Option<&str>) -> Response<Body> {
+    let (handle, session) = match live_session(site, headers, unix_now()).await {
+        Ok(Some(live)) => live,
+        Ok(None) => return signed_out(site),
+        Err(error) => return trouble(site, &LoginError::Store(error), None),
+    };
+    let to = return_to(site, rd);
+    let identity = session.person.identity();
+    let issuer = site.login.provider().issuer();
+    let action = site.own_url("/.foregate/sign-out", None, &[]);
+    let csrf = site.sealer.sign(Purpose::Form, &handle.0);
+    let page = SignOut {
+        css: CSS,
+        name: identity.field(Field::Name),
+        username: identity.field(Field::Username),
+        email: identity.field(Field::Email),
+        action: action.as_str(),
+        csrf: &csrf,
+        rd: rd.map_or("", |_| to.as_str()),
+        provider: issuer.host_str().unwrap_or_default(),
+        stay: to.as_str(),
+    };
+    let own = site.public_url.origin().ascii_serialization();
+    let targets = format!("'self' {own} {} {}", issuer.origin().ascii_serialization(), to.origin());
+    answer::page(StatusCode::OK, Page::new(&page, &targets))
+}
+
+/// Ends sessions, then leads on: to `rd`, to the provider's own sign-out, or to our page. The local session ends
+/// first, as some providers never send anybody back.
+async fn depart(site: &Site, headers: &HeaderMap, scope: Scope, rd: Option<&str>) -> Response<Body> {
+    let now = unix_now();
+    let farewell = match end_sessions(site, headers, scope, now).await {
+        Ok(farewell) => farewell,
+        Err(error) => return trouble(site, &LoginError::Store(error), None),
+    };
+    let afterwards = site.own_url("/.foregate/signed-out", None, &[]);
+    let mut location = match rd {
+        Some(rd) => return_to(site, Some(rd)).as_str().to_owned(),
+        None => afterwards.to_string(),
+    };
+    if scope == Scope::Provider && farewell.is_some() {
+        match site.login.end_at_provider(farewell.as_ref(), &afterwards, now).await {
+            Ok(Some(url)) => location = url.to_string(),
+            Ok(None) => {}
+            Err(error) => tracing::warn!(%error, "the provider could not be told of a sign-out"),
+        }
+    }
+    let mut response = answer::redirect(StatusCode::SEE_OTHER, &location);
+    response.headers_mut().append(SET_COOKIE, site.cookies.drop_session());
+    response.headers_mut().append(SET_COOKIE, site.cookies.drop_login());
+    response
+}
+
+async fn end_sessions(
+    site: &Site,
+    headers: &HeaderMap,
+    scope: Scope,
+    now: u64,
+) -> Result<Option<crate::login::Farewell>, StoreError> {
+    let Credential::Session(first, others) = site.cookies.credential(headers) else { return Ok(None) };
+    let mut farewell = None;
+    for handle in std::iter::once(&first).chain(&others) {
+        if scope == Scope::Everywhere
+            && let Some(session) = site.sessions.find(handle, now).await?
+        {
+            let identity = session.person.identity();
+            site.sessions.end_all_of(identity.issuer(), identity.field(Field::Subject), now).await?;
+        }
+        if let Some(ended) = site.login.end(handle, now).await? {
+            tracing::info!(user = ended.username, "somebody signed out");
+            farewell = Some(ended);
+        }
+    }
+    Ok(farewell)
+}
+
+/// The first of a browser's session cookies that is live.
+async fn live_session(
+    site: &Site,
+    headers: &HeaderMap,
+    now: u64,
+) -> Result<Option<(SessionHandle, Arc<Session>)>, StoreError> {
+    let Credential::Session(first, others) = site.cookies.credential(headers) else { return Ok(None) };
+    for handle in std::iter::once(first).chain(others) {
+        if let Some(session) = site.sessions.find(&handle, now).await? {
+            return Ok(Some((handle, session)));
+        }
+    }
+    Ok(None)
+}
+
+/// Where to go: `rd` if it is ours, else home; never an error.
+fn return_to(site: &Site, rd: Option<&str>) -> ReturnTo {
+    site.with_origins(|origins| {
+        rd.and_then(|rd| ReturnTo::parse(rd, origins)).unwrap_or_else(|| ReturnTo::home(origins))
+    })
+}
+
+async fn read_form(body: Incoming) -> Option<Query> {
+    let limited = Limited::new(body, LARGEST_FORM);
+    let read = tokio::time::timeout(FORM_TIME, limited.collect()).await.ok()?.ok()?;
+    Some(Query::from_bytes(&read.to_bytes()))
+}
+
+/// Bytes of the largest form.
+const LARGEST_FORM: usize = 16 * 1024;
+const FORM_TIME: Duration = Duration::from_secs(10);

@@ -1,0 +1,72 @@
+//! Parameters of an address or a form, read strictly. Knows no meaning of theirs but that of `rd`.
+
+use http::request::Parts;
+use url::form_urlencoded;
+
+/// The parameters as they came.
+#[derive(Debug)]
+pub(super) struct Query {
+    raw: String,
+    pairs: Vec<(String, String)>,
+}
+
+/// A parameter that stands there twice (RFC 6749 3.1 forbids it).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Repeated;
+
+impl Query {
+    pub(super) fn of(parts: &Parts) -> Self {
+        Self::from_bytes(parts.uri.query().unwrap_or_default().as_bytes())
+    }
+
+    pub(super) fn from_bytes(bytes: &[u8]) -> Self {
+        let pairs = form_urlencoded::parse(bytes).into_owned().collect();
+        Self { raw: String::from_utf8_lossy(bytes).into_owned(), pairs }
+    }
+
+    /// The one value of a parameter.
+    pub(super) fn one(&self, name: &str) -> Result<Option<String>, Repeated> {
+        let mut values = self.pairs.iter().filter(|(other, _)| other == name).map(|(_, value)| value.clone());
+        let first = values.next();
+        if values.next().is_some() { Err(Repeated) } else { Ok(first) }
+    }
+
+    /// Where to go afterwards. Front proxies paste it in unescaped, so that all behind its first `&` would be lost:
+    /// an `rd` that holds a bare `://`, or a path with a bare `?`, takes the rest of the query with it.
+    pub(super) fn rd(&self) -> Option<String> {
+        let start = if self.raw.starts_with("rd=") { 3 } else { self.raw.find("&rd=")? + 4 };
+        let rest = &self.raw[start..];
+        let end = rest.find('&').unwrap_or(rest.len());
+        let bare = rest[..end].contains("://") || (rest.starts_with('/') && rest[..end].contains('?'));
+        if bare { Some(rest.to_owned()) } else { self.one("rd").ok().flatten() }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rd_is_whole_however_it_was_escaped() {
+        for (query, rd) in [
+            ("rd=https%3A%2F%2Fapp.test%2Fp%3Fa%3D1%26b%3D2", Some("https://app.test/p?a=1&b=2")),
+            ("rd=https://app.test/p?a=1&b=2", Some("https://app.test/p?a=1&b=2")),
+            ("x=1&rd=/p?a=1&b=2", Some("/p?a=1&b=2")),
+            ("rd=/p&account=other", Some("/p")),
+            ("rd=%2Fp&account=other", Some("/p")),
+            ("rd=/a&rd=/b", None),
+            ("x=1", None),
+            ("", None),
+        ] {
+            assert_eq!(Query::from_bytes(query.as_bytes()).rd().as_deref(), rd, "{query}");
+        }
+    }
+
+    #[test]
+    fn a_parameter_that_stands_twice_is_an_error() {
+        let query = Query::from_bytes(b"state=a&state=b&code=c");
+        assert_eq!(query.one("state"), Err(Repeated));
+        assert_eq!(query.one("code"), Ok(Some("c".to_owned())));
+        assert_eq!(query.one("none"), Ok(None));
+    }
+}

@@ -1,0 +1,127 @@
+//! foregate as the proxy itself: the same judge, then the backend with the identity headers. Knows no rules.
+
+use http::header::{self, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+
+use super::body::Body;
+use super::denial::{self, Denied};
+use super::dialect::direct;
+use super::intent::client_address;
+use super::{Site, answer, unix_now};
+use crate::policy::{Decision, Grant};
+use crate::server::Peer;
+
+/// Answers a request to a host with an upstream; to any other host there is nothing here.
+pub(super) async fn answer(site: &Site, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    if request.method() == Method::CONNECT {
+        return answer::empty(StatusCode::METHOD_NOT_ALLOWED);
+    }
+    let (parts, body) = request.into_parts();
+    let visit = match direct(&parts, &site.cookies, site.scheme()) {
+        Ok(visit) => visit,
+        Err(malformed) => return answer::text(StatusCode::BAD_REQUEST, format!("foregate: {malformed}.\n")),
+    };
+    if site.gate.policy.app_of(&visit.target.host).is_none_or(|app| app.upstream.is_none()) {
+        return answer::text(
+            StatusCode::NOT_FOUND,
+            "foregate is here, but no app of its own is on this host.\n",
+        );
+    }
+    let denied = match site.gate.judge(&visit, unix_now()).await {
+        Decision::Allow(grant) => {
+            drop(visit);
+            return forward(site, &grant, Request::from_parts(parts, body), peer).await;
+        }
+        Decision::SignIn => Denied::SignIn,
+        Decision::Forbid(refusal) => Denied::Forbidden(refusal),
+        Decision::Unavailable => Denied::Unavailable,
+    };
+    denial::answer(site, &parts, &visit, denied, false).await.1
+}
+
+async fn forward(
+    site: &Site,
+    grant: &Grant<'_>,
+    mut request: Request<Incoming>,
+    peer: Peer,
+) -> Response<Body> {
+    if request.headers().contains_key(header::UPGRADE) {
+        return answer::text(
+            StatusCode::NOT_IMPLEMENTED,
+            "foregate does not pass upgraded connections on yet.\n",
+        );
+    }
+    let host = request.headers().get(HOST).cloned();
+    let client = client_address(request.headers(), peer, &site.trusted_proxies);
+    let headers = request.headers_mut();
+    drop_hop_by_hop(headers);
+    site.own_names.strip(headers);
+    site.cookies.hide(headers);
+    for name in FORWARDED {
+        headers.remove(name);
+    }
+    let scheme = HeaderValue::from_static(site.scheme().as_str());
+    let client = HeaderValue::from_str(&client.to_string());
+    headers.extend(grant.app().headers.lines(grant.person()));
+    headers.insert("x-forwarded-proto", scheme);
+    if let (Some(host), Ok(client)) = (host, client) {
+        headers.insert("x-forwarded-host", host);
+        headers.insert("x-forwarded-for", client);
+    }
+    let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).parse();
+    *request.uri_mut() = path.unwrap_or_default();
+    match site.upstreams.send(grant, request).await {
+        Ok(response) => {
+            let mut response = response.map(Body::Stream);
+            drop_hop_by_hop(response.headers_mut());
+            response
+        }
+        Err(error) => {
+            let reference = super::reference();
+            tracing::warn!(ref = reference, %error, "a backend did not answer");
+            answer::text(
+                StatusCode::BAD_GATEWAY,
+                format!("The app behind foregate does not answer. Reference: {reference}\n"),
+            )
+        }
+    }
+}
+
+/// Removes what speaks of one connection only, first of all what `Connection` names (RFC 9110 7.6.1).
+fn drop_hop_by_hop(headers: &mut HeaderMap) {
+    let named: Vec<HeaderName> = headers
+        .get_all(CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| name.trim().parse().ok())
+        .collect();
+    for name in named.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+const HOP_BY_HOP: [HeaderName; 8] = [
+    CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
+    header::PROXY_AUTHORIZATION,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+/// What a client may say of its own way here only through a trusted proxy; it is rebuilt.
+const FORWARDED: [&str; 10] = [
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "x-forwarded-port",
+    "x-forwarded-server",
+    "x-forwarded-prefix",
+    "x-forwarded-scheme",
+    "x-real-ip",
+    "x-scheme",
+];

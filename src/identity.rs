@@ -1,0 +1,217 @@
+//! Who somebody is. Knows neither sessions nor tokens, nor how the knowledge was won.
+
+use std::fmt;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// What a provider says of a person, as a sign-in yields it and a store keeps it.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    /// The issuer that vouches for all of this.
+    pub issuer: String,
+    /// The issuer's name for the person; unique with the issuer, and the only lasting key.
+    pub subject: String,
+    /// The name the person signs in with.
+    pub username: String,
+    /// The name to show.
+    #[serde(default)]
+    pub name: String,
+    /// The e-mail address, empty if none is known.
+    #[serde(default)]
+    pub email: String,
+    /// Group names, in any order.
+    #[serde(default)]
+    pub groups: Vec<String>,
+    /// Every other claim, for header templates and rules.
+    #[serde(default)]
+    pub claims: Map<String, Value>,
+    /// When the person last proved who they are, in Unix seconds; 0 if the provider did not say.
+    #[serde(default)]
+    pub auth_time: u64,
+}
+
+/// A person as rules and headers see them: packed into one piece of memory, as a million of them are kept.
+#[derive(Clone)]
+pub struct Identity {
+    issuer: Arc<str>,
+    /// Subject, username, name, e-mail, then the groups in order, each followed by one [`GLUE`] byte but the last.
+    text: Bytes,
+    /// Where each piece ends in `text`.
+    ends: Box<[u32]>,
+    claims: Option<Box<Map<String, Value>>>,
+    auth_time: u64,
+}
+
+/// A single-valued part of an [`Identity`].
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Field {
+    /// The issuer's lasting name for the person.
+    Subject,
+    /// The name the person signs in with.
+    Username,
+    /// The name to show.
+    Name,
+    /// The e-mail address.
+    Email,
+}
+
+impl Identity {
+    /// Packs a profile, keeping only the claims that `wanted` names. Groups are sorted and each kept once.
+    pub fn pack(profile: &Profile, issuer: Arc<str>, wanted: &[String]) -> Self {
+        let mut groups: Vec<&str> = profile.groups.iter().map(String::as_str).collect();
+        groups.sort_unstable();
+        groups.dedup();
+        let singles =
+            [&profile.subject, &profile.username, &profile.name, &profile.email].map(String::as_str);
+        let mut text = String::new();
+        let mut ends = Vec::with_capacity(singles.len() + groups.len());
+        for piece in singles.into_iter().chain(groups) {
+            if !ends.is_empty() {
+                text.push(GLUE);
+            }
+            text.push_str(piece);
+            ends.push(u32::try_from(text.len()).unwrap_or(u32::MAX));
+        }
+        let claims: Map<String, Value> = wanted
+            .iter()
+            .filter_map(|name| Some((name.clone(), profile.claims.get(name)?.clone())))
+            .collect();
+        Self {
+            issuer,
+            text: Bytes::from(text.into_boxed_str().into_boxed_bytes()),
+            ends: ends.into_boxed_slice(),
+            claims: (!claims.is_empty()).then(|| Box::new(claims)),
+            auth_time: profile.auth_time,
+        }
+    }
+
+    /// The issuer that vouches for this identity.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// One single-valued part.
+    pub fn field(&self, field: Field) -> &str {
+        self.piece(field as usize)
+    }
+
+    /// The groups, sorted.
+    pub fn groups(&self) -> impl ExactSizeIterator<Item = &str> {
+        (SINGLES..self.ends.len()).map(|index| self.piece(index))
+    }
+
+    /// Whether `group` is one of the groups, letter by letter.
+    pub fn is_in(&self, group: &str) -> bool {
+        let (mut low, mut high) = (SINGLES, self.ends.len());
+        while low < high {
+            let middle = low.midpoint(high);
+            match self.piece(middle).cmp(group) {
+                std::cmp::Ordering::Equal => return true,
+                std::cmp::Ordering::Less => low = middle + 1,
+                std::cmp::Ordering::Greater => high = middle,
+            }
+        }
+        false
+    }
+
+    /// A claim that the configuration asked to keep.
+    pub fn claim(&self, name: &str) -> Option<&Value> {
+        self.claims.as_ref()?.get(name)
+    }
+
+    /// When the person last proved who they are, in Unix seconds; 0 if unknown.
+    pub fn auth_time(&self) -> u64 {
+        self.auth_time
+    }
+
+    /// The bytes of a field, sharing this identity's memory.
+    pub fn shared_field(&self, field: Field) -> Bytes {
+        let (start, end) = self.bounds(field as usize);
+        self.text.slice(start..end)
+    }
+
+    /// All groups with [`GLUE`] between them, sharing this identity's memory; empty without groups.
+    pub fn shared_groups(&self) -> Bytes {
+        if self.ends.len() == SINGLES {
+            return Bytes::new();
+        }
+        self.text.slice(self.bounds(SINGLES).0..)
+    }
+
+    fn piece(&self, index: usize) -> &str {
+        let (start, end) = self.bounds(index);
+        std::str::from_utf8(&self.text[start..end]).unwrap_or_default()
+    }
+
+    fn bounds(&self, index: usize) -> (usize, usize) {
+        let start = index.checked_sub(1).map_or(0, |before| self.ends[before] as usize + 1);
+        (start, self.ends[index] as usize)
+    }
+}
+
+impl fmt::Debug for Identity {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Identity")
+            .field("issuer", &self.issuer)
+            .field("subject", &self.field(Field::Subject))
+            .field("username", &self.field(Field::Username))
+            .finish_non_exhaustive()
+    }
+}
+
+/// What stands between two packed pieces: also what most headers put between groups, so that they can share.
+pub const GLUE: char = ',';
+/// How many single-valued pieces stand before the groups.
+const SINGLES: usize = 4;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(groups: &[&str]) -> Identity {
+        let profile = Profile {
+            subject: "s-1".into(),
+            username: "alice".into(),
+            email: "alice@example.com".into(),
+            groups: groups.iter().map(ToString::to_string).collect(),
+            claims: Map::from_iter([("team".into(), "red".into()), ("other".into(), 1.into())]),
+            ..Profile::default()
+        };
+        Identity::pack(&profile, "https://id.test/".into(), &["team".into()])
+    }
+
+    #[test]
+    fn every_part_comes_out_as_it_went_in() {
+        let alice = identity(&["b", "a,c", "", "b"]);
+        assert_eq!(alice.field(Field::Subject), "s-1");
+        assert_eq!(alice.field(Field::Username), "alice");
+        assert_eq!(alice.field(Field::Name), "");
+        assert_eq!(alice.field(Field::Email), "alice@example.com");
+        assert_eq!(alice.groups().collect::<Vec<_>>(), ["", "a,c", "b"]);
+        assert_eq!(alice.shared_field(Field::Username), "alice");
+        assert_eq!(alice.shared_groups(), ",a,c,b");
+        assert_eq!(alice.claim("team"), Some(&"red".into()));
+        assert_eq!(alice.claim("other"), None, "only wanted claims are kept");
+    }
+
+    #[test]
+    fn membership_is_the_whole_name() {
+        let alice = identity(&["admins", "family", "a,c"]);
+        for (group, is_in) in [
+            ("admins", true),
+            ("a,c", true),
+            ("family", true),
+            ("admin", false),
+            ("a", false),
+            ("c", false),
+            ("Admins", false),
+        ] {
+            assert_eq!(alice.is_in(group), is_in, "{group}");
+        }
+        assert!(!identity(&[]).is_in(""));
+        assert_eq!(identity(&[]).shared_groups(), "");
+    }
+}

@@ -1,0 +1,141 @@
+//! Tokens signed by a provider: its keys, and one function that checks. Knows not who asks, nor why.
+
+use jsonwebtoken::crypto::{self, aws_lc};
+use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
+use serde_json::{Map, Value};
+use url::Url;
+
+pub use self::error::{KeysError, TokenError};
+use self::keys::KeySet;
+use self::raw::RawToken;
+use self::ring::Ring;
+use crate::outbound::Outbound;
+use crate::secret::Secret;
+
+mod claims;
+mod error;
+mod keys;
+mod raw;
+mod ring;
+
+/// The public keys of a provider, fetched when needed; share one, as its throttle is for the whole process.
+///
+/// A key set is fetched at most once in 10 seconds, one fetch at a time, outside any lock. The last good set
+/// stays when a fetch fails. After 10 minutes the next use fetches anew in the background.
+pub struct KeyRing {
+    ring: Ring,
+}
+
+/// What a token must be to pass.
+#[derive(Clone, Copy, Debug)]
+pub struct Expect<'a> {
+    /// Where the provider keeps its keys; from its discovery document, never from a token.
+    pub jwks_uri: &'a Url,
+    /// The names the provider may call itself, letter by letter.
+    pub issuers: &'a [String],
+    /// Our client id.
+    pub audience: &'a str,
+    /// The algorithms the provider may sign with; an empty list admits nothing.
+    pub algorithms: &'a [Algorithm],
+    /// The client secret: the key for HS256, should `algorithms` have it.
+    pub secret: Option<&'a Secret>,
+    /// Which kind of token it is.
+    pub kind: Kind<'a>,
+}
+
+/// The kinds of token; one never passes for another.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind<'a> {
+    /// An ID token (OpenID Connect Core 3.1.3.7).
+    Id {
+        /// What the token's `nonce` must be. None only where no nonce is due: after a refresh.
+        nonce: Option<&'a str>,
+        /// The access token that came along; checked against `at_hash` if the token has one.
+        access_token: Option<&'a str>,
+        /// The code that was redeemed; checked against `c_hash` if the token has one.
+        code: Option<&'a str>,
+    },
+    /// A signed userinfo answer (OpenID Connect Core 5.3.2): `iss`, `aud` and times are checked if there.
+    Userinfo {
+        /// The subject of the ID token, which it must be about.
+        subject: &'a str,
+    },
+}
+
+impl KeyRing {
+    /// A ring without keys yet, which fetches through `outbound`.
+    pub fn new(outbound: Outbound) -> Self {
+        // Without this jsonwebtoken guesses from cargo features, and panics if a dependency adds another.
+        // A second installation is refused, and is the same one.
+        let _already = aws_lc::DEFAULT_PROVIDER.install_default();
+        Self { ring: Ring::new(outbound) }
+    }
+
+    /// Checks signature, kind and claims of `token` at the time `now` (Unix seconds) and yields its claims.
+    ///
+    /// Clocks may differ by a minute; `iat` may lie 5 minutes ahead.
+    ///
+    /// # Errors
+    /// One [`TokenError`] per reason; [`TokenError::NoKeys`] alone is the provider's fault, not the token's.
+    pub async fn verify(
+        &self,
+        token: &str,
+        expect: &Expect<'_>,
+        now: u64,
+    ) -> Result<Map<String, Value>, TokenError> {
+        let raw = RawToken::parse(token)?;
+        // An algorithm is taken from our list, never from the token (RFC 8725 3.1).
+        let named = keys::algorithm(&raw.algorithm);
+        let Some(algorithm) = named.filter(|algorithm| expect.algorithms.contains(algorithm)) else {
+            return Err(TokenError::Algorithm(raw.algorithm));
+        };
+        match (algorithm.family(), expect.secret) {
+            (AlgorithmFamily::Hmac, Some(secret)) => {
+                let key = DecodingKey::from_secret(secret.expose().as_bytes());
+                is_signed(&raw, &key, algorithm).then_some(()).ok_or(TokenError::Signature)?;
+            }
+            (AlgorithmFamily::Hmac, None) => return Err(TokenError::Algorithm(raw.algorithm)),
+            (AlgorithmFamily::Rsa | AlgorithmFamily::Ec | AlgorithmFamily::Ed, _) => {
+                self.check_signature(&raw, algorithm, expect.jwks_uri, now).await?;
+            }
+        }
+        let claims = raw.claims()?;
+        claims::check(&claims, algorithm, expect, now)?;
+        Ok(claims)
+    }
+
+    /// Checks with the keys at hand, and once more if there are newer ones to be had.
+    async fn check_signature(
+        &self,
+        raw: &RawToken<'_>,
+        algorithm: Algorithm,
+        uri: &Url,
+        now: u64,
+    ) -> Result<(), TokenError> {
+        let keys = self.ring.keys(uri, now).await.map_err(TokenError::NoKeys)?;
+        let Err(error) = check_with(&keys, raw, algorithm) else { return Ok(()) };
+        match self.ring.newer(uri, &keys, now).await {
+            Some(keys) => check_with(&keys, raw, algorithm),
+            None => Err(error),
+        }
+    }
+}
+
+fn check_with(keys: &KeySet, raw: &RawToken<'_>, algorithm: Algorithm) -> Result<(), TokenError> {
+    let mut fitting = keys.fitting(raw.key_id.as_deref(), algorithm)?.peekable();
+    if fitting.peek().is_none() {
+        return Err(TokenError::KeyMismatch);
+    }
+    if fitting.any(|key| is_signed(raw, key, algorithm)) { Ok(()) } else { Err(TokenError::Signature) }
+}
+
+fn is_signed(raw: &RawToken<'_>, key: &DecodingKey, algorithm: Algorithm) -> bool {
+    crypto::verify(raw.signature, raw.message.as_bytes(), key, algorithm).unwrap_or(false)
+}
+
+#[cfg(test)]
+mod differential;
+#[cfg(test)]
+mod testing;
+#[cfg(test)]
+mod tests;

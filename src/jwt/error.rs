@@ -1,0 +1,110 @@
+//! Why a token is refused. Knows the reasons, not the rules.
+
+use thiserror::Error;
+
+use crate::outbound::OutboundError;
+
+/// Why a token is refused; one variant per reason.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum TokenError {
+    /// More than 64 KiB.
+    #[error("the token is longer than 64 KiB")]
+    TooLong,
+    /// Not three parts of base64url with JSON objects in the first two.
+    #[error("the token is malformed: {0}")]
+    Malformed(&'static str),
+    /// A JSON object in it names a member twice (RFC 7519 4).
+    #[error("a member of the token's JSON appears twice")]
+    Duplicate,
+    /// Encrypted (JWE). Take the encryption key off the client at the provider.
+    #[error("the token is encrypted (JWE), which is not supported: turn encryption off at the provider")]
+    Encrypted,
+    /// Signed with something the provider did not announce or we do not allow, `none` among it.
+    #[error("the token's algorithm {0:?} is not allowed")]
+    Algorithm(String),
+    /// Its `typ` header says that it is for something else.
+    #[error("the token's type is {0:?}, which is another kind of token")]
+    Type(String),
+    /// It has critical headers (RFC 7515 4.1.11), of which we know none.
+    #[error("the token has critical header parameters")]
+    Critical,
+    /// The provider's keys cannot be had.
+    #[error("no keys to check the token with: {0}")]
+    NoKeys(KeysError),
+    /// No key has this key id.
+    #[error("the provider has no key with the token's key id")]
+    UnknownKey,
+    /// The key is for another algorithm, or no key is for this one.
+    #[error("the provider's key does not go with the token's algorithm")]
+    KeyMismatch,
+    /// The signature is wrong.
+    #[error("the token's signature is wrong")]
+    Signature,
+    /// A required claim is absent.
+    #[error("the token lacks the claim {0:?}")]
+    Missing(&'static str),
+    /// A claim has the wrong JSON type.
+    #[error("the token's claim {0:?} has the wrong type")]
+    Mistyped(&'static str),
+    /// A time that is negative or beyond the year 9999.
+    #[error("the token's time {0:?} is absurd")]
+    Absurd(&'static str),
+    /// Issued by somebody else.
+    #[error("the token's issuer is {found:?}, expected {expected:?}")]
+    Issuer {
+        /// What the configuration says.
+        expected: String,
+        /// What the token says.
+        found: String,
+    },
+    /// Meant for somebody else.
+    #[error("the token's audience lacks our client id")]
+    Audience,
+    /// Handed to another client (`azp`), or to several without saying which.
+    #[error("the token's authorized party is not our client id")]
+    AuthorizedParty,
+    /// Past its time.
+    #[error("the token has expired")]
+    Expired,
+    /// Before its time (`nbf`).
+    #[error("the token is not valid yet")]
+    NotYet,
+    /// `iat` lies ahead by more than 5 minutes: a clock is wrong.
+    #[error("the token was issued in the future; compare the clocks")]
+    IssuedAhead,
+    /// It answers another sign-in.
+    #[error("the token's nonce is not that of this sign-in")]
+    Nonce,
+    /// The access token beside it is not the one it was issued with.
+    #[error("the token's at_hash does not match the access token")]
+    AccessTokenHash,
+    /// The code is not the one it was issued for.
+    #[error("the token's c_hash does not match the code")]
+    CodeHash,
+    /// Its claims say that it is for something else: a logout token, or an access token.
+    #[error("the token is of another kind, as its claim {0:?} says")]
+    Kind(&'static str),
+    /// It is about somebody else.
+    #[error("the token is about another subject")]
+    Subject,
+}
+
+/// Why a provider's keys cannot be had.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum KeysError {
+    /// No answer.
+    #[error(transparent)]
+    Outbound(#[from] OutboundError),
+    /// An answer that is not 200.
+    #[error("the key set's address answered {0}")]
+    Status(u16),
+    /// Not a JSON Web Key Set (RFC 7517 5).
+    #[error("the key set is unreadable: {0}")]
+    Unreadable(String),
+    /// More keys than we are willing to look at.
+    #[error("the key set has {0} keys, more than 100")]
+    TooMany(usize),
+    /// The fetch was ended with the process's shutdown.
+    #[error("the fetch was interrupted")]
+    Interrupted,
+}

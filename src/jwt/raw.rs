@@ -1,0 +1,150 @@
+//! A token taken apart, before anything in it is believed. Knows JSON and base64, no keys and no rules.
+
+use std::fmt;
+
+use base64::Engine;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
+
+use super::error::TokenError;
+
+/// A token whose header is read and whose claims are not yet.
+pub(super) struct RawToken<'a> {
+    /// The header's `alg`, as written.
+    pub(super) algorithm: String,
+    /// The header's `kid`.
+    pub(super) key_id: Option<String>,
+    /// What is signed.
+    pub(super) message: &'a str,
+    /// The signature in base64url.
+    pub(super) signature: &'a str,
+    payload: &'a str,
+}
+
+impl<'a> RawToken<'a> {
+    /// Takes a JWS in compact form apart (RFC 7515 7.1).
+    pub(super) fn parse(token: &'a str) -> Result<Self, TokenError> {
+        if token.len() > LIMIT_BYTES {
+            return Err(TokenError::TooLong);
+        }
+        let parts: Vec<&str> = token.splitn(6, '.').collect();
+        let (header, payload, signature) = match parts[..] {
+            [header, payload, signature] => (header, payload, signature),
+            [_, _, _, _, _] => return Err(TokenError::Encrypted),
+            _ => return Err(TokenError::Malformed("not three parts")),
+        };
+        let message = &token[..header.len() + 1 + payload.len()];
+        let header = object(header, "the header is not a JSON object in base64url")?;
+        let (algorithm, key_id) = read_header(&header)?;
+        Ok(Self { algorithm, key_id, message, signature, payload })
+    }
+
+    /// The claims; only for a token whose signature is checked.
+    pub(super) fn claims(&self) -> Result<Map<String, Value>, TokenError> {
+        object(self.payload, "the claims are not a JSON object in base64url")
+    }
+}
+
+fn read_header(header: &Map<String, Value>) -> Result<(String, Option<String>), TokenError> {
+    if header.contains_key("enc") {
+        return Err(TokenError::Encrypted);
+    }
+    if header.contains_key("crit") {
+        return Err(TokenError::Critical);
+    }
+    match header.get("typ") {
+        None => {}
+        Some(Value::String(kind)) if is_plain(kind) => {}
+        Some(Value::String(kind)) => return Err(TokenError::Type(kind.clone())),
+        Some(_) => return Err(TokenError::Malformed("typ is not a text")),
+    }
+    let Some(Value::String(algorithm)) = header.get("alg") else {
+        return Err(TokenError::Malformed("alg is not a text"));
+    };
+    let key_id = match header.get("kid") {
+        None => None,
+        Some(Value::String(id)) => Some(id.clone()),
+        Some(_) => return Err(TokenError::Malformed("kid is not a text")),
+    };
+    Ok((algorithm.clone(), key_id))
+}
+
+/// Whether `typ` names no special kind: `at+jwt`, `logout+jwt` and their like are (RFC 8725 3.11).
+fn is_plain(kind: &str) -> bool {
+    !kind.to_ascii_lowercase().ends_with("+jwt")
+}
+
+fn object(part: &str, fault: &'static str) -> Result<Map<String, Value>, TokenError> {
+    let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed(fault))?;
+    match serde_json::from_slice(&bytes) {
+        Ok(Strict(Value::Object(map))) => Ok(map),
+        // A second reading tells a member twice from what is no JSON at all, without comparing error texts.
+        Err(_) if serde_json::from_slice::<Value>(&bytes).is_ok() => Err(TokenError::Duplicate),
+        Ok(Strict(_)) | Err(_) => Err(TokenError::Malformed(fault)),
+    }
+}
+
+/// JSON in which no object names a member twice, at any depth.
+struct Strict(Value);
+
+impl<'de> Deserialize<'de> for Strict {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(StrictVisitor).map(Self)
+    }
+}
+
+struct StrictVisitor;
+
+impl<'de> Visitor<'de> for StrictVisitor {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("JSON without a member twice")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut map = Map::new();
+        while let Some(name) = access.next_key::<String>()? {
+            let Strict(value) = access.next_value()?;
+            if map.insert(name, value).is_some() {
+                return Err(A::Error::custom("a member twice"));
+            }
+        }
+        Ok(Value::Object(map))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
+        let mut items = Vec::new();
+        while let Some(Strict(item)) = access.next_element()? {
+            items.push(item);
+        }
+        Ok(Value::Array(items))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_bool<E: Error>(self, truth: bool) -> Result<Value, E> {
+        Ok(truth.into())
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_i64<E: Error>(self, number: i64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<Value, E> {
+        Ok(number.into())
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+}
+
+const LIMIT_BYTES: usize = 64 * 1024;

@@ -1,0 +1,42 @@
+//! foregate, a forward-auth reverse proxy, floor by floor: each module uses only those below it.
+//!
+//! `docs/architecture.md` has the plan of the house, and a test holds the code to it.
+
+// Floor 9, hands: what can be typed. Only these print.
+pub mod commands;
+pub mod demo;
+pub mod snippet;
+
+// Floor 8, the house: wiring, start and end.
+pub mod app;
+
+// Floor 7, the book: knows everyone's settings; nobody below may name it.
+pub mod config;
+
+// Floor 6, faces: bytes to values, values to bytes.
+pub mod http;
+
+// Floor 5, judgement: who may do what, and who is who.
+pub mod gate;
+pub mod login;
+
+// Floor 4, doors: one outside thing each.
+pub mod jwt;
+pub mod oidc;
+pub mod server;
+pub mod session;
+pub mod upstream;
+
+// Floor 3, the way out to providers.
+pub mod outbound;
+
+// Floor 2, rules: pure.
+pub mod browser;
+pub mod headers;
+pub mod policy;
+
+// Floor 1, words: plain data.
+pub mod identity;
+pub mod metrics;
+pub mod secret;
+pub mod visit;

@@ -1,0 +1,469 @@
+//! Signing in and out by the OIDC code flow, without a word of HTTP. Nothing of a sign-in is stored before it
+//! succeeds: the browser carries it, sealed. Knows no rules.
+
+mod attempt;
+
+use std::sync::Arc;
+
+use aws_lc_rs::rand;
+use serde_json::{Map, Value};
+use thiserror::Error;
+use url::Url;
+
+use crate::browser::{NONCE_BYTES, Origins, Purpose, ReturnTo, Sealer};
+use crate::identity::Profile;
+use crate::jwt::{Expect, KeyRing, Kind, TokenError};
+use crate::metrics::Metrics;
+use crate::oidc::{self, Ask, ProfileError, Prompt, Provider, ProviderError, Rules, Tokens, Userinfo};
+use crate::secret::Secret;
+use crate::session::store::StoreError;
+use crate::session::{NewSession, Session, Sessions};
+use crate::visit::SessionHandle;
+pub use attempt::BINDING_LIFETIME;
+use attempt::{Binding, State};
+
+/// The code flow with one provider (OpenID Connect Core 3.1).
+pub struct Login {
+    provider: Provider,
+    keys: KeyRing,
+    sessions: Arc<Sessions>,
+    sealer: Arc<Sealer>,
+    metrics: Arc<Metrics>,
+}
+
+/// What somebody wants to sign in for.
+#[derive(Debug)]
+pub struct Wish {
+    /// Where they want to be afterwards.
+    pub to: ReturnTo,
+    /// As whom.
+    pub account: Account,
+}
+
+/// Which account a sign-in is for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Account {
+    /// Whichever the provider knows.
+    Any,
+    /// Another one than now: the provider asks again.
+    Another,
+    /// Whichever, after a person has asked for another try.
+    Retry,
+}
+
+/// A sign-in on its way: send the browser there, with the cookie if there is one.
+#[derive(Debug)]
+pub struct Begun {
+    /// The provider's own address.
+    pub location: Url,
+    /// The value of the login cookie, if the browser has none yet.
+    pub binding: Option<String>,
+}
+
+/// What came back with the browser.
+#[derive(Debug, Default)]
+pub struct Callback<'a> {
+    /// The sealed attempt.
+    pub state: &'a str,
+    /// What to redeem for tokens.
+    pub code: Option<&'a str>,
+    /// Why there is none.
+    pub error: Option<&'a str>,
+    /// Who says so (RFC 9207).
+    pub issuer: Option<&'a str>,
+}
+
+/// The browser that came back.
+#[derive(Debug)]
+pub struct Caller<'a> {
+    /// Its login cookies.
+    pub bindings: Vec<&'a str>,
+    /// Its session, if it has a live one.
+    pub live: Option<(SessionHandle, Arc<Session>)>,
+    /// Its address.
+    pub client: String,
+    /// Its own name.
+    pub user_agent: String,
+}
+
+/// How a callback ended well.
+#[derive(Debug)]
+pub enum Finished {
+    /// Signed in: keep both cookies, go on.
+    Welcome {
+        /// The page that was asked for.
+        to: ReturnTo,
+        /// For the session cookie.
+        handle: SessionHandle,
+        /// For the login cookie.
+        binding: String,
+    },
+    /// Another tab was faster, go on.
+    Onward(ReturnTo),
+    /// Stale or not this browser's: once more.
+    Again(Begun),
+}
+
+/// What a sign-out leaves behind.
+#[derive(Debug)]
+pub struct Farewell {
+    /// Who it was.
+    pub username: String,
+    id_token: Option<Secret>,
+}
+
+/// A callback that signed nobody in.
+#[derive(Debug)]
+pub struct Failed {
+    /// Why.
+    pub error: LoginError,
+    /// Where the person wanted to go, if the state told.
+    pub to: Option<ReturnTo>,
+}
+
+/// Why a sign-in did not happen.
+#[derive(Debug, Error)]
+pub enum LoginError {
+    /// Not a sign-in that was begun here.
+    #[error("the state does not open: it was not sealed here, or was changed on its way")]
+    State,
+    /// The third turn without a session.
+    #[error("the sign-in went in a circle: {0}")]
+    Circle(Cause),
+    /// The provider said no, with this error code (RFC 6749 4.1.2.1, OpenID Connect Core 3.1.2.6).
+    #[error("the provider refused the sign-in: {0}")]
+    Denied(String),
+    /// The answer came from another issuer than was asked (RFC 9207).
+    #[error("the answer names another issuer than the one that was asked")]
+    Issuer,
+    /// The provider could not be asked, or answered what it must not.
+    #[error(transparent)]
+    Provider(#[from] ProviderError),
+    /// The ID token is not for us, of this kind, by this key.
+    #[error("the ID token is refused: {0}")]
+    Token(#[from] TokenError),
+    /// What the provider says of the person cannot be used.
+    #[error(transparent)]
+    Profile(#[from] ProfileError),
+    /// The session could not be kept.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// The tokens cannot be written down.
+    #[error("the tokens cannot be kept")]
+    Tokens,
+    /// The system gave no random bytes.
+    #[error("the system gives no random bytes")]
+    Random,
+}
+
+/// The likely cause of a circle.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cause {
+    /// The browser came back without its login cookie.
+    LoginCookie,
+    /// It signed in but came without the session cookie.
+    SessionCookie,
+    /// The provider's code could not be redeemed.
+    Code,
+    /// It took longer than a sign-in may take.
+    Late,
+}
+
+impl std::fmt::Display for Cause {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::LoginCookie => "the browser came back without its login cookie",
+            Self::SessionCookie => "the browser signed in but does not send the session cookie",
+            Self::Code => "the provider does not redeem its own code",
+            Self::Late => "the sign-in took too long, or clocks differ",
+        })
+    }
+}
+
+impl Login {
+    /// A code flow with this provider.
+    pub fn new(
+        provider: Provider,
+        keys: KeyRing,
+        sessions: Arc<Sessions>,
+        sealer: Arc<Sealer>,
+        metrics: Arc<Metrics>,
+    ) -> Self {
+        Self { provider, keys, sessions, sealer, metrics }
+    }
+
+    /// The provider, to ask how it is.
+    pub fn provider(&self) -> &Provider {
+        &self.provider
+    }
+
+    /// Begins a sign-in in a browser with these login cookies.
+    ///
+    /// # Errors
+    /// [`LoginError::Circle`] if this browser has just signed in twice without coming back with a session, and
+    /// [`LoginError::Provider`] if the provider's metadata cannot be had.
+    pub async fn begin(&self, wish: Wish, bindings: &[&str], now: u64) -> Result<Begun, LoginError> {
+        let known = self.binding_of(bindings, |_| true);
+        let turn = match (&known, wish.account) {
+            (_, Account::Retry) | (None, _) => 1,
+            (Some(binding), Account::Any | Account::Another) => binding.next_turn(now),
+        };
+        self.set_out(wish, known, (turn, Cause::SessionCookie), now).await
+    }
+
+    async fn set_out(
+        &self,
+        wish: Wish,
+        known: Option<Binding>,
+        (turn, cause): (u8, Cause),
+        now: u64,
+    ) -> Result<Begun, LoginError> {
+        if turn >= LAST_TURN {
+            self.metrics.sign_in_loops.inc();
+            return Err(LoginError::Circle(cause));
+        }
+        let fresh = known.is_none();
+        let binding = match known {
+            Some(binding) => binding,
+            None => Binding::new(random()?),
+        };
+        let state = State::new(&wish, &binding, (turn, random()?), now);
+        let sealed = self.sealer.seal_text(Purpose::State, &state.to_bytes(), random::<NONCE_BYTES>()?);
+        let prompt = (wish.account == Account::Another).then_some(Prompt::AnotherAccount);
+        let ask = Ask {
+            state: &sealed,
+            nonce: &binding.nonce(&state),
+            verifier: &binding.verifier(&state),
+            prompt,
+        };
+        let location = self.provider.authorize_url(ask, now).await?;
+        let binding = if fresh { Some(self.seal_binding(&binding)?) } else { None };
+        Ok(Begun { location, binding })
+    }
+
+    /// Ends what [`Login::begin`] began, on any replica.
+    ///
+    /// # Errors
+    /// [`Failed`]: nobody is signed in then.
+    pub async fn finish(
+        &self,
+        callback: Callback<'_>,
+        caller: Caller<'_>,
+        origins: &Origins<'_>,
+        now: u64,
+    ) -> Result<Finished, Failed> {
+        let opened = self.sealer.open_text(Purpose::State, callback.state);
+        let Some(state) = opened.and_then(|bytes| State::from_bytes(&bytes)) else {
+            return Err(Failed { error: LoginError::State, to: None });
+        };
+        let to = ReturnTo::parse(&state.to, origins).unwrap_or_else(|| ReturnTo::home(origins));
+        let newer =
+            |(_, session): &(SessionHandle, Arc<Session>)| session.created_at >= state.at && !state.another;
+        if caller.live.as_ref().is_some_and(newer) {
+            return Ok(Finished::Onward(to));
+        }
+        let finished = self.finish_attempt(&callback, caller, (&state, to.clone()), now).await;
+        finished.map_err(|error| Failed { error, to: Some(to) })
+    }
+
+    async fn finish_attempt(
+        &self,
+        callback: &Callback<'_>,
+        caller: Caller<'_>,
+        (state, to): (&State, ReturnTo),
+        now: u64,
+    ) -> Result<Finished, LoginError> {
+        self.check_issuer(callback.issuer, now).await?;
+        let (cause, known) = match self.check(callback, &caller, state, now)? {
+            Check::Redeem(code, binding) => match self.redeem(code, &binding, state, now).await {
+                Ok(Redeemed { profile, sid, tokens }) => {
+                    let new = NewSession {
+                        profile,
+                        sid,
+                        tokens: tokens.to_json().map_err(|_| LoginError::Tokens)?,
+                        client: caller.client,
+                        user_agent: caller.user_agent,
+                    };
+                    let handle = self.replace(new, caller.live, now).await?;
+                    let binding = self.seal_binding(&binding.finished(state.turn, now))?;
+                    return Ok(Finished::Welcome { to, handle, binding });
+                }
+                Err(LoginError::Provider(ProviderError::InvalidGrant { .. })) => (Cause::Code, Some(binding)),
+                Err(error) => return Err(error),
+            },
+            Check::Again(cause, known) => (cause, known),
+        };
+        let account = if state.another { Account::Another } else { Account::Any };
+        let turn = (state.turn.saturating_add(1), cause);
+        Ok(Finished::Again(self.set_out(Wish { to, account }, known, turn, now).await?))
+    }
+
+    /// Refuses the answer of another provider than the one that was asked (RFC 9207 2.4).
+    async fn check_issuer(&self, issuer: Option<&str>, now: u64) -> Result<(), LoginError> {
+        let rules = self.provider.keys_and_rules(now).await?;
+        match issuer {
+            Some(issuer) if rules.issuers.iter().any(|known| known == issuer) => Ok(()),
+            None if !rules.callback_names_issuer => Ok(()),
+            Some(_) | None => Err(LoginError::Issuer),
+        }
+    }
+
+    /// What to do with a callback whose state is ours.
+    fn check<'a>(
+        &self,
+        callback: &Callback<'a>,
+        caller: &Caller<'_>,
+        state: &State,
+        now: u64,
+    ) -> Result<Check<'a>, LoginError> {
+        let Some(binding) = self.binding_of(&caller.bindings, |binding| binding.holds(state)) else {
+            return Ok(Check::Again(Cause::LoginCookie, self.binding_of(&caller.bindings, |_| true)));
+        };
+        if state.is_late(now) {
+            return Ok(Check::Again(Cause::Late, Some(binding)));
+        }
+        match callback.code {
+            Some(code) => Ok(Check::Redeem(code, binding)),
+            None => {
+                let code = callback.error.unwrap_or("no code and no error");
+                Err(LoginError::Denied(code.chars().filter(char::is_ascii_graphic).take(64).collect()))
+            }
+        }
+    }
+
+    /// Turns a code into a person (OpenID Connect Core 3.1.3 and 5.3).
+    async fn redeem(
+        &self,
+        code: &str,
+        binding: &Binding,
+        state: &State,
+        now: u64,
+    ) -> Result<Redeemed, LoginError> {
+        let tokens = self.provider.redeem(code, &binding.verifier(state), now).await?;
+        let rules = self.provider.keys_and_rules(now).await?;
+        let nonce = binding.nonce(state);
+        let access_token = Some(tokens.access_token.expose());
+        let expected = expect(&rules, Kind::Id { nonce: Some(&nonce), access_token, code: Some(code) });
+        let claims = self.keys.verify(tokens.id_token.expose(), &expected, now).await?;
+        let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
+        let more = match self.provider.userinfo(&tokens.access_token, subject, now).await? {
+            None => Map::new(),
+            Some(Userinfo::Claims(more)) => more,
+            Some(Userinfo::Signed(token)) => {
+                self.keys.verify(&token, &expect(&rules, Kind::Userinfo { subject }), now).await?
+            }
+        };
+        let claims = oidc::merge(claims, more);
+        let mapped = self.provider.profile(&claims)?;
+        for warning in mapped.warnings {
+            tracing::warn!(
+                user = mapped.profile.username,
+                ?warning,
+                "not all that the provider says could be kept"
+            );
+        }
+        let sid = claims.get("sid").and_then(Value::as_str).map(str::to_owned);
+        Ok(Redeemed { profile: mapped.profile, sid, tokens })
+    }
+
+    /// Keeps the new session, then ends the one this browser had: a sign-in always gives a new handle.
+    async fn replace(
+        &self,
+        new: NewSession,
+        old: Option<(SessionHandle, Arc<Session>)>,
+        now: u64,
+    ) -> Result<SessionHandle, LoginError> {
+        let handle = self.sessions.create(new, now).await?;
+        if let Some((old, _)) = old
+            && let Err(error) = self.sessions.end(&old, now).await
+        {
+            tracing::warn!(%error, "the session that a new sign-in replaced could not be ended");
+        }
+        Ok(handle)
+    }
+
+    /// Ends the session behind a handle and revokes its tokens.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the session could not be ended.
+    pub async fn end(&self, handle: &SessionHandle, now: u64) -> Result<Option<Farewell>, StoreError> {
+        let Some(ended) = self.sessions.end(handle, now).await? else { return Ok(None) };
+        let tokens = ended.tokens.and_then(|bytes| Tokens::from_json(&bytes).ok());
+        if let Some(tokens) = &tokens
+            && let Err(error) = self.provider.revoke(tokens, now).await
+        {
+            tracing::warn!(%error, "the tokens of a session that ended could not be revoked at the provider");
+        }
+        Ok(Some(Farewell {
+            username: ended.profile.username,
+            id_token: tokens.map(|tokens| tokens.id_token),
+        }))
+    }
+
+    /// The provider's own sign-out, to send the browser to (OpenID Connect RP-Initiated Logout 1.0).
+    ///
+    /// # Errors
+    /// [`ProviderError`] if its metadata cannot be had.
+    pub async fn end_at_provider(
+        &self,
+        farewell: Option<&Farewell>,
+        afterwards: &Url,
+        now: u64,
+    ) -> Result<Option<Url>, ProviderError> {
+        let hint = farewell.and_then(|farewell| farewell.id_token.as_ref()).map(Secret::expose);
+        self.provider.end_session_url(hint, afterwards, None, now).await
+    }
+
+    /// The first of a browser's halves that opens and is the one looked for.
+    fn binding_of(&self, bindings: &[&str], wanted: impl Fn(&Binding) -> bool) -> Option<Binding> {
+        let opened = bindings.iter().filter_map(|text| self.sealer.open_text(Purpose::Binding, text));
+        opened.filter_map(|bytes| Binding::from_bytes(&bytes)).find(wanted)
+    }
+
+    fn seal_binding(&self, binding: &Binding) -> Result<String, LoginError> {
+        Ok(self.sealer.seal_text(Purpose::Binding, &binding.to_bytes(), random::<NONCE_BYTES>()?))
+    }
+}
+
+/// What a token of this kind must be like.
+fn expect<'a>(rules: &'a Rules, kind: Kind<'a>) -> Expect<'a> {
+    let algorithms = match kind {
+        Kind::Id { .. } => &rules.algorithms,
+        Kind::Userinfo { .. } => &rules.userinfo_algorithms,
+    };
+    Expect {
+        jwks_uri: &rules.jwks_uri,
+        issuers: &rules.issuers,
+        audience: &rules.client_id,
+        algorithms,
+        secret: rules.secret.as_ref(),
+        kind,
+    }
+}
+
+/// What a code was worth.
+struct Redeemed {
+    profile: Profile,
+    sid: Option<String>,
+    tokens: Tokens,
+}
+
+impl std::fmt::Debug for Login {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Login")
+    }
+}
+
+enum Check<'a> {
+    Redeem(&'a str, Binding),
+    Again(Cause, Option<Binding>),
+}
+
+fn random<const N: usize>() -> Result<[u8; N], LoginError> {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes).map_err(|_| LoginError::Random)?;
+    Ok(bytes)
+}
+
+/// The turn that is not begun any more.
+const LAST_TURN: u8 = 3;

@@ -1,0 +1,157 @@
+//! What foregate counts. Plain numbers: knows nothing of what they are counted for.
+
+use prometheus_client::encoding::text::encode;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+
+/// How a decision came out.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Outcome {
+    /// Let in.
+    Allowed,
+    /// Asked to sign in.
+    SignIn,
+    /// Signed in, or not, and refused.
+    Forbidden,
+    /// A dependency did not answer.
+    Unavailable,
+    /// Not one clear request.
+    Malformed,
+    /// A peer that may not ask.
+    Untrusted,
+}
+
+const OUTCOMES: [(Outcome, &str); 6] = [
+    (Outcome::Allowed, "allowed"),
+    (Outcome::SignIn, "sign_in"),
+    (Outcome::Forbidden, "forbidden"),
+    (Outcome::Unavailable, "unavailable"),
+    (Outcome::Malformed, "malformed"),
+    (Outcome::Untrusted, "untrusted"),
+];
+
+/// Every counter, gauge and histogram, with the registry that prints them.
+#[derive(Debug)]
+pub struct Metrics {
+    registry: Registry,
+    decisions: [Counter; OUTCOMES.len()],
+    decision_seconds: Histogram,
+    /// Sessions found in memory.
+    pub cache_hits: Counter,
+    /// Sessions asked of the store.
+    pub cache_misses: Counter,
+    /// Sessions in memory now.
+    pub sessions_cached: Gauge,
+    /// Sign-ins that made a session.
+    pub sessions_created: Counter,
+    /// Sessions ended by somebody, not by time.
+    pub sessions_ended: Counter,
+    /// Seconds a question to the store took.
+    pub store_seconds: Histogram,
+    /// Questions the store did not answer.
+    pub store_errors: Counter,
+    /// Seconds a question to the provider took.
+    pub provider_seconds: Histogram,
+    /// Questions the provider did not answer as it should.
+    pub provider_errors: Counter,
+    /// Sign-ins that failed at the callback.
+    pub sign_in_failures: Counter,
+    /// Sign-ins stopped because they went in a circle.
+    pub sign_in_loops: Counter,
+    /// Connections open now.
+    pub connections: Gauge,
+}
+
+impl Default for Metrics {
+    fn default() -> Self {
+        let mut registry = Registry::with_prefix("foregate");
+        let family = Family::<[(&'static str, &'static str); 1], Counter>::default();
+        let decisions = OUTCOMES.map(|(_, name)| family.get_or_create(&[("outcome", name)]).clone());
+        registry.register("decisions", "Requests decided, by outcome", family);
+        let mut register = Register(&mut registry);
+        Self {
+            decisions,
+            decision_seconds: register.seconds("decision_seconds", "Time to decide a request", &FAST),
+            cache_hits: register.counter("session_cache_hits", "Sessions found in memory"),
+            cache_misses: register.counter("session_cache_misses", "Sessions asked of the store"),
+            sessions_cached: register.gauge("sessions_cached", "Sessions in memory"),
+            sessions_created: register.counter("sessions_created", "Sign-ins that made a session"),
+            sessions_ended: register.counter("sessions_ended", "Sessions ended by somebody, not by time"),
+            store_seconds: register.seconds("store_seconds", "Time the session store takes to answer", &SLOW),
+            store_errors: register.counter("store_errors", "Questions the session store did not answer"),
+            provider_seconds: register.seconds(
+                "provider_seconds",
+                "Time the provider takes to answer",
+                &SLOW,
+            ),
+            provider_errors: register
+                .counter("provider_errors", "Questions the provider did not answer as it should"),
+            sign_in_failures: register.counter("sign_in_failures", "Sign-ins that failed at the callback"),
+            sign_in_loops: register
+                .counter("sign_in_loops", "Sign-ins stopped because they went in a circle"),
+            connections: register.gauge("connections", "Connections open"),
+            registry,
+        }
+    }
+}
+
+impl Metrics {
+    /// Counts one decision and the time it took.
+    pub fn decided(&self, outcome: Outcome, seconds: f64) {
+        self.decisions[outcome as usize].inc();
+        self.decision_seconds.observe(seconds);
+    }
+
+    /// Everything in the OpenMetrics text format.
+    pub fn text(&self) -> String {
+        let mut text = String::new();
+        // Writing to a String cannot fail.
+        let _ = encode(&mut text, &self.registry);
+        text
+    }
+}
+
+struct Register<'r>(&'r mut Registry);
+
+impl Register<'_> {
+    fn counter(&mut self, name: &str, help: &str) -> Counter {
+        let counter = Counter::default();
+        self.0.register(name, help, counter.clone());
+        counter
+    }
+
+    fn gauge(&mut self, name: &str, help: &str) -> Gauge {
+        let gauge = Gauge::default();
+        self.0.register(name, help, gauge.clone());
+        gauge
+    }
+
+    fn seconds(&mut self, name: &str, help: &str, bounds: &[f64]) -> Histogram {
+        let histogram = Histogram::new(bounds.iter().copied());
+        self.0.register(name, help, histogram.clone());
+        histogram
+    }
+}
+
+/// Bounds in seconds for what needs no I/O.
+const FAST: [f64; 10] = [2e-6, 5e-6, 1e-5, 2e-5, 5e-5, 1e-4, 1e-3, 1e-2, 0.1, 1.0];
+/// Bounds in seconds for what does.
+const SLOW: [f64; 10] = [5e-4, 1e-3, 2e-3, 5e-3, 1e-2, 5e-2, 0.1, 0.5, 1.0, 2.5];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_outcome_counts_under_its_own_name() {
+        let metrics = Metrics::default();
+        for (outcome, name) in OUTCOMES {
+            metrics.decided(outcome, 1e-6);
+            let line = format!("foregate_decisions_total{{outcome=\"{name}\"}} 1");
+            assert!(metrics.text().contains(&line), "{line}\n{}", metrics.text());
+        }
+    }
+}

@@ -1,0 +1,280 @@
+//! One OpenID Provider as a handle, each method one step of the protocol. Knows no sessions, cookies or rules.
+
+use std::sync::Arc;
+
+use jsonwebtoken::Algorithm;
+use openidconnect::core::{CoreAuthenticationFlow, CoreClient};
+use openidconnect::{
+    AuthUrl, ClientId, CsrfToken, IssuerUrl, JsonWebKeySet, Nonce, PkceCodeChallenge, PkceCodeVerifier,
+    RedirectUrl, Scope,
+};
+use serde_json::{Map, Value};
+use url::Url;
+
+use self::back_channel::BackChannel;
+use self::discovery::Discovery;
+use self::document::Document;
+pub use self::error::{ProfileError, ProviderError, Step};
+pub use self::profile::{Mapped, Warning, merge};
+pub use self::settings::{ClaimNames, ClientAuth, Settings};
+pub use self::tokens::Tokens;
+pub use self::userinfo::Userinfo;
+use crate::outbound::Outbound;
+use crate::secret::Secret;
+
+mod back_channel;
+mod discovery;
+mod document;
+mod error;
+mod profile;
+mod settings;
+mod tokens;
+mod userinfo;
+
+/// A handle for one issuer; cheap to clone.
+///
+/// Its discovery document is fetched at the first use, one fetch at a time, and kept for 10 minutes; the next
+/// use then renews it behind the scenes, and the old one serves on if that fails. After a failure nobody asks
+/// for 1, 2, 4 … 30 seconds, and who needs the document meanwhile gets the last error at once.
+#[derive(Clone)]
+pub struct Provider {
+    settings: Arc<Settings>,
+    outbound: Outbound,
+    discovery: Arc<Discovery>,
+}
+
+/// What a sign-in asks for. All three texts belong to this one attempt.
+#[derive(Clone, Copy)]
+pub struct Ask<'a> {
+    /// Comes back with the callback.
+    pub state: &'a str,
+    /// Comes back inside the ID token.
+    pub nonce: &'a str,
+    /// The PKCE verifier (RFC 7636 4.1): 43 to 128 unreserved characters. Only its S256 hash is sent here.
+    pub verifier: &'a str,
+    /// What the provider should show although it knows the person.
+    pub prompt: Option<Prompt>,
+}
+
+/// What a provider should show although it knows the person.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Prompt {
+    /// A choice of accounts, or the sign-in form where the provider does not announce such a choice.
+    AnotherAccount,
+}
+
+/// What tokens of this provider must be like, and what its callbacks must carry.
+#[derive(Clone, Debug)]
+pub struct Rules {
+    /// Where its keys are.
+    pub jwks_uri: Url,
+    /// What it may call itself, the configured name first. With `internal_url`, also what it calls itself there
+    /// if its document says so.
+    pub issuers: Vec<String>,
+    /// Our client id: the audience.
+    pub client_id: String,
+    /// What it may sign ID tokens with. Holds HS256 only if the provider announces nothing else.
+    pub algorithms: Vec<Algorithm>,
+    /// What it may sign userinfo answers with.
+    pub userinfo_algorithms: Vec<Algorithm>,
+    /// The client secret: the key for HS256.
+    pub secret: Option<Secret>,
+    /// Whether each callback carries `iss` (RFC 9207 2.4), so that one without it must be refused.
+    pub callback_names_issuer: bool,
+}
+
+/// What came of a revocation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Revocation {
+    /// The provider took all tokens back.
+    Done,
+    /// The provider does not offer it.
+    NotOffered,
+}
+
+impl Provider {
+    /// A handle that asks through `outbound`, which must be this provider's alone and made with
+    /// [`Settings::dial_map`]. Asks nothing yet.
+    pub fn new(settings: Settings, outbound: Outbound) -> Self {
+        outbound.permit([&settings.issuer]);
+        let settings = Arc::new(settings);
+        let discovery = Arc::new(Discovery::new(Arc::clone(&settings), outbound.clone()));
+        Self { settings, outbound, discovery }
+    }
+
+    /// The provider's name for itself, which is also an address of its.
+    pub fn issuer(&self) -> &Url {
+        &self.settings.issuer
+    }
+
+    /// Where to send a browser to sign in (OpenID Connect Core 3.1.2.1).
+    ///
+    /// # Errors
+    /// Those of discovery, and [`ProviderError::Verifier`].
+    pub async fn authorize_url(&self, ask: Ask<'_>, now: u64) -> Result<Url, ProviderError> {
+        let is_unreserved = |byte: u8| byte.is_ascii_alphanumeric() || b"-._~".contains(&byte);
+        if !(43..=128).contains(&ask.verifier.len()) || !ask.verifier.bytes().all(is_unreserved) {
+            return Err(ProviderError::Verifier);
+        }
+        let document = self.discovery.document(now).await?;
+        let client = self.client(&document);
+        let (state, nonce) = (CsrfToken::new(ask.state.to_owned()), Nonce::new(ask.nonce.to_owned()));
+        let verifier = PkceCodeVerifier::new(ask.verifier.to_owned());
+        let mut request = client
+            .authorize_url(CoreAuthenticationFlow::AuthorizationCode, move || state, move || nonce)
+            .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
+            .add_scopes(self.scopes(&document));
+        if let Some(prompt) = self.prompt(ask.prompt, &document) {
+            request = request.add_extra_param("prompt", prompt);
+        }
+        Ok(request.url().0)
+    }
+
+    /// Exchanges a code for tokens (Core 3.1.3). They are not verified here.
+    ///
+    /// # Errors
+    /// [`ProviderError::InvalidGrant`] if the code is used, old or not ours; [`ProviderError::InvalidClient`]
+    /// tells how we authenticated; the others are the provider's or the network's.
+    pub async fn redeem(&self, code: &str, verifier: &str, now: u64) -> Result<Tokens, ProviderError> {
+        let document = self.discovery.document(now).await?;
+        let form = [
+            ("grant_type", "authorization_code"),
+            ("code", code),
+            ("redirect_uri", self.settings.redirect_uri.as_str()),
+            ("code_verifier", verifier),
+        ];
+        let body = self.back_channel(&document).post(Step::Token, &document.token, &form).await?;
+        Tokens::read(&body, now)
+    }
+
+    /// What the provider tells of the person; none if it has no such endpoint (Core 5.3).
+    ///
+    /// # Errors
+    /// [`ProviderError::TokenRejected`] if the access token is not accepted, [`ProviderError::Subject`] if the
+    /// answer is not about `subject`.
+    pub async fn userinfo(
+        &self,
+        access_token: &Secret,
+        subject: &str,
+        now: u64,
+    ) -> Result<Option<Userinfo>, ProviderError> {
+        let document = self.discovery.document(now).await?;
+        let Some(endpoint) = &document.userinfo else { return Ok(None) };
+        userinfo::ask(&self.outbound, endpoint, access_token, subject).await.map(Some)
+    }
+
+    /// Takes refresh and access token back at the provider (RFC 7009). Best effort: both are tried.
+    ///
+    /// # Errors
+    /// The first that happened.
+    pub async fn revoke(&self, tokens: &Tokens, now: u64) -> Result<Revocation, ProviderError> {
+        let document = self.discovery.document(now).await?;
+        let Some(endpoint) = &document.revocation else { return Ok(Revocation::NotOffered) };
+        let channel = self.back_channel(&document);
+        let refresh = tokens.refresh_token.as_ref().map(|token| (token, "refresh_token"));
+        let mut outcome = Ok(Revocation::Done);
+        for (token, hint) in refresh.into_iter().chain([(&tokens.access_token, "access_token")]) {
+            let form = [("token", token.expose()), ("token_type_hint", hint)];
+            let answer = channel.post(Step::Revocation, endpoint, &form).await;
+            outcome = outcome.and_then(|done| answer.map(|_| done));
+        }
+        outcome
+    }
+
+    /// Where to send a browser to end the provider's own session too; none if the provider has no such page
+    /// (RP-Initiated Logout 1.0, 2).
+    ///
+    /// # Errors
+    /// Those of discovery.
+    pub async fn end_session_url(
+        &self,
+        id_token: Option<&str>,
+        post_logout: &Url,
+        state: Option<&str>,
+        now: u64,
+    ) -> Result<Option<Url>, ProviderError> {
+        let document = self.discovery.document(now).await?;
+        let Some(mut url) = document.end_session.clone() else { return Ok(None) };
+        let pairs = [
+            ("id_token_hint", id_token),
+            ("client_id", Some(self.settings.client_id.as_str())),
+            ("post_logout_redirect_uri", Some(post_logout.as_str())),
+            ("state", state),
+        ];
+        let said = pairs.into_iter().filter_map(|(name, value)| Some((name, value?)));
+        url.query_pairs_mut().extend_pairs(said);
+        Ok(Some(url))
+    }
+
+    /// What tokens of this provider must be like.
+    ///
+    /// # Errors
+    /// Those of discovery.
+    pub async fn keys_and_rules(&self, now: u64) -> Result<Rules, ProviderError> {
+        let document = self.discovery.document(now).await?;
+        Ok(Rules {
+            jwks_uri: document.jwks.clone(),
+            issuers: document.issuers.clone(),
+            client_id: self.settings.client_id.clone(),
+            algorithms: document.algorithms.clone(),
+            userinfo_algorithms: document.userinfo_algorithms.clone(),
+            secret: self.settings.client_secret.clone(),
+            callback_names_issuer: document.callback_names_issuer,
+        })
+    }
+
+    /// Maps verified claims, see [`merge`], to a profile, with what had to be left out.
+    ///
+    /// # Errors
+    /// See [`ProfileError`].
+    pub fn profile(&self, claims: &Map<String, Value>) -> Result<Mapped, ProfileError> {
+        profile::map(claims, &self.settings)
+    }
+
+    /// Whether the provider answers: asks if the document is missing or old, and tells the last failure if a
+    /// renewal failed.
+    ///
+    /// # Errors
+    /// Those of discovery.
+    pub async fn probe(&self, now: u64) -> Result<(), ProviderError> {
+        self.discovery.document(now).await?;
+        self.discovery.last_failure().map_or(Ok(()), Err)
+    }
+
+    fn back_channel<'a>(&'a self, document: &'a Document) -> BackChannel<'a> {
+        BackChannel { settings: &self.settings, outbound: &self.outbound, document }
+    }
+
+    fn scopes(&self, document: &Document) -> Vec<Scope> {
+        let usual = ["openid", "profile", "email"].map(String::from);
+        let offline = document.offers_scope("offline_access").then(|| "offline_access".to_owned());
+        let scopes =
+            self.settings.scopes.clone().unwrap_or_else(|| usual.into_iter().chain(offline).collect());
+        // The client adds this one itself.
+        scopes.into_iter().filter(|scope| scope != "openid").map(Scope::new).collect()
+    }
+
+    /// The configured words, and what this sign-in needs: `none` beside another is an error (Core 3.1.2.1).
+    fn prompt(&self, asked: Option<Prompt>, document: &Document) -> Option<String> {
+        let configured = self.settings.prompt.as_deref();
+        let Some(Prompt::AnotherAccount) = asked else { return configured.map(str::to_owned) };
+        let needed = if document.offers_prompt("select_account") { "select_account" } else { "login" };
+        let words = configured.unwrap_or_default().split_whitespace();
+        let kept: Vec<&str> =
+            words.filter(|&word| word != "none" && word != needed).chain([needed]).collect();
+        Some(kept.join(" "))
+    }
+
+    fn client(&self, document: &Document) -> AuthorizingClient {
+        let issuer = IssuerUrl::from_url(self.settings.issuer.clone());
+        CoreClient::new(ClientId::new(self.settings.client_id.clone()), issuer, JsonWebKeySet::default())
+            .set_auth_uri(AuthUrl::from_url(document.authorization.clone()))
+            .set_redirect_uri(RedirectUrl::from_url(self.settings.redirect_uri.clone()))
+    }
+}
+
+/// A client that can make authorization addresses, and nothing else.
+type AuthorizingClient = CoreClient<openidconnect::EndpointSet>;
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,166 @@
+//! What can go wrong with a provider, one variant per reaction. Knows no requests.
+
+use http::StatusCode;
+use thiserror::Error;
+
+use super::settings::ClientAuth;
+use crate::outbound::OutboundError;
+
+/// What kept a step from succeeding.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ProviderError {
+    /// No answer. Trying again later may help.
+    #[error("{step}: {error}")]
+    Unreachable {
+        /// What was asked.
+        step: Step,
+        /// What happened.
+        error: OutboundError,
+    },
+    /// An answer that says the provider is not well: 5xx or 429. Trying again later may help.
+    #[error("{step}: the provider answered {status}")]
+    Unwell {
+        /// What was asked.
+        step: Step,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// A status that has no meaning here, such as a redirect.
+    #[error("{step}: the provider answered {status}, which makes no sense here")]
+    Status {
+        /// What was asked.
+        step: Step,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The provider calls itself something else (Discovery 4.3).
+    #[error(
+        "the issuer is configured as {configured:?}, and the provider calls itself {found:?}; they must be equal letter by letter"
+    )]
+    Issuer {
+        /// What the configuration says.
+        configured: String,
+        /// What the discovery document says.
+        found: String,
+    },
+    /// The discovery document cannot be used.
+    #[error("the discovery document cannot be used: {0}")]
+    Document(String),
+    /// The provider signs with nothing that we allow.
+    #[error("the provider announces only signature algorithms we do not allow: {listed}")]
+    Algorithms {
+        /// What it announces.
+        listed: String,
+    },
+    /// The code or refresh token is used up, expired or not ours (RFC 6749 5.2).
+    #[error("{step}: the provider takes the grant for invalid: {detail}")]
+    InvalidGrant {
+        /// What was asked.
+        step: Step,
+        /// What the provider added; for logs, not for pages.
+        detail: String,
+    },
+    /// The provider does not know us, or not in this way (RFC 6749 5.2).
+    #[error("{step}: the provider refuses our client id and secret, sent with client_auth = {:?}: {detail}", tried.name())]
+    InvalidClient {
+        /// What was asked.
+        step: Step,
+        /// How we authenticated.
+        tried: ClientAuth,
+        /// What the provider added; for logs, not for pages.
+        detail: String,
+    },
+    /// Any other OAuth error.
+    #[error("{step}: the provider refuses with {code:?}: {detail}")]
+    Refused {
+        /// What was asked.
+        step: Step,
+        /// The OAuth error code.
+        code: String,
+        /// What the provider added; for logs, not for pages.
+        detail: String,
+    },
+    /// A refusal that is not OAuth's: a page of a proxy in between, perhaps.
+    #[error("{step}: the provider answered {status} with something that is no OAuth error")]
+    NotOAuth {
+        /// What was asked.
+        step: Step,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// A success that lacks what it must have.
+    #[error("{step}: the answer cannot be used: {reason}")]
+    Answer {
+        /// What was asked.
+        step: Step,
+        /// What is wrong with it.
+        reason: &'static str,
+    },
+    /// The userinfo endpoint does not accept the access token.
+    #[error("userinfo: the access token is not accepted ({status})")]
+    TokenRejected {
+        /// The HTTP status.
+        status: u16,
+    },
+    /// The userinfo answer is about somebody else (Core 5.3.2).
+    #[error("userinfo: the answer is about another subject than the ID token")]
+    Subject,
+    /// The PKCE verifier is not one (RFC 7636 4.1).
+    #[error("the PKCE verifier is not 43 to 128 unreserved characters")]
+    Verifier,
+    /// The process is shutting down.
+    #[error("discovery was interrupted")]
+    Interrupted,
+}
+
+impl ProviderError {
+    /// Whether trying again later may help by itself.
+    pub fn is_outage(&self) -> bool {
+        matches!(self, Self::Unreachable { .. } | Self::Unwell { .. } | Self::Interrupted)
+    }
+
+    /// What a status that is no success means where nothing more is known.
+    pub(super) fn of_status(step: Step, status: StatusCode) -> Self {
+        let is_unwell = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+        let status = status.as_u16();
+        if is_unwell { Self::Unwell { step, status } } else { Self::Status { step, status } }
+    }
+}
+
+/// The steps that ask the provider something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Step {
+    /// Fetching the discovery document.
+    Discovery,
+    /// The token endpoint.
+    Token,
+    /// The userinfo endpoint.
+    Userinfo,
+    /// The revocation endpoint.
+    Revocation,
+}
+
+impl std::fmt::Display for Step {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Discovery => "discovery",
+            Self::Token => "token endpoint",
+            Self::Userinfo => "userinfo",
+            Self::Revocation => "revocation",
+        })
+    }
+}
+
+/// Why claims make no profile.
+#[derive(Clone, Debug, PartialEq, Eq, Error)]
+pub enum ProfileError {
+    /// The claims name nobody.
+    #[error("the claims have no subject")]
+    NoSubject,
+    /// A verified e-mail address is required, and `email_verified` is not true.
+    #[error("the e-mail address is not verified, and require_verified_email is on")]
+    EmailNotVerified,
+    /// The subject and the names alone are more than 64 KiB.
+    #[error("the subject and the names are too long")]
+    TooLong,
+}

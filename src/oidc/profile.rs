@@ -1,0 +1,193 @@
+//! Claims made into a profile: pure. Knows the usual shapes of claims, not where they came from.
+
+use std::collections::HashSet;
+
+use serde_json::{Map, Value};
+
+use super::error::ProfileError;
+use super::settings::Settings;
+use crate::identity::Profile;
+
+type Claims = Map<String, Value>;
+
+/// A profile, and what had to be left out of it.
+#[derive(Clone, Debug)]
+pub struct Mapped {
+    /// The person.
+    pub profile: Profile,
+    /// What is missing from it, for the log.
+    pub warnings: Vec<Warning>,
+}
+
+/// Something that was left out of a profile.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Warning {
+    /// There are more groups than 1,000, or than fit into 64 KiB.
+    GroupsCut {
+        /// How many are kept: the first ones.
+        kept: usize,
+        /// How many there were.
+        of: usize,
+    },
+    /// Some groups are no texts, or the groups as a whole have no shape we know.
+    GroupsUnreadable {
+        /// How many.
+        count: usize,
+    },
+    /// A claim is not kept, as all together are more than 64 KiB.
+    ClaimLeftOut {
+        /// Its name.
+        name: String,
+    },
+}
+
+/// The claims of an ID token, with those of userinfo over them, but for those that only the token can know.
+pub fn merge(id_token: Claims, userinfo: Claims) -> Claims {
+    let mut merged = id_token;
+    merged.extend(
+        userinfo.into_iter().filter(|(name, _)| {
+            !PROTOCOL.contains(&name.as_str()) && !["acr", "amr"].contains(&name.as_str())
+        }),
+    );
+    merged
+}
+
+/// Maps verified claims to a profile.
+pub(super) fn map(claims: &Claims, settings: &Settings) -> Result<Mapped, ProfileError> {
+    let names = &settings.claims;
+    let text = |path: &str| find(claims, path).and_then(plain_text).unwrap_or_default();
+    let subject = claims.get("sub").and_then(Value::as_str).filter(|subject| !subject.is_empty());
+    let subject = subject.ok_or(ProfileError::NoSubject)?.to_owned();
+    if settings.require_verified_email && !is_email_verified(claims) {
+        return Err(ProfileError::EmailNotVerified);
+    }
+    let username = Some(text(&names.username)).filter(|name| !name.is_empty());
+    let mut profile = Profile {
+        issuer: settings.issuer_text.clone(),
+        username: username.unwrap_or_else(|| subject.clone()),
+        subject,
+        name: text(&names.name),
+        email: text(&names.email),
+        auth_time: auth_time(claims),
+        ..Profile::default()
+    };
+    let singles = [&profile.subject, &profile.username, &profile.name, &profile.email];
+    let used: usize = singles.iter().map(|text| text.len()).sum();
+    let left = TEXT_LIMIT_BYTES.checked_sub(used).ok_or(ProfileError::TooLong)?;
+    let mut warnings = Vec::new();
+    profile.groups = groups(find(claims, &names.groups), left, &mut warnings);
+    profile.claims = kept(claims, &mut warnings);
+    Ok(Mapped { profile, warnings })
+}
+
+/// The value at a path: the name as it is, else its parts between dots, so that names with dots work as well.
+fn find<'a>(claims: &'a Claims, path: &str) -> Option<&'a Value> {
+    if let Some(value) = claims.get(path) {
+        return Some(value);
+    }
+    path.match_indices('.')
+        .find_map(|(dot, _)| find(claims.get(&path[..dot])?.as_object()?, &path[dot + 1..]))
+}
+
+fn plain_text(value: &Value) -> Option<String> {
+    match value {
+        Value::String(text) => Some(text.clone()),
+        Value::Number(number) => Some(number.to_string()),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}
+
+fn groups(value: Option<&Value>, limit_bytes: usize, warnings: &mut Vec<Warning>) -> Vec<String> {
+    let mut unreadable = 0;
+    let found: Vec<String> = match value {
+        None | Some(Value::Null) => Vec::new(),
+        Some(Value::Array(items)) => {
+            let texts: Vec<String> = items.iter().filter_map(plain_text).collect();
+            unreadable = items.len() - texts.len();
+            texts
+        }
+        Some(Value::String(list)) => list.split(',').map(|name| name.trim().to_owned()).collect(),
+        Some(Value::Object(members)) => members.keys().cloned().collect(),
+        Some(Value::Bool(_) | Value::Number(_)) => {
+            unreadable = 1;
+            Vec::new()
+        }
+    };
+    if unreadable > 0 {
+        warnings.push(Warning::GroupsUnreadable { count: unreadable });
+    }
+    let mut seen = HashSet::new();
+    let distinct: Vec<String> =
+        found.into_iter().filter(|name| !name.is_empty() && seen.insert(name.clone())).collect();
+    let mut used = 0;
+    let fits = |name: &&String| {
+        used += name.len();
+        used <= limit_bytes
+    };
+    let kept: Vec<String> = distinct.iter().take(GROUP_LIMIT).take_while(fits).cloned().collect();
+    if kept.len() < distinct.len() {
+        warnings.push(Warning::GroupsCut { kept: kept.len(), of: distinct.len() });
+    }
+    kept
+}
+
+/// All claims but those of the protocol; the largest are left out until the rest fits.
+fn kept(claims: &Claims, warnings: &mut Vec<Warning>) -> Claims {
+    let mut kept: Claims = claims.clone();
+    kept.retain(|name, _| !PROTOCOL.contains(&name.as_str()));
+    let mut sizes: Vec<(usize, String)> =
+        kept.iter().map(|(name, value)| (name.len() + value.to_string().len(), name.clone())).collect();
+    sizes.sort_unstable();
+    let mut total: usize = sizes.iter().map(|(size, _)| size).sum();
+    while total > TEXT_LIMIT_BYTES {
+        let Some((size, name)) = sizes.pop() else { break };
+        total -= size;
+        kept.remove(&name);
+        warnings.push(Warning::ClaimLeftOut { name });
+    }
+    kept
+}
+
+/// Some providers write the boolean as a text.
+fn is_email_verified(claims: &Claims) -> bool {
+    claims.get("email_verified").is_some_and(|verified| verified == true || verified == "true")
+}
+
+/// When the person proved who they are; 0 if that is missing or absurd, and never after the token was issued.
+fn auth_time(claims: &Claims) -> u64 {
+    let seconds = |name: &str| {
+        let seconds = claims.get(name).and_then(Value::as_f64)?;
+        (0.0..YEAR_9999_SECONDS).contains(&seconds).then_some(seconds as u64)
+    };
+    let proved = seconds("auth_time").unwrap_or(0);
+    seconds("iat").map_or(proved, |issued| proved.min(issued))
+}
+
+/// Claims about the token rather than the person, or that the profile holds elsewhere. Userinfo cannot set them.
+const PROTOCOL: &[&str] = &[
+    "iss",
+    "sub",
+    "aud",
+    "azp",
+    "exp",
+    "nbf",
+    "iat",
+    "jti",
+    "nonce",
+    "at_hash",
+    "c_hash",
+    "s_hash",
+    "sid",
+    "session_state",
+    "auth_time",
+    "typ",
+    "token_use",
+    "events",
+    "cnf",
+];
+const GROUP_LIMIT: usize = 1000;
+const TEXT_LIMIT_BYTES: usize = 64 * 1024;
+const YEAR_9999_SECONDS: f64 = 253_402_300_800.0;
+
+#[cfg(test)]
+mod tests;

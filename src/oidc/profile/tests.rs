@@ -1,0 +1,184 @@
+//! How claims become a profile.
+
+use serde_json::json;
+use url::Url;
+
+use super::super::settings::ClaimNames;
+use super::*;
+
+fn settings(names: ClaimNames) -> Settings {
+    Settings {
+        issuer: Url::parse("https://id.test/").unwrap(),
+        issuer_text: "https://id.test".into(),
+        client_id: "me".into(),
+        client_secret: None,
+        client_auth: None,
+        scopes: None,
+        prompt: None,
+        internal_url: None,
+        claims: names,
+        redirect_uri: Url::parse("https://auth.test/cb").unwrap(),
+        require_verified_email: false,
+    }
+}
+
+fn claims(value: &Value) -> Claims {
+    value.as_object().unwrap().clone()
+}
+
+fn mapped(value: Value) -> Mapped {
+    let Value::Object(claims) = value else { panic!("no object") };
+    map(&claims, &settings(ClaimNames::default())).unwrap()
+}
+
+#[test]
+fn the_usual_claims_become_the_usual_fields() {
+    let found = mapped(json!({
+        "iss": "https://evil.test/", "sub": "s-1", "aud": "me", "exp": 1, "iat": 100, "nonce": "n", "at_hash": "h",
+        "sid": "x", "azp": "me", "auth_time": 90.7, "acr": "mfa", "amr": ["pwd"], "preferred_username": "zoë",
+        "name": "Zoë Ü", "email": "z@test", "email_verified": false, "groups": ["b", "a", "b", ""], "team": {"x": 1},
+    }));
+    let profile = found.profile;
+    assert_eq!((profile.issuer.as_str(), profile.subject.as_str()), ("https://id.test", "s-1"));
+    assert_eq!((profile.username.as_str(), profile.name.as_str()), ("zoë", "Zoë Ü"));
+    assert_eq!((profile.email.as_str(), profile.auth_time), ("z@test", 90));
+    assert_eq!(profile.groups, ["b", "a"]);
+    let mut names: Vec<&str> = profile.claims.keys().map(String::as_str).collect();
+    names.sort_unstable();
+    assert_eq!(
+        names,
+        ["acr", "amr", "email", "email_verified", "groups", "name", "preferred_username", "team"]
+    );
+    assert_eq!(found.warnings, []);
+}
+
+#[test]
+fn what_is_missing_is_empty_and_the_subject_stands_in() {
+    for over in [json!({}), json!({"preferred_username": ""}), json!({"preferred_username": ["x"]})] {
+        let mut value = json!({"sub": "s-1"});
+        value.as_object_mut().unwrap().extend(claims(&over));
+        let profile = mapped(value).profile;
+        assert_eq!(
+            (profile.username.as_str(), profile.name.as_str(), profile.email.as_str()),
+            ("s-1", "", "")
+        );
+        assert_eq!((profile.groups.len(), profile.auth_time), (0, 0));
+    }
+    for value in [json!({}), json!({"sub": ""}), json!({"sub": 1})] {
+        assert_eq!(
+            map(&claims(&value), &settings(ClaimNames::default())).unwrap_err(),
+            ProfileError::NoSubject
+        );
+    }
+}
+
+#[test]
+fn groups_come_in_many_shapes() {
+    let unreadable = |count| vec![Warning::GroupsUnreadable { count }];
+    for (value, expected, warnings) in [
+        (json!(["a b", "c,d"]), vec!["a b", "c,d"], vec![]),
+        (json!("a b, c ,,d"), vec!["a b", "c", "d"], vec![]),
+        (json!(""), vec![], vec![]),
+        (json!({"admin": {"org": "x"}, "user": {}}), vec!["admin", "user"], vec![]),
+        (json!(null), vec![], vec![]),
+        (json!([1, "a", null, {"name": "b"}]), vec!["1", "a"], unreadable(2)),
+        (json!(true), vec![], unreadable(1)),
+        (json!(7), vec![], unreadable(1)),
+    ] {
+        let found = mapped(json!({"sub": "s", "groups": value}));
+        assert_eq!(found.profile.groups, expected, "{value}");
+        assert_eq!(found.warnings, warnings, "{value}");
+    }
+}
+
+#[test]
+fn paths_lead_into_claims_and_names_may_have_dots() {
+    let names = ClaimNames {
+        username: "account.login".into(),
+        name: "https://id.test/claims.name".into(),
+        email: "a.b.c".into(),
+        groups: "realm_access.roles".into(),
+    };
+    let value = json!({
+        "sub": "s", "account": {"login": "zoe"}, "https://id.test/claims": {"name": "Zoe"}, "a.b": {"c": "z@test"},
+        "a": {"b": 1}, "realm_access": {"roles": ["x"]},
+    });
+    let profile = map(&claims(&value), &settings(names)).unwrap().profile;
+    assert_eq!(
+        (profile.username.as_str(), profile.name.as_str(), profile.email.as_str()),
+        ("zoe", "Zoe", "z@test")
+    );
+    assert_eq!(profile.groups, ["x"]);
+    let names = ClaimNames {
+        username: "account.login.x".into(),
+        groups: "none.at.all".into(),
+        ..ClaimNames::default()
+    };
+    let profile = map(&claims(&value), &settings(names)).unwrap().profile;
+    assert_eq!((profile.username.as_str(), profile.groups.len()), ("s", 0));
+}
+
+#[test]
+fn too_much_is_cut_and_told() {
+    let many: Vec<String> = (0..1500).map(|index| format!("g{index}")).collect();
+    let found = mapped(json!({"sub": "s", "groups": many}));
+    assert_eq!(found.profile.groups.len(), 1000);
+    assert_eq!(found.profile.groups[999], "g999");
+    assert_eq!(found.warnings, [Warning::GroupsCut { kept: 1000, of: 1500 }]);
+    let long: Vec<String> = (0..100).map(|index| format!("{index:01000}")).collect();
+    let found = mapped(json!({"sub": "s", "name": "n", "groups": long, "team": "red"}));
+    assert_eq!(found.profile.groups.len(), 65);
+    let left_out = Warning::ClaimLeftOut { name: "groups".into() };
+    assert_eq!(found.warnings, [Warning::GroupsCut { kept: 65, of: 100 }, left_out]);
+    assert_eq!(found.profile.claims["team"], "red", "the largest go first");
+    let value = json!({"sub": "s", "name": "n".repeat(65 * 1024)});
+    assert_eq!(map(&claims(&value), &settings(ClaimNames::default())).unwrap_err(), ProfileError::TooLong);
+}
+
+#[test]
+fn a_verified_address_can_be_required() {
+    let strict = Settings { require_verified_email: true, ..settings(ClaimNames::default()) };
+    for (verified, accepted) in [
+        (json!(true), true),
+        (json!("true"), true),
+        (json!(false), false),
+        (json!("false"), false),
+        (json!(1), false),
+        (json!(null), false),
+    ] {
+        let value = json!({"sub": "s", "email": "z@test", "email_verified": verified});
+        let found = map(&claims(&value), &strict);
+        assert_eq!(found.is_ok(), accepted, "{verified}");
+    }
+    assert_eq!(map(&claims(&json!({"sub": "s"})), &strict).unwrap_err(), ProfileError::EmailNotVerified);
+}
+
+#[test]
+fn absurd_times_of_proof_count_as_none() {
+    for (proved, expected) in [
+        (json!(90), 90),
+        (json!(0), 0),
+        (json!(-5), 0),
+        (json!(1e300), 0),
+        (json!("90"), 0),
+        (json!(500), 100),
+    ] {
+        let found = mapped(json!({"sub": "s", "iat": 100, "auth_time": proved}));
+        assert_eq!(found.profile.auth_time, expected, "{proved}");
+    }
+}
+
+#[test]
+fn userinfo_fills_in_but_cannot_touch_the_protocol() {
+    let token = json!({"iss": "i", "sub": "s", "aud": "me", "nonce": "n", "sid": "x", "iat": 5, "auth_time": 4, "acr": "1", "name": "Old"});
+    let userinfo = json!({
+        "iss": "e", "sub": "e", "aud": "e", "nonce": "e", "sid": "e", "iat": 9, "auth_time": 9, "acr": "9", "amr": ["e"],
+        "exp": 9, "events": {}, "name": "New", "groups": ["a"],
+    });
+    let merged = merge(claims(&token), claims(&userinfo));
+    let expected = json!({
+        "iss": "i", "sub": "s", "aud": "me", "nonce": "n", "sid": "x", "iat": 5, "auth_time": 4, "acr": "1", "name": "New",
+        "groups": ["a"],
+    });
+    assert_eq!(Value::Object(merged), expected);
+}

@@ -1,0 +1,116 @@
+//! What a code is exchanged for. Knows how tokens arrive and rest, not what is in them.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+use zeroize::Zeroizing;
+
+use super::error::{ProviderError, Step};
+use crate::secret::Secret;
+
+/// A provider's tokens, not verified.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Tokens {
+    /// Who signed in, as the provider signed it.
+    pub id_token: Secret,
+    /// Opens the userinfo endpoint.
+    pub access_token: Secret,
+    /// Gets new tokens.
+    pub refresh_token: Option<Secret>,
+    /// When the access token ends, in Unix seconds, if the provider said.
+    pub expires_at: Option<u64>,
+}
+
+/// Tokens at rest.
+#[derive(Serialize)]
+struct Stored<'a> {
+    id_token: &'a str,
+    access_token: &'a str,
+    refresh_token: Option<&'a str>,
+    expires_at: Option<u64>,
+}
+
+#[derive(Deserialize)]
+struct Restored {
+    id_token: String,
+    access_token: String,
+    refresh_token: Option<String>,
+    expires_at: Option<u64>,
+}
+
+/// An answer of the token endpoint (RFC 6749 5.1).
+#[derive(Deserialize)]
+struct Answer {
+    access_token: String,
+    token_type: String,
+    id_token: Option<String>,
+    refresh_token: Option<String>,
+    expires_in: Option<Value>,
+}
+
+impl Tokens {
+    /// The tokens as JSON, for sealing; wiped when dropped.
+    ///
+    /// # Errors
+    /// None that is known: all of it is texts and a number.
+    pub fn to_json(&self) -> Result<Zeroizing<Vec<u8>>, serde_json::Error> {
+        let stored = Stored {
+            id_token: self.id_token.expose(),
+            access_token: self.access_token.expose(),
+            refresh_token: self.refresh_token.as_ref().map(Secret::expose),
+            expires_at: self.expires_at,
+        };
+        let texts = [Some(stored.id_token), Some(stored.access_token), stored.refresh_token];
+        let length: usize = texts.into_iter().flatten().map(str::len).sum();
+        // Room enough, so that growing leaves no copy behind unless a token is full of escapes.
+        let mut json = Zeroizing::new(Vec::with_capacity(length + 256));
+        serde_json::to_writer(&mut *json, &stored)?;
+        Ok(json)
+    }
+
+    /// Tokens from what [`Tokens::to_json`] made.
+    ///
+    /// # Errors
+    /// If it is something else.
+    pub fn from_json(json: &[u8]) -> Result<Self, serde_json::Error> {
+        let restored: Restored = serde_json::from_slice(json)?;
+        Ok(Self {
+            id_token: Secret::new(restored.id_token),
+            access_token: Secret::new(restored.access_token),
+            refresh_token: restored.refresh_token.map(Secret::new),
+            expires_at: restored.expires_at,
+        })
+    }
+
+    /// Reads a successful answer of the token endpoint.
+    pub(super) fn read(json: &[u8], now: u64) -> Result<Self, ProviderError> {
+        let unusable = |reason| ProviderError::Answer { step: Step::Token, reason };
+        let answer: Answer = serde_json::from_slice(json)
+            .map_err(|_| unusable("it is no JSON object with access_token and token_type"))?;
+        if !answer.token_type.eq_ignore_ascii_case("bearer") {
+            return Err(unusable("its token_type is not Bearer"));
+        }
+        let id_token =
+            answer.id_token.ok_or_else(|| unusable("it has no id_token; is openid among the scopes?"))?;
+        Ok(Self {
+            id_token: Secret::new(id_token),
+            access_token: Secret::new(answer.access_token),
+            refresh_token: answer.refresh_token.filter(|token| !token.is_empty()).map(Secret::new),
+            expires_at: answer
+                .expires_in
+                .as_ref()
+                .and_then(seconds)
+                .map(|seconds| now.saturating_add(seconds)),
+        })
+    }
+}
+
+/// A lifetime in seconds: a number, or as some write it a text with one.
+fn seconds(value: &Value) -> Option<u64> {
+    match value {
+        Value::Number(number) => number
+            .as_u64()
+            .or_else(|| number.as_f64().filter(|whole| *whole >= 0.0).map(|whole| whole as u64)),
+        Value::String(text) => text.trim().parse().ok(),
+        Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
+    }
+}

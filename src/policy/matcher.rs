@@ -1,0 +1,241 @@
+//! Patterns for hosts, paths and e-mail addresses. Each knows one part of a request and nothing else.
+
+use thiserror::Error;
+
+use crate::visit::parse_host;
+
+/// Why a pattern of the configuration cannot be used.
+#[derive(Clone, Debug, Error, PartialEq, Eq)]
+pub enum PatternError {
+    /// Not a host name, address, or `*.` and a host name.
+    #[error(
+        "`{0}` is not a host: write a name such as `wiki.example.com`, or `*.example.com` for one label in front"
+    )]
+    Host(String),
+    /// A path that does not start with `/`, or could never be asked for.
+    #[error(
+        "`{0}` is not a path pattern: start with `/`, end in `/**` for all below, use `*` or `{{name}}` for one whole segment"
+    )]
+    Path(String),
+    /// An e-mail pattern other than an address or `*@domain`.
+    #[error("`{0}` is not an e-mail pattern: write `bob@example.com` or `*@example.com`")]
+    Email(String),
+}
+
+/// Which hosts an app answers for.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostPattern {
+    /// One host, in its one spelling.
+    Exact(String),
+    /// Any single label in front of this host.
+    Wildcard(String),
+}
+
+impl HostPattern {
+    /// Reads `wiki.example.com` or `*.example.com`.
+    ///
+    /// # Errors
+    /// [`PatternError::Host`] for everything else, `*` in another place included.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let refused = || PatternError::Host(text.to_owned());
+        let (name, wildcard) = text.strip_prefix("*.").map_or((text, false), |name| (name, true));
+        if name.contains(':') && !name.starts_with('[') {
+            return Err(refused());
+        }
+        let host = parse_host(name.as_bytes()).map_err(|_| refused())?.into_owned();
+        Ok(if wildcard { Self::Wildcard(host) } else { Self::Exact(host) })
+    }
+}
+
+/// Which paths a rule speaks of.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PathPattern {
+    segments: Vec<Segment>,
+    /// Whether it ends in `/**` and covers everything below.
+    open: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Segment {
+    Exactly(String),
+    Any,
+}
+
+impl PathPattern {
+    /// Reads a pattern: exact, unless it ends in `/**` (the path itself and all below) or holds `*` or `{name}`
+    /// (one whole segment that is not empty).
+    ///
+    /// # Errors
+    /// [`PatternError::Path`] where a pattern could not mean what it says: no leading `/`, `**` before the end,
+    /// `*` within a segment, percent-encoding, empty or dot segments, `?`, `#`, `;`, `\` or control bytes.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let refused = || PatternError::Path(text.to_owned());
+        let path = text.strip_prefix('/').ok_or_else(refused)?;
+        let (path, open) = match path.strip_suffix("**") {
+            Some("") => return Ok(Self { segments: Vec::new(), open: true }),
+            Some(start) => (start.strip_suffix('/').ok_or_else(refused)?, true),
+            None => (path, false),
+        };
+        let last = path.split('/').count() - 1;
+        let segments = path
+            .split('/')
+            .enumerate()
+            .map(|(index, segment)| {
+                let slash_at_end = segment.is_empty() && index == last && !open;
+                if slash_at_end { Some(Segment::Exactly(String::new())) } else { Segment::parse(segment) }
+            })
+            .collect::<Option<_>>();
+        Ok(Self { segments: segments.ok_or_else(refused)?, open })
+    }
+
+    /// Whether `path`, canonical and starting with `/`, is one of those meant.
+    pub fn matches(&self, path: &str) -> bool {
+        let mut asked = path.strip_prefix('/').unwrap_or(path).split('/');
+        for segment in &self.segments {
+            let Some(name) = asked.next() else { return false };
+            let fits = match segment {
+                Segment::Exactly(text) => text == name,
+                Segment::Any => !name.is_empty(),
+            };
+            if !fits {
+                return false;
+            }
+        }
+        self.open || asked.next().is_none()
+    }
+}
+
+impl Segment {
+    fn parse(text: &str) -> Option<Self> {
+        let name = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
+        if text == "*" || name.is_some_and(is_name) {
+            return Some(Self::Any);
+        }
+        let bad = |c: char| c.is_control() || "*{}%?#;\\".contains(c);
+        (!text.is_empty() && text != "." && text != ".." && !text.contains(bad))
+            .then(|| Self::Exactly(text.to_owned()))
+    }
+}
+
+fn is_name(text: &str) -> bool {
+    !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
+/// Which e-mail addresses a rule speaks of. Letter case does not count.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum EmailPattern {
+    /// One address.
+    Address(String),
+    /// Every address of one domain, not of its subdomains.
+    Domain(String),
+}
+
+impl EmailPattern {
+    /// Reads `bob@example.com` or `*@example.com`.
+    ///
+    /// # Errors
+    /// [`PatternError::Email`] for everything else.
+    pub fn parse(text: &str) -> Result<Self, PatternError> {
+        let refused = || PatternError::Email(text.to_owned());
+        let (name, domain) = split_address(text).ok_or_else(refused)?;
+        if domain.contains('*') || (name.contains('*') && name != "*") {
+            return Err(refused());
+        }
+        let whole = text.to_ascii_lowercase();
+        Ok(if name == "*" { Self::Domain(domain.to_ascii_lowercase()) } else { Self::Address(whole) })
+    }
+
+    /// Whether `address` is one of those meant; text with more than one `@` is no address.
+    pub fn matches(&self, address: &str) -> bool {
+        match (self, split_address(address)) {
+            (_, None) => false,
+            (Self::Address(whole), Some(_)) => whole.eq_ignore_ascii_case(address),
+            (Self::Domain(wanted), Some((_, domain))) => wanted.eq_ignore_ascii_case(domain),
+        }
+    }
+}
+
+/// The two halves of an address that has exactly one `@`, neither of them empty.
+fn split_address(text: &str) -> Option<(&str, &str)> {
+    let (name, domain) = text.split_once('@')?;
+    let sound =
+        |part: &str| !part.is_empty() && !part.contains(|c: char| c.is_whitespace() || c.is_control());
+    (sound(name) && sound(domain) && !domain.contains('@')).then_some((name, domain))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hosts_are_literal_but_for_one_leading_label() {
+        assert_eq!(HostPattern::parse("Wiki.Example.com"), Ok(HostPattern::Exact("wiki.example.com".into())));
+        assert_eq!(HostPattern::parse("*.example.com"), Ok(HostPattern::Wildcard("example.com".into())));
+        for text in ["", "*", "a.*.com", "*a.com", "http://a", "a.com/x", "a.com:80", "a b"] {
+            assert!(HostPattern::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_means_whole_segments() {
+        for (pattern, path, meant) in [
+            ("/health", "/health", true),
+            ("/health", "/health/", false),
+            ("/health", "/healthy", false),
+            ("/", "/", true),
+            ("/", "/a", false),
+            ("/**", "/", true),
+            ("/**", "/a/b", true),
+            ("/admin/**", "/admin", true),
+            ("/admin/**", "/admin/", true),
+            ("/admin/**", "/admin/a/b", true),
+            ("/admin/**", "/administrator", false),
+            ("/admin/**", "/Admin/a", false),
+            ("/kb/{id}/**", "/kb/7/x", true),
+            ("/kb/{id}/**", "/kb/7", true),
+            ("/kb/{id}/**", "/kb/", false),
+            ("/kb/*/edit", "/kb/7/edit", true),
+            ("/kb/*/edit", "/kb/7/8/edit", false),
+            ("/a/", "/a/", true),
+            ("/a/", "/a", false),
+        ] {
+            let parsed = PathPattern::parse(pattern).unwrap();
+            assert_eq!(parsed.matches(path), meant, "{pattern} {path}");
+        }
+    }
+
+    #[test]
+    fn a_pattern_that_would_mislead_is_refused() {
+        for text in [
+            "", "health", "/a/**/b", "/a**", "/a*", "/*.php", "/a//b", "/a/../b", "/a%2fb", "/a?b", "/a#b",
+            "/{}/x", "/{a-b}", "/a;b", "//",
+        ] {
+            assert!(PathPattern::parse(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn an_address_belongs_to_one_domain() {
+        let company = EmailPattern::parse("*@Company.test").unwrap();
+        assert!(company.matches("x@company.test") && company.matches("X@COMPANY.TEST"));
+        for address in [
+            "x@company.test.evil.test",
+            "x@evil-company.test",
+            "company.test@evil.test",
+            "x@company.test@evil.test",
+            "x@evil.test@company.test",
+            "x@sub.company.test",
+            "@company.test",
+            "company.test",
+            "",
+            "x @company.test",
+        ] {
+            assert!(!company.matches(address), "{address}");
+        }
+        let bob = EmailPattern::parse("bob@example.com").unwrap();
+        assert!(bob.matches("Bob@example.com") && !bob.matches("bob@example.com.evil.test"));
+        for text in ["*", "*@", "*@*", "b*b@example.com", "a@b@c", "*@*.example.com"] {
+            assert!(EmailPattern::parse(text).is_err(), "{text}");
+        }
+    }
+}

@@ -1,0 +1,157 @@
+//! Which rule decides, for every kind of host, prefix, path and method.
+
+use std::borrow::Cow;
+
+use super::*;
+use crate::visit::{Path, Scheme};
+
+fn app(key: &str, allow: &str, rules: &[(&str, &str, &str)]) -> App {
+    let (host, prefix) =
+        key.split_once('/').map_or((key, None), |(host, path)| (host, Some(format!("/{path}"))));
+    let rules = rules
+        .iter()
+        .map(|(path, methods, allow)| {
+            let path = (!path.is_empty()).then(|| PathPattern::parse(path).unwrap());
+            let methods = methods.split_whitespace().map(|method| method.parse().unwrap()).collect();
+            Rule::new((*allow).to_owned(), path, methods, Requirement::parse_term(allow).unwrap())
+        })
+        .collect();
+    App {
+        name: key.to_owned(),
+        host: HostPattern::parse(host).unwrap(),
+        prefix,
+        port: None,
+        rules,
+        last: Rule::new(allow.to_owned(), None, Vec::new(), Requirement::parse_term(allow).unwrap()),
+        headers: Arc::new(HeaderSet::preset("remote").unwrap()),
+        upstream: None,
+    }
+}
+
+fn own() -> App {
+    app("auth.test", "nobody", &[("/.foregate/sign-in", "", "public")])
+}
+
+#[test]
+fn our_own_pages_are_open_by_their_exact_names_on_our_own_host() {
+    let policy = Policy::new(vec![app("auth.test", "group:staff", &[])], own(), None);
+    for (host, path, decision) in [
+        ("auth.test", "/.foregate/sign-in", "auth.test public"),
+        ("auth.test", "/%2efo%72egate/sign-in", "auth.test public"),
+        ("auth.test", "/.foregate/sign-in/x", "auth.test group:staff"),
+        ("auth.test", "/.foregate/other", "auth.test group:staff"),
+        ("auth.test", "/.foregate//sign-in", "auth.test group:staff"),
+        ("other.test", "/.foregate/sign-in", "unknown"),
+    ] {
+        assert_eq!(decide(&policy, host, path, "GET"), decision, "{host}{path}");
+    }
+}
+
+fn decide(policy: &Policy, host: &str, path: &str, method: &str) -> String {
+    let target = Target {
+        scheme: Scheme::Https,
+        host: Cow::Borrowed(host),
+        path: Path::parse(path.as_bytes()).unwrap(),
+        query: None,
+        method: method.parse().unwrap(),
+    };
+    match policy.rule_for(&target) {
+        Ruling::Rule(app, rule) => format!("{} {}", app.name, rule.name),
+        Ruling::UnknownHost => "unknown".to_owned(),
+        Ruling::AmbiguousPath => "ambiguous".to_owned(),
+    }
+}
+
+#[test]
+fn the_most_specific_line_decides() {
+    let policy = Policy::new(
+        vec![
+            app("wiki.test", "signed-in", &[]),
+            app("*.test", "group:staff", &[]),
+            app("shared.test/a", "user:a", &[]),
+            app("shared.test/a/b", "user:b", &[]),
+        ],
+        own(),
+        None,
+    );
+    for (host, path, decision) in [
+        ("wiki.test", "/", "wiki.test signed-in"),
+        ("other.test", "/", "*.test group:staff"),
+        ("deep.other.test", "/", "unknown"),
+        ("test", "/", "unknown"),
+        ("evilwiki.test", "/", "*.test group:staff"),
+        ("shared.test", "/a", "shared.test/a user:a"),
+        ("shared.test", "/a/x", "shared.test/a user:a"),
+        ("shared.test", "/a/b/c", "shared.test/a/b user:b"),
+        ("shared.test", "/ab", "unknown"),
+        ("shared.test", "/", "unknown"),
+    ] {
+        assert_eq!(decide(&policy, host, path, "GET"), decision, "{host}{path}");
+    }
+}
+
+#[test]
+fn rules_are_tried_in_order_before_the_apps_own_allow() {
+    let rules =
+        [("/health", "", "public"), ("/api/**", "GET", "signed-in"), ("/api/**", "", "group:writers")];
+    let policy = Policy::new(vec![app("kb.test", "group:kb", &rules)], own(), None);
+    for (path, method, decision) in [
+        ("/health", "GET", "kb.test public"),
+        ("/health", "DELETE", "kb.test public"),
+        ("/api/x", "GET", "kb.test signed-in"),
+        ("/api/x", "HEAD", "kb.test signed-in"),
+        ("/api/x", "POST", "kb.test group:writers"),
+        ("/%61pi/x", "POST", "kb.test group:writers"),
+        ("/", "GET", "kb.test group:kb"),
+    ] {
+        assert_eq!(decide(&policy, "kb.test", path, method), decision, "{method} {path}");
+    }
+}
+
+#[test]
+fn an_ambiguous_path_is_never_judged_by_its_looks() {
+    let policy = Policy::new(
+        vec![
+            app("rules.test", "signed-in", &[("/public/**", "", "public")]),
+            app("plain.test", "signed-in", &[]),
+            app("open.test", "public", &[]),
+            app("part.test/a", "public", &[]),
+        ],
+        own(),
+        None,
+    );
+    for path in ["/public/a%2fb", "/public//x", "/public/a;x", "/x%5cy"] {
+        assert_eq!(decide(&policy, "rules.test", path, "GET"), "ambiguous", "{path}");
+        assert_eq!(decide(&policy, "plain.test", path, "GET"), "plain.test signed-in", "{path}");
+        assert_eq!(decide(&policy, "open.test", path, "GET"), "ambiguous", "{path}");
+        assert_eq!(decide(&policy, "part.test", path, "GET"), "ambiguous", "{path}");
+    }
+}
+
+#[test]
+fn unnamed_hosts_fall_back_only_within_the_domain() {
+    let fallback = Fallback { app: app("fallback", "signed-in", &[]), within: "example.com".into() };
+    let policy = Policy::new(vec![app("wiki.example.com", "public", &[])], own(), Some(fallback));
+    for (host, decision) in [
+        ("wiki.example.com", "wiki.example.com public"),
+        ("any.example.com", "fallback signed-in"),
+        ("a.b.example.com", "fallback signed-in"),
+        ("example.com", "fallback signed-in"),
+        ("evilexample.com", "unknown"),
+        ("example.com.evil.test", "unknown"),
+    ] {
+        assert_eq!(decide(&policy, host, "/", "GET"), decision, "{host}");
+    }
+    assert_eq!(policy.app_of("any.example.com").map(|app| app.name.as_str()), Some("fallback"));
+    assert!(policy.app_of("evilexample.com").is_none());
+}
+
+#[test]
+fn signing_in_is_offered_only_where_it_could_help() {
+    let staff = app("a.test", "group:staff", &[]);
+    assert!(matches!(staff.last.admits(&staff, None), Decision::SignIn));
+    let closed = app("b.test", "nobody", &[]);
+    assert!(
+        matches!(closed.last.admits(&closed, None), Decision::Forbid(Refusal::NotAllowed { missing }) if missing.is_empty())
+    );
+}

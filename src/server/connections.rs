@@ -1,0 +1,107 @@
+//! All open connections of a listener and the one task that ends those that take too long: a timer for each
+//! request would cost more than the decision. Knows no requests.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::sync::CancellationToken;
+
+use super::Settings;
+use super::phase::{HEAD, IDLE, Phase, Verdict};
+
+/// The connections of one listener.
+#[derive(Debug)]
+pub(super) struct Connections {
+    open: Mutex<Open>,
+    room: Arc<Semaphore>,
+    ticks: Arc<AtomicU32>,
+    head_ticks: u32,
+    idle_ticks: u32,
+}
+
+#[derive(Debug, Default)]
+struct Open {
+    next: u64,
+    phases: HashMap<u64, Arc<Phase>>,
+}
+
+impl Connections {
+    pub(super) fn new(settings: &Settings) -> Self {
+        let ticks =
+            |time: Duration| u32::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX).max(1);
+        Self {
+            open: Mutex::default(),
+            room: Arc::new(Semaphore::new(settings.connections.min(Semaphore::MAX_PERMITS))),
+            ticks: Arc::default(),
+            head_ticks: ticks(settings.head_timeout),
+            idle_ticks: ticks(settings.idle_timeout),
+        }
+    }
+
+    /// Waits until another connection may be accepted; the system's queue holds them meanwhile.
+    pub(super) async fn wait_for_room(&self) {
+        // The semaphore is never closed; the permit is taken again when the connection enters.
+        let _ = self.room.acquire().await;
+    }
+
+    /// Adds a connection, until the entry is dropped.
+    pub(super) fn enter(self: &Arc<Self>) -> Entry {
+        let phase = Arc::new(Phase::new(Arc::clone(&self.ticks)));
+        let permit = Arc::clone(&self.room).try_acquire_owned().ok();
+        let mut id = 0;
+        if let Ok(mut open) = self.open.lock() {
+            id = open.next;
+            open.next += 1;
+            open.phases.insert(id, Arc::clone(&phase));
+        }
+        Entry { id, phase, connections: Arc::clone(self), _permit: permit }
+    }
+
+    /// Moves the clock on and ends what lasts too long, until `stop`.
+    pub(super) async fn reap(self: Arc<Self>, stop: CancellationToken) {
+        let mut tick = tokio::time::interval(TICK);
+        tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        loop {
+            tick.tick().await;
+            self.ticks.fetch_add(1, Ordering::Relaxed);
+            let stopping = stop.is_cancelled();
+            let Ok(open) = self.open.lock() else { return };
+            for phase in open.phases.values() {
+                match phase.lasts() {
+                    (HEAD, ticks) if ticks > self.head_ticks || stopping => phase.judge(Verdict::Close),
+                    (IDLE, ticks) if ticks > self.idle_ticks => phase.judge(Verdict::Finish),
+                    _ => {}
+                }
+            }
+        }
+    }
+}
+
+/// A connection among the others.
+#[derive(Debug)]
+pub(super) struct Entry {
+    id: u64,
+    phase: Arc<Phase>,
+    connections: Arc<Connections>,
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
+impl Entry {
+    pub(super) fn phase(&self) -> &Arc<Phase> {
+        &self.phase
+    }
+}
+
+impl Drop for Entry {
+    fn drop(&mut self) {
+        if let Ok(mut open) = self.connections.open.lock() {
+            open.phases.remove(&self.id);
+        }
+    }
+}
+
+/// How exactly times are kept.
+const TICK: Duration = Duration::from_millis(500);

@@ -1,0 +1,351 @@
+//! Sessions: opaque handles in browsers, hashed rows in a store, a bounded cache in front. Knows no requests,
+//! rules or providers.
+
+mod cache;
+#[cfg(feature = "postgres")]
+mod postgres;
+#[cfg(feature = "sqlite")]
+mod sqlite;
+pub mod store;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::time::Duration;
+
+use aws_lc_rs::digest::{SHA256, digest};
+use aws_lc_rs::{constant_time, rand};
+use zeroize::Zeroizing;
+
+use crate::browser::{NONCE_BYTES, Purpose, Sealer};
+use crate::headers::Person;
+use crate::identity::{Identity, Profile};
+use crate::metrics::Metrics;
+use crate::secret::Secret;
+use crate::visit::{HANDLE_BYTES, SessionHandle};
+use cache::Cache;
+use store::{Location, Row, SessionKey, SessionStore, StoreError};
+
+/// How sessions are kept and for how long.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// Where the rows are.
+    pub location: Location,
+    /// The keys that seal tokens and sign-ins, newest first.
+    pub keys: Vec<Secret>,
+    /// A session not used for this long ends.
+    pub idle: Duration,
+    /// A session this old ends.
+    pub lifetime: Duration,
+    /// How long cached sessions count while the store cannot be reached.
+    pub outage_grace: Duration,
+    /// How many sessions are kept in memory.
+    pub cache_sessions: usize,
+}
+
+/// A live session as the decision sees it.
+#[derive(Debug)]
+pub struct Session {
+    handle: SessionHandle,
+    /// Who it is.
+    pub person: Arc<Person>,
+    /// When the sign-in finished, in Unix seconds.
+    pub created_at: u64,
+    expires_at: u64,
+    last_seen: AtomicU64,
+    /// Whether the store is still to be told of a use.
+    noted: AtomicBool,
+}
+
+/// What a sign-in hands over to be kept.
+#[derive(Debug)]
+pub struct NewSession {
+    /// Who signed in.
+    pub profile: Profile,
+    /// The provider's own session, if it names one.
+    pub sid: Option<String>,
+    /// The tokens, as bytes that only their owner reads.
+    pub tokens: Zeroizing<Vec<u8>>,
+    /// The address the sign-in came from.
+    pub client: String,
+    /// The browser, as it names itself.
+    pub user_agent: String,
+}
+
+/// A session that has ended, with what it held.
+#[derive(Debug)]
+pub struct Ended {
+    /// Who it was.
+    pub profile: Profile,
+    /// The tokens, if the handle that ended it opens them.
+    pub tokens: Option<Zeroizing<Vec<u8>>>,
+}
+
+/// All sessions of this foregate.
+#[derive(Debug)]
+pub struct Sessions {
+    store: SessionStore,
+    cache: Cache,
+    sealer: Arc<Sealer>,
+    settings: Settings,
+    wanted_claims: Vec<String>,
+    metrics: Arc<Metrics>,
+    /// Since when the store has not answered, in Unix seconds; 0 while it does.
+    down_since: AtomicU64,
+}
+
+impl Sessions {
+    /// Opens the store, which need not be there yet. Of a person's further claims only `wanted_claims` are kept
+    /// at hand.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the location can never work.
+    pub fn open(
+        settings: Settings,
+        sealer: Arc<Sealer>,
+        wanted_claims: Vec<String>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, StoreError> {
+        let store = SessionStore::open(&settings.location)?;
+        let cache = Cache::new(settings.cache_sessions);
+        Ok(Self { store, cache, sealer, settings, wanted_claims, metrics, down_since: AtomicU64::new(0) })
+    }
+
+    /// The session behind a handle, if it lives. A cached one costs no I/O.
+    ///
+    /// # Errors
+    /// [`StoreError`] if only the store could tell and it cannot be asked, or has been silent for longer than
+    /// `outage_grace`.
+    pub async fn find(&self, handle: &SessionHandle, now: u64) -> Result<Option<Arc<Session>>, StoreError> {
+        if let Some(session) = self.cache.get(&handle.id()) {
+            if !session.is(handle) || !session.lives(now, &self.settings) {
+                return Ok(None);
+            }
+            self.check_grace(now)?;
+            self.metrics.cache_hits.inc();
+            self.cache.note_use(&session, now);
+            return Ok(Some(session));
+        }
+        self.load(handle, now).await
+    }
+
+    async fn load(&self, handle: &SessionHandle, now: u64) -> Result<Option<Arc<Session>>, StoreError> {
+        self.metrics.cache_misses.inc();
+        let epoch = self.cache.epoch();
+        let found = self.store.find(&key_of(handle), now, self.settings.idle.as_secs()).await;
+        let row = match self.noting(found, now) {
+            Ok(row) => row,
+            Err(StoreError::Damaged(what)) => {
+                tracing::error!(error = what, "a session row cannot be read and counts as no session");
+                None
+            }
+            Err(error @ (StoreError::Unavailable(_) | StoreError::TooNew { .. })) => return Err(error),
+        };
+        let Some(row) = row else { return Ok(None) };
+        let session = Arc::new(self.unpack(handle, &row, now));
+        self.cache.put_unless_forgotten(&session, epoch);
+        Ok(Some(session))
+    }
+
+    /// Keeps a new session and returns the handle for the browser. The row is committed when this returns.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be kept.
+    pub async fn create(&self, new: NewSession, now: u64) -> Result<SessionHandle, StoreError> {
+        let handle = SessionHandle(random()?);
+        let tokens =
+            self.sealer.seal(Purpose::Tokens, handle.secret(), &new.tokens, random::<NONCE_BYTES>()?);
+        let row = Row {
+            key: key_of(&handle),
+            profile: new.profile,
+            sid: new.sid,
+            created_at: now,
+            last_seen: now,
+            expires_at: now + self.settings.lifetime.as_secs(),
+            tokens,
+            client: new.client,
+            user_agent: new.user_agent,
+        };
+        self.noting(self.store.insert(&row).await, now)?;
+        self.metrics.sessions_created.inc();
+        self.cache.put(&Arc::new(self.unpack(&handle, &row, now)));
+        Ok(handle)
+    }
+
+    /// Ends one session, here at once and on other replicas within [`SYNC_EVERY`] of its next use.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store could not be told; the session then still lives.
+    pub async fn end(&self, handle: &SessionHandle, now: u64) -> Result<Option<Ended>, StoreError> {
+        let removed = self.noting(self.store.remove(&key_of(handle)).await, now);
+        let row = match removed {
+            Err(StoreError::Damaged(_)) => None,
+            removed => removed?,
+        };
+        self.cache.forget(&handle.id());
+        let Some(row) = row else { return Ok(None) };
+        self.metrics.sessions_ended.inc();
+        let tokens = self.sealer.open(Purpose::Tokens, handle.secret(), &row.tokens);
+        Ok(Some(Ended { profile: row.profile, tokens }))
+    }
+
+    /// Ends every session of one person.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store could not be told; the sessions then still live.
+    pub async fn end_all_of(&self, issuer: &str, subject: &str, now: u64) -> Result<usize, StoreError> {
+        let rows = self.noting(self.store.remove_all_of(issuer, subject).await, now)?;
+        let gone: Vec<SessionKey> = rows.iter().map(|row| row.key).collect();
+        self.cache.forget_keys(&gone);
+        self.metrics.sessions_ended.inc_by(gone.len() as u64);
+        Ok(gone.len())
+    }
+
+    /// Opens the tokens of a live session for the one who holds its handle.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be asked.
+    pub async fn tokens(
+        &self,
+        handle: &SessionHandle,
+        now: u64,
+    ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
+        let found = self.store.find(&key_of(handle), now, self.settings.idle.as_secs()).await;
+        let row = self.noting(found, now)?;
+        Ok(row.and_then(|row| self.sealer.open(Purpose::Tokens, handle.secret(), &row.tokens)))
+    }
+
+    /// Tells the store what was used since the last call and learns what ended elsewhere: at most two statements,
+    /// however many sessions. Called every [`SYNC_EVERY`].
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be asked; the next call makes up for it.
+    pub async fn sync(&self, now: u64) -> Result<(), StoreError> {
+        let used = self.cache.take_used();
+        self.metrics.sessions_cached.set(i64::try_from(self.cache.len()).unwrap_or(i64::MAX));
+        if used.is_empty() {
+            return self.probe(now).await;
+        }
+        let keys: Vec<SessionKey> = used.iter().map(|session| key_of(&session.handle)).collect();
+        let alive = match self.noting(self.store.alive(&keys).await, now) {
+            Ok(alive) => alive,
+            Err(error) => {
+                used.iter().for_each(|session| self.cache.note_use(session, 0));
+                return Err(error);
+            }
+        };
+        let alive: std::collections::HashSet<SessionKey> = alive.into_iter().collect();
+        let mut seen = Vec::with_capacity(alive.len());
+        for (key, session) in keys.iter().zip(&used) {
+            if alive.contains(key) {
+                seen.push((*key, session.last_seen.load(Ordering::Relaxed)));
+            } else {
+                self.cache.forget(&session.handle.id());
+            }
+        }
+        self.noting(self.store.touch(&seen).await, now)
+    }
+
+    /// Removes rows that have ended, a small batch at a time, and drops them from memory.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be asked.
+    pub async fn sweep(&self, now: u64) -> Result<u64, StoreError> {
+        self.cache.keep_only(|session| session.lives(now, &self.settings));
+        let swept = self.store.sweep(now, self.settings.idle.as_secs(), SWEEP_BATCH).await;
+        self.noting(swept, now)
+    }
+
+    /// Asks the store for any answer.
+    ///
+    /// # Errors
+    /// [`StoreError`] if there is none.
+    pub async fn probe(&self, now: u64) -> Result<(), StoreError> {
+        self.noting(self.store.probe().await, now)
+    }
+
+    /// How long a new session's cookie lives.
+    pub fn lifetime(&self) -> Duration {
+        self.settings.lifetime
+    }
+
+    /// Remembers whether the store answered.
+    fn noting<T>(&self, answer: Result<T, StoreError>, now: u64) -> Result<T, StoreError> {
+        match &answer {
+            Err(StoreError::Unavailable(_) | StoreError::TooNew { .. }) => {
+                self.metrics.store_errors.inc();
+                if self
+                    .down_since
+                    .compare_exchange(0, now.max(1), Ordering::Relaxed, Ordering::Relaxed)
+                    .is_ok()
+                {
+                    tracing::error!(
+                        "the session store does not answer: cached sessions keep working for a while"
+                    );
+                }
+            }
+            Ok(_) | Err(StoreError::Damaged(_)) => {
+                if self.down_since.load(Ordering::Relaxed) != 0 {
+                    self.down_since.store(0, Ordering::Relaxed);
+                    tracing::info!("the session store answers again");
+                }
+            }
+        }
+        answer
+    }
+
+    fn check_grace(&self, now: u64) -> Result<(), StoreError> {
+        let down_since = self.down_since.load(Ordering::Relaxed);
+        if down_since != 0 && now.saturating_sub(down_since) > self.settings.outage_grace.as_secs() {
+            return Err(StoreError::Unavailable("silent for longer than session.outage_grace".to_owned()));
+        }
+        Ok(())
+    }
+
+    fn unpack(&self, handle: &SessionHandle, row: &Row, now: u64) -> Session {
+        let issuer = self.cache.issuer(&row.profile.issuer);
+        Session {
+            handle: handle.clone(),
+            person: Arc::new(Person::new(Identity::pack(&row.profile, issuer, &self.wanted_claims))),
+            created_at: row.created_at,
+            expires_at: row.expires_at,
+            last_seen: AtomicU64::new(now),
+            noted: AtomicBool::new(false),
+        }
+    }
+}
+
+impl Session {
+    /// Whether `handle` is this session's, compared in constant time.
+    fn is(&self, handle: &SessionHandle) -> bool {
+        constant_time::verify_slices_are_equal(&self.handle.0, &handle.0).is_ok()
+    }
+
+    fn lives(&self, now: u64, settings: &Settings) -> bool {
+        now < self.expires_at
+            && now.saturating_sub(self.last_seen.load(Ordering::Relaxed)) < settings.idle.as_secs()
+    }
+
+    /// Seconds until it ends whatever happens.
+    pub fn expires_in(&self, now: u64) -> u64 {
+        self.expires_at.saturating_sub(now)
+    }
+}
+
+/// Random bytes from the system.
+fn random<const N: usize>() -> Result<[u8; N], StoreError> {
+    let mut bytes = [0; N];
+    rand::fill(&mut bytes)
+        .map_err(|_| StoreError::Unavailable("the system gives no random bytes".to_owned()))?;
+    Ok(bytes)
+}
+
+fn key_of(handle: &SessionHandle) -> SessionKey {
+    let mut key = [0; 32];
+    key.copy_from_slice(digest(&SHA256, &handle.0[..HANDLE_BYTES]).as_ref());
+    key
+}
+
+/// How often [`Sessions::sync`] is called: also how long a session that ended on another replica may go on here.
+pub const SYNC_EVERY: Duration = Duration::from_secs(5);
+/// Rows removed by one statement of [`Sessions::sweep`].
+const SWEEP_BATCH: u32 = 1000;

@@ -1,0 +1,157 @@
+//! The sessions in memory: bounded, found by the public half of their handles. Knows no store.
+
+use std::collections::HashSet;
+use std::hash::{BuildHasher, Hasher};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+
+use quick_cache::sync::{Cache as QuickCache, DefaultLifecycle};
+use quick_cache::{OptionsBuilder, UnitWeighter};
+
+use super::store::SessionKey;
+use super::{Session, key_of};
+use crate::visit::HANDLE_ID_BYTES;
+
+type Id = [u8; HANDLE_ID_BYTES];
+
+/// Sessions by id. When it is full, those least used go; the store still has them.
+#[derive(Debug)]
+pub(super) struct Cache {
+    sessions: QuickCache<Id, Arc<Session>, UnitWeighter, RandomIds>,
+    /// Counts what was forgotten, so that a row read before that is not put back after it.
+    epoch: AtomicU64,
+    /// Sessions used since the store was last told, each once.
+    used: Mutex<Vec<Arc<Session>>>,
+    /// The issuers seen, each kept once.
+    issuers: RwLock<HashSet<Arc<str>>>,
+}
+
+impl Cache {
+    pub(super) fn new(capacity: usize) -> Self {
+        let options =
+            OptionsBuilder::new().estimated_items_capacity(capacity).weight_capacity(capacity as u64).build();
+        let sessions = match options {
+            Ok(options) => {
+                QuickCache::with_options(options, UnitWeighter, RandomIds, DefaultLifecycle::default())
+            }
+            Err(_) => QuickCache::with(
+                capacity,
+                capacity as u64,
+                UnitWeighter,
+                RandomIds,
+                DefaultLifecycle::default(),
+            ),
+        };
+        Self { sessions, epoch: AtomicU64::new(0), used: Mutex::default(), issuers: RwLock::default() }
+    }
+
+    pub(super) fn get(&self, id: &Id) -> Option<Arc<Session>> {
+        self.sessions.get(id)
+    }
+
+    pub(super) fn put(&self, session: &Arc<Session>) {
+        self.sessions.insert(session.handle.id(), Arc::clone(session));
+    }
+
+    /// What to hand to [`Cache::put_unless_forgotten`] after a row was read.
+    pub(super) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Acquire)
+    }
+
+    /// Keeps a session whose row was read after `epoch` was taken, unless any session ended meanwhile: it might
+    /// have been this one, and the store can be asked again.
+    pub(super) fn put_unless_forgotten(&self, session: &Arc<Session>, epoch: u64) {
+        if self.epoch() != epoch {
+            return;
+        }
+        self.put(session);
+        if self.epoch() != epoch {
+            self.sessions.remove(&session.handle.id());
+        }
+    }
+
+    pub(super) fn forget(&self, id: &Id) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.sessions.remove(id);
+    }
+
+    /// Forgets by the stored keys, for sessions that were ended without their handles.
+    pub(super) fn forget_keys(&self, keys: &[SessionKey]) {
+        self.epoch.fetch_add(1, Ordering::AcqRel);
+        let gone: HashSet<&SessionKey> = keys.iter().collect();
+        self.sessions.retain(|_, session| !gone.contains(&key_of(&session.handle)));
+    }
+
+    pub(super) fn keep_only(&self, lives: impl Fn(&Session) -> bool) {
+        self.sessions.retain(|_, session| lives(session));
+    }
+
+    /// Remembers that a session was used; cheap after the first time since [`Cache::take_used`].
+    pub(super) fn note_use(&self, session: &Arc<Session>, now: u64) {
+        if session.last_seen.load(Ordering::Relaxed) < now {
+            session.last_seen.store(now, Ordering::Relaxed);
+        }
+        if !session.noted.load(Ordering::Relaxed)
+            && !session.noted.swap(true, Ordering::AcqRel)
+            && let Ok(mut used) = self.used.lock()
+        {
+            used.push(Arc::clone(session));
+        }
+    }
+
+    /// The sessions used since the last call, each once.
+    pub(super) fn take_used(&self) -> Vec<Arc<Session>> {
+        let used = self.used.lock().map(|mut used| std::mem::take(&mut *used)).unwrap_or_default();
+        for session in &used {
+            session.noted.store(false, Ordering::Release);
+        }
+        used
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.sessions.len()
+    }
+
+    /// The one copy of an issuer's name.
+    pub(super) fn issuer(&self, issuer: &str) -> Arc<str> {
+        let known = self.issuers.read().ok().and_then(|issuers| issuers.get(issuer).cloned());
+        known.unwrap_or_else(|| {
+            let issuer: Arc<str> = issuer.into();
+            if let Ok(mut issuers) = self.issuers.write() {
+                issuers.insert(Arc::clone(&issuer));
+            }
+            issuer
+        })
+    }
+}
+
+/// Ids are random, so their first bytes are hash enough. Somebody who sends chosen ids finds nothing by them and
+/// stores nothing.
+#[derive(Clone, Copy, Debug, Default)]
+struct RandomIds;
+
+#[derive(Debug, Default)]
+struct FirstBytes(u64);
+
+impl BuildHasher for RandomIds {
+    type Hasher = FirstBytes;
+
+    fn build_hasher(&self) -> FirstBytes {
+        FirstBytes::default()
+    }
+}
+
+impl Hasher for FirstBytes {
+    fn write(&mut self, bytes: &[u8]) {
+        if let Some(first) = bytes.first_chunk::<8>() {
+            self.0 ^= u64::from_le_bytes(*first);
+        }
+    }
+
+    /// The length of an array, which says nothing.
+    fn write_usize(&mut self, _: usize) {}
+
+    fn finish(&self) -> u64 {
+        self.0
+    }
+}

@@ -1,0 +1,103 @@
+//! Backends, where foregate itself is the proxy: kept connections, and requests that carry a grant. Knows no
+//! rules.
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use http::uri::Authority;
+use http::{Request, Response};
+use hyper::body::Incoming;
+use hyper::client::conn::http1::{SendRequest, handshake};
+use hyper_util::rt::TokioIo;
+use thiserror::Error;
+use tokio::net::TcpStream;
+
+use crate::policy::Grant;
+
+/// Why a backend did not answer.
+#[derive(Debug, Error)]
+pub enum UpstreamError {
+    /// The app names none.
+    #[error("the app has no upstream")]
+    None,
+    /// No connection could be made, or not in time.
+    #[error("cannot connect to {0}: {1}")]
+    Connect(Authority, String),
+    /// The connection broke before an answer came.
+    #[error("no answer from {0}: {1}")]
+    Broken(Authority, hyper::Error),
+}
+
+type Sender = SendRequest<Incoming>;
+
+/// Connections that wait for their next request, by backend.
+#[derive(Clone, Debug, Default)]
+pub struct Upstreams(Arc<Mutex<HashMap<Authority, Vec<Sender>>>>);
+
+impl Upstreams {
+    /// Sends a request that was let in to the app it was let in to.
+    ///
+    /// # Errors
+    /// [`UpstreamError`]. The request may have reached the backend only in the last case.
+    pub async fn send(
+        &self,
+        grant: &Grant<'_>,
+        request: Request<Incoming>,
+    ) -> Result<Response<Incoming>, UpstreamError> {
+        let authority =
+            grant.app().upstream.as_ref().and_then(|uri| uri.authority()).ok_or(UpstreamError::None)?;
+        let mut sender = match self.take(authority).await {
+            Some(sender) => sender,
+            None => connect(authority).await?,
+        };
+        let answered = sender.send_request(request).await;
+        let response = answered.map_err(|error| UpstreamError::Broken(authority.clone(), error))?;
+        self.keep(authority, sender);
+        Ok(response)
+    }
+
+    /// The connection last used that is still open: the ones before it are more likely to have been closed.
+    async fn take(&self, authority: &Authority) -> Option<Sender> {
+        loop {
+            let mut sender = self.0.lock().ok()?.get_mut(authority)?.pop()?;
+            if !sender.is_closed() && sender.ready().await.is_ok() {
+                return Some(sender);
+            }
+        }
+    }
+
+    /// Puts a connection back; whoever takes it waits until the answer before has been read.
+    fn keep(&self, authority: &Authority, sender: Sender) {
+        if let Ok(mut idle) = self.0.lock() {
+            let idle = idle.entry(authority.clone()).or_default();
+            idle.retain(|sender| !sender.is_closed());
+            if idle.len() < MOST_IDLE {
+                idle.push(sender);
+            }
+        }
+    }
+}
+
+async fn connect(authority: &Authority) -> Result<Sender, UpstreamError> {
+    let failed = |why: String| UpstreamError::Connect(authority.clone(), why);
+    let address = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80));
+    let connected = tokio::time::timeout(CONNECT_TIME, TcpStream::connect(address)).await;
+    let stream = connected
+        .map_err(|_| failed("no answer in time".to_owned()))?
+        .map_err(|error| failed(error.to_string()))?;
+    let _ = stream.set_nodelay(true);
+    let (sender, connection) =
+        handshake(TokioIo::new(stream)).await.map_err(|error| failed(error.to_string()))?;
+    // It ends by itself when the sender is dropped or the backend closes it.
+    tokio::spawn(async move {
+        if let Err(error) = connection.await {
+            tracing::debug!(%error, "a connection to a backend broke");
+        }
+    });
+    Ok(sender)
+}
+
+const CONNECT_TIME: Duration = Duration::from_secs(5);
+/// Connections kept for one backend.
+const MOST_IDLE: usize = 64;

@@ -1,0 +1,149 @@
+//! One request as the visitor made it. Knows neither rules nor sessions, nor which front proxy sent it.
+
+mod host;
+mod path;
+
+use std::borrow::Cow;
+use std::fmt;
+
+use http::Method;
+use thiserror::Error;
+
+pub use host::parse_host;
+pub use path::Path;
+
+/// What a visitor asks for, and with what.
+#[derive(Debug)]
+pub struct Visit<'r> {
+    /// What is asked for.
+    pub target: Target<'r>,
+    /// What the visitor shows for it.
+    pub credential: Credential,
+}
+
+/// The address of a visit.
+#[derive(Debug)]
+pub struct Target<'r> {
+    /// `http` or `https`, as the browser sees it.
+    pub scheme: Scheme,
+    /// Lower case, without port or trailing dot.
+    pub host: Cow<'r, str>,
+    /// The path, judged only in its canonical form.
+    pub path: Path<'r>,
+    /// The query without its `?`, as sent.
+    pub query: Option<&'r [u8]>,
+    /// The method of the visitor's own request.
+    pub method: Method,
+}
+
+/// The two schemes a visit can have; `ws` and `wss` read as these.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scheme {
+    /// Clear text, or a TLS terminated by nobody we trust.
+    Http,
+    /// TLS up to the front proxy.
+    Https,
+}
+
+impl Scheme {
+    /// Reads `http`, `https`, `ws` or `wss` in any letter case.
+    ///
+    /// # Errors
+    /// Every other word, lists included, is [`Malformed::Scheme`].
+    pub fn parse(word: &[u8]) -> Result<Self, Malformed> {
+        match word {
+            b"https" => Ok(Self::Https),
+            b"http" => Ok(Self::Http),
+            _ if word.eq_ignore_ascii_case(b"https") || word.eq_ignore_ascii_case(b"wss") => Ok(Self::Https),
+            _ if word.eq_ignore_ascii_case(b"http") || word.eq_ignore_ascii_case(b"ws") => Ok(Self::Http),
+            _ => Err(Malformed::Scheme),
+        }
+    }
+
+    /// The scheme as it stands in a URL.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
+/// What a visitor shows to be let in. Whether it is worth anything is not known here.
+#[derive(Debug, Default)]
+pub enum Credential {
+    /// Nothing that foregate reads.
+    #[default]
+    None,
+    /// One or more well-formed session cookies, in the order sent; a neighbour may have added its own.
+    Session(SessionHandle, Vec<SessionHandle>),
+    /// A bearer token: a program, never to be redirected.
+    Bearer,
+}
+
+/// Who waits for the answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Intent {
+    /// A person opening a page: redirects and pages help.
+    Navigation,
+    /// A script, a socket or a program: only a status helps.
+    Call,
+}
+
+/// Bytes of the public half of a [`SessionHandle`].
+pub const HANDLE_ID_BYTES: usize = 16;
+/// Bytes of a whole [`SessionHandle`].
+pub const HANDLE_BYTES: usize = 48;
+
+/// The random value a session cookie carries: 16 bytes to find it by, 32 bytes that must match.
+#[derive(Clone, PartialEq, Eq)]
+pub struct SessionHandle(pub [u8; HANDLE_BYTES]);
+
+impl SessionHandle {
+    /// The half that finds the session.
+    pub fn id(&self) -> [u8; HANDLE_ID_BYTES] {
+        let mut id = [0; HANDLE_ID_BYTES];
+        id.copy_from_slice(&self.0[..HANDLE_ID_BYTES]);
+        id
+    }
+
+    /// The half that proves it and opens what is sealed under it.
+    pub fn secret(&self) -> &[u8] {
+        &self.0[HANDLE_ID_BYTES..]
+    }
+}
+
+impl fmt::Debug for SessionHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+/// Why a request could not be read as one visit. Always a 400: nothing is guessed.
+#[derive(Clone, Copy, Debug, Error, PartialEq, Eq)]
+pub enum Malformed {
+    /// A header the front proxy must send is not there or empty.
+    #[error("the header {0} is missing: the front proxy must send it")]
+    Missing(&'static str),
+    /// A header that must be one line came as several, or as a list.
+    #[error("the header {0} was sent more than once: the front proxy must overwrite what clients send")]
+    Repeated(&'static str),
+    /// A header name that some software reads as one of ours, such as `X_Forwarded_Uri`.
+    #[error("a look-alike of the header {0} was sent: the front proxy must drop it")]
+    Alias(&'static str),
+    /// A scheme that is neither http nor https.
+    #[error("the scheme is neither http nor https")]
+    Scheme,
+    /// A method that is no HTTP token.
+    #[error("the method is not a valid HTTP method")]
+    Method,
+    /// A host that is empty, not a name or address, or given twice differently.
+    #[error("the host is not a valid name or address")]
+    Host,
+    /// A path that servers read differently: dot segments, control bytes, `#`, broken percent-encoding.
+    #[error("the path is not a valid, unambiguous URL path")]
+    Path,
+    /// A query with control bytes or a `#`.
+    #[error("the query is not valid")]
+    Query,
+}

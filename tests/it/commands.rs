@@ -1,0 +1,80 @@
+//! What can be typed: texts, exit codes, and what a wrong configuration is told.
+
+use std::path::Path;
+
+use crate::support::foregate::run;
+
+const SMALL: &str = r#"
+public_url = "https://auth.example.com"
+allow = "signed-in"
+[provider]
+issuer = "https://id.example.com/application/o/foregate/"
+client_id = "foregate"
+client_secret = "hush-hush"
+"#;
+
+fn in_dir(config: &str, args: &[&str]) -> (Option<i32>, String, String) {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("foregate.toml"), config).expect("a file");
+    run(args, dir.path())
+}
+
+#[test]
+fn the_settings_in_force_are_shown_with_their_source_and_no_secret() {
+    let (code, out, err) = in_dir(SMALL, &["config", "show"]);
+    assert_eq!((code, err.as_str()), (Some(0), ""));
+    let line = |key: &str| {
+        out.lines().find(|line| line.starts_with(key)).unwrap_or_else(|| panic!("no {key} in\n{out}"))
+    };
+    assert!(line("public_url").contains("foregate.toml:2"), "{out}");
+    assert!(line("session.idle").contains("7d") && line("session.idle").contains("default"), "{out}");
+    assert!(line("provider.client_secret").contains("***") && !out.contains("hush-hush"), "{out}");
+}
+
+#[test]
+fn the_schema_is_json() {
+    let (code, out, _) = run(&["config", "schema"], Path::new("/"));
+    let schema: serde_json::Value = serde_json::from_str(&out).expect("JSON");
+    assert_eq!((code, schema["additionalProperties"].as_bool()), (Some(0), Some(false)));
+    assert!(schema["properties"]["apps"].is_object());
+}
+
+#[test]
+fn everything_wrong_is_told_at_once_with_line_and_fix() {
+    let config = SMALL.replace("allow =", "alow =").replace("client_id = \"foregate\"", "")
+        + "[server]\nlisten = \"nowhere\"\n";
+    let (code, _, err) = in_dir(&config, &["serve"]);
+    assert_eq!(code, Some(1));
+    for part in ["foregate.toml:3", "alow", "foregate.toml:9", "nowhere", "client_id", "fix:"] {
+        assert!(err.contains(part), "{part}:\n{err}");
+    }
+}
+
+#[test]
+fn no_configuration_at_all_shows_the_smallest_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let (code, _, err) = run(&["serve"], dir.path());
+    assert!(code == Some(1) && err.contains("public_url") && err.contains("[provider]"), "{err}");
+    let (code, _, err) = run(&["serve", "--config", "missing.toml"], dir.path());
+    assert!(code == Some(1) && err.contains("missing.toml"), "{err}");
+}
+
+#[test]
+fn postgresql_without_a_key_says_how_to_make_one() {
+    let (code, _, err) =
+        in_dir(&format!("{SMALL}[session]\nstore = \"postgres://localhost/x\"\n"), &["serve"]);
+    assert!(code == Some(1) && err.contains("foregate session new-key"), "{err}");
+    let (code, key, _) = run(&["session", "new-key"], Path::new("/"));
+    assert_eq!((code, key.lines().count()), (Some(0), 1));
+    let config =
+        format!("{SMALL}[session]\nkeys = [\"{}\"]\nstore = \"postgres://localhost/x\"\n", key.trim());
+    assert_eq!(in_dir(&config, &["config", "show"]).0, Some(0));
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2() {
+    for args in [vec!["nonsense"], vec!["serve", "--nonsense"], vec!["snippet", "apache"], vec![]] {
+        assert_eq!(run(&args, Path::new("/")).0, Some(2), "{args:?}");
+    }
+    assert_eq!(run(&["--version"], Path::new("/")).0, Some(0));
+}

@@ -1,0 +1,21 @@
+//! All integration tests in one program, as linking is most of their cost: real sockets, real stores, a real
+//! provider, real front proxies, a real browser.
+
+#![allow(
+    missing_docs,
+    unreachable_pub,
+    dead_code,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::disallowed_methods,
+    clippy::too_many_lines,
+    reason = "tests are read, not documented; what they cannot do ends them; they wait by the clock"
+)]
+
+mod support;
+
+mod commands;
+mod floors;
+mod flow;
+mod stores;
+mod wire;

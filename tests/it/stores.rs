@@ -1,0 +1,619 @@
+//! The contract of the session store, one suite for every store; then what only one of them can show.
+
+use foregate::identity::Profile;
+use foregate::session::store::{Location, Row, SessionKey, SessionStore, StoreError};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+/// A place for sessions that can be opened again and again, and meddled with.
+enum Place {
+    #[cfg(feature = "sqlite")]
+    File(tempfile::TempDir),
+    #[cfg(feature = "postgres")]
+    Postgres(String),
+}
+
+impl Place {
+    #[cfg(feature = "sqlite")]
+    async fn file() -> Self {
+        Self::File(tempfile::tempdir().unwrap())
+    }
+
+    #[cfg(feature = "postgres")]
+    async fn postgres() -> Self {
+        Self::Postgres(crate::support::postgres::shared().fresh().await)
+    }
+
+    fn location(&self) -> Location {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::File(home) => Location::Sqlite(home.path().join("sessions.db")),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(url) => Location::Postgres(foregate::secret::Secret::new(url)),
+        }
+    }
+
+    fn open(&self) -> SessionStore {
+        SessionStore::open(&self.location()).unwrap()
+    }
+
+    async fn run_sql(&self, sql: &str) {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::File(_) => self.sqlite().execute_batch(sql).unwrap(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(url) => crate::support::postgres::run_sql(url, sql).await,
+        }
+    }
+
+    async fn number(&self, sql: &str) -> i64 {
+        match self {
+            #[cfg(feature = "sqlite")]
+            Self::File(_) => self.sqlite().query_row(sql, (), |row| row.get(0)).unwrap(),
+            #[cfg(feature = "postgres")]
+            Self::Postgres(url) => crate::support::postgres::number(url, sql).await,
+        }
+    }
+
+    #[cfg(feature = "sqlite")]
+    fn sqlite(&self) -> rusqlite::Connection {
+        let Location::Sqlite(path) = self.location() else { panic!("this place is no file") };
+        let connection = rusqlite::Connection::open(path).unwrap();
+        connection.busy_timeout(std::time::Duration::from_secs(5)).unwrap();
+        connection
+    }
+}
+
+/// Every case once for every store.
+macro_rules! contract {
+    ($($case:ident),* $(,)?) => {
+        #[cfg(feature = "sqlite")]
+        mod sqlite {
+            $(#[tokio::test] async fn $case() { super::$case(super::Place::file().await).await; })*
+        }
+        #[cfg(feature = "postgres")]
+        mod postgres {
+            $(#[tokio::test] async fn $case() { super::$case(super::Place::postgres().await).await; })*
+        }
+    };
+}
+
+contract![
+    every_field_comes_back_as_it_was_kept,
+    a_row_is_kept_once,
+    find_hides_the_expired_and_the_idle,
+    remove_hands_out_the_row_once,
+    remove_all_of_ends_one_person_only,
+    alive_tells_thousands_at_once,
+    touch_tells_thousands_at_once,
+    touch_makes_no_rows_and_never_goes_back,
+    sweep_is_bounded_and_leaves_the_living,
+    sweeps_and_touches_at_once_all_succeed,
+    ten_opens_at_once_migrate_once,
+    a_newer_schema_is_left_alone,
+    a_damaged_row_is_told_of_and_can_be_removed,
+    a_nul_is_kept_whole_or_refused,
+    a_dropped_future_leaves_no_half,
+];
+
+async fn every_field_comes_back_as_it_was_kept(place: Place) {
+    let store = place.open();
+    let rich = Row {
+        key: key(1),
+        profile: Profile {
+            issuer: "https://id.test/übung/".into(),
+            subject: "s-1 ✓".into(),
+            username: "zoë".into(),
+            name: "Zoë Ångström 漢字 🦀 \"'\\;--".into(),
+            email: "zoë@exämple.test".into(),
+            groups: vec!["Führung".into(), String::new(), "a,c".into()],
+            claims: serde_json::from_value(json!({
+                "null": null, "number": 1.5, "big": u64::MAX, "small": i64::MIN, "list": [1, "zwei", {"drei": []}], "": "\u{1}\n",
+            }))
+            .unwrap(),
+            auth_time: 1_700_000_000,
+        },
+        sid: Some("sïd".into()),
+        created_at: 1_700_000_001,
+        last_seen: 1_700_000_002,
+        expires_at: 1_700_000_003,
+        tokens: (0..=255).collect(),
+        client: "2001:db8::1".into(),
+        user_agent: "Bröwser/1.0 (\u{202e}X)".into(),
+    };
+    let bare =
+        Row { sid: None, tokens: Vec::new(), client: String::new(), user_agent: String::new(), ..row(2) };
+    for row in [&rich, &bare] {
+        store.insert(row).await.unwrap();
+    }
+    assert_eq!(place.open().find(&rich.key, 1_700_000_002, 60).await.unwrap(), Some(rich));
+    assert_eq!(store.find(&bare.key, NOW, IDLE).await.unwrap(), Some(bare));
+    assert_eq!(store.find(&key(3), NOW, IDLE).await.unwrap(), None);
+    store.probe().await.unwrap();
+}
+
+async fn a_row_is_kept_once(place: Place) {
+    let store = place.open();
+    store.insert(&row(1)).await.unwrap();
+    store.insert(&Row { client: "192.0.2.9".into(), ..row(1) }).await.unwrap();
+    assert_eq!(store.find(&key(1), NOW, IDLE).await.unwrap(), Some(row(1)));
+}
+
+async fn find_hides_the_expired_and_the_idle(place: Place) {
+    let store = place.open();
+    store.insert(&Row { last_seen: 1_000, expires_at: 2_000, ..row(1) }).await.unwrap();
+    for (now, idle, is_live) in [
+        (1_000, 1, true),
+        (1_999, 1_000, true),
+        (2_000, 10_000, false),
+        (2_001, 10_000, false),
+        (1_099, 100, true),
+        (1_100, 100, false),
+        (1_101, 100, false),
+        (1_000, 0, false),
+        (0, 0, true),
+        (0, u64::MAX, true),
+        (1_999, u64::MAX, true),
+        (u64::MAX, u64::MAX, false),
+    ] {
+        let found = store.find(&key(1), now, idle).await.unwrap();
+        assert_eq!(found.is_some(), is_live, "now {now}, idle {idle}");
+    }
+    store.insert(&Row { last_seen: u64::MAX, expires_at: u64::MAX, ..row(2) }).await.unwrap();
+    assert!(store.find(&key(2), NOW, IDLE).await.unwrap().is_some(), "the end of time is far away");
+}
+
+async fn remove_hands_out_the_row_once(place: Place) {
+    let store = place.open();
+    for row in [row(1), row(2), Row { expires_at: 1, ..row(3) }] {
+        store.insert(&row).await.unwrap();
+    }
+    assert_eq!(store.remove(&key(1)).await.unwrap(), Some(row(1)));
+    assert_eq!(store.remove(&key(1)).await.unwrap(), None);
+    assert_eq!(store.find(&key(1), NOW, IDLE).await.unwrap(), None);
+    assert!(store.remove(&key(3)).await.unwrap().is_some(), "a dead row is handed out too");
+    assert_eq!(store.find(&key(2), NOW, IDLE).await.unwrap(), Some(row(2)));
+}
+
+async fn remove_all_of_ends_one_person_only(place: Place) {
+    let store = place.open();
+    let of = |number, issuer: &str, subject: &str| {
+        let person = Profile { issuer: issuer.into(), subject: subject.into(), ..row(number).profile };
+        Row { profile: person, ..row(number) }
+    };
+    let all = [
+        of(1, "https://a.test", "alice"),
+        of(2, "https://a.test", "alice"),
+        of(3, "https://a.test", "Alice"),
+        of(4, "https://b.test", "alice"),
+        of(5, "https://a.test", "alice%"),
+    ];
+    for row in &all {
+        store.insert(row).await.unwrap();
+    }
+    assert_eq!(store.remove_all_of("https://c.test", "alice").await.unwrap(), []);
+    let mut removed = store.remove_all_of("https://a.test", "alice").await.unwrap();
+    removed.sort_by_key(|row| row.key);
+    assert_eq!(removed, all[..2]);
+    assert_eq!(store.remove_all_of("https://a.test", "alice").await.unwrap(), []);
+    let keys = all.clone().map(|row| row.key);
+    assert_eq!(sorted(store.alive(&keys).await.unwrap()), keys[2..]);
+}
+
+async fn alive_tells_thousands_at_once(place: Place) {
+    let store = filled(&place, 300).await;
+    let mut asked: Vec<SessionKey> = (0..5_000).map(key).collect();
+    asked.push(key(7));
+    assert_eq!(sorted(store.alive(&asked).await.unwrap()), (0..300).map(key).collect::<Vec<_>>());
+    assert_eq!(store.alive(&[]).await.unwrap(), [] as [SessionKey; 0]);
+    assert_eq!(store.alive(&[key(9_999)]).await.unwrap(), [] as [SessionKey; 0]);
+}
+
+async fn touch_tells_thousands_at_once(place: Place) {
+    let store = filled(&place, 300).await;
+    let seen: Vec<_> = (0..5_000).map(|number| (key(number), NOW + 1 + u64::from(number))).collect();
+    store.touch(&seen).await.unwrap();
+    for number in [0, 1, 150, 299] {
+        let found = store.find(&key(number), NOW, IDLE).await.unwrap().unwrap();
+        assert_eq!(found, Row { last_seen: NOW + 1 + u64::from(number), ..row(number) });
+    }
+    assert_eq!(place.number("SELECT count(*) FROM foregate_session").await, 300);
+    store.touch(&[]).await.unwrap();
+}
+
+async fn touch_makes_no_rows_and_never_goes_back(place: Place) {
+    let store = filled(&place, 2).await;
+    store.remove(&key(0)).await.unwrap();
+    store
+        .touch(&[(key(0), NOW + 5), (key(1), NOW + 9), (key(1), NOW + 30), (key(1), NOW + 8)])
+        .await
+        .unwrap();
+    assert_eq!(store.find(&key(0), NOW, IDLE).await.unwrap(), None);
+    store.touch(&[(key(1), NOW + 10), (key(1), 0)]).await.unwrap();
+    let found = store.find(&key(1), NOW, IDLE).await.unwrap().unwrap();
+    assert_eq!(found.last_seen, NOW + 30);
+    assert_eq!(place.number("SELECT count(*) FROM foregate_session").await, 1);
+}
+
+async fn sweep_is_bounded_and_leaves_the_living(place: Place) {
+    let store = filled(&place, 20).await;
+    for number in 100..110 {
+        store.insert(&Row { expires_at: NOW, ..row(number) }).await.unwrap();
+        store.insert(&Row { last_seen: NOW - IDLE, ..row(number + 100) }).await.unwrap();
+    }
+    assert_eq!(store.sweep(NOW, IDLE, 0).await.unwrap(), 0);
+    assert_eq!(store.sweep(NOW, IDLE, 15).await.unwrap(), 15);
+    assert_eq!(store.sweep(NOW, IDLE, 15).await.unwrap(), 5);
+    assert_eq!(store.sweep(NOW, IDLE, 15).await.unwrap(), 0);
+    let all: Vec<_> = (0..300).map(key).collect();
+    assert_eq!(sorted(store.alive(&all).await.unwrap()), (0..20).map(key).collect::<Vec<_>>());
+}
+
+async fn sweeps_and_touches_at_once_all_succeed(place: Place) {
+    let store = filled(&place, 50).await;
+    for number in 100..150 {
+        store.insert(&Row { expires_at: NOW, ..row(number) }).await.unwrap();
+    }
+    let stores = std::sync::Arc::new([store, place.open(), place.open()]);
+    let mut tasks = JoinSet::new();
+    for round in 0..12_u32 {
+        let stores = stores.clone();
+        tasks.spawn(async move {
+            let store = &stores[round as usize % 3];
+            let mut seen: Vec<_> = (0..150).map(|number| (key(number), NOW + u64::from(round))).collect();
+            if round % 2 == 0 {
+                seen.reverse();
+            }
+            store.touch(&seen).await.unwrap();
+            store.sweep(NOW, IDLE, 10).await.unwrap()
+        });
+    }
+    assert_eq!(tasks.join_all().await.into_iter().sum::<u64>(), 50);
+    for number in 0..50 {
+        assert_eq!(stores[0].find(&key(number), NOW, IDLE).await.unwrap().unwrap().last_seen, NOW + 11);
+    }
+}
+
+async fn ten_opens_at_once_migrate_once(place: Place) {
+    let mut tasks = JoinSet::new();
+    for store in [(); 10].map(|()| place.open()) {
+        tasks.spawn(async move {
+            let mut uses = JoinSet::new();
+            let store = std::sync::Arc::new(store);
+            for number in 0..3 {
+                let store = store.clone();
+                uses.spawn(async move { store.insert(&row(number)).await });
+            }
+            uses.join_all().await.into_iter().collect::<Result<Vec<_>, _>>()
+        });
+    }
+    for outcome in tasks.join_all().await {
+        outcome.unwrap();
+    }
+    assert_eq!(place.number("SELECT count(*) FROM foregate_migration").await, 1);
+    assert_eq!(place.number("SELECT count(*) FROM foregate_session").await, 3);
+}
+
+async fn a_newer_schema_is_left_alone(place: Place) {
+    place.open().probe().await.unwrap();
+    place.run_sql("INSERT INTO foregate_migration (version) VALUES (999)").await;
+    let store = place.open();
+    for _ in 0..2 {
+        let error = store.insert(&row(1)).await.unwrap_err();
+        assert!(matches!(error, StoreError::TooNew { found: 999, known: 1 }), "{error}");
+    }
+    assert_eq!(place.number("SELECT count(*) FROM foregate_session").await, 0);
+    place.run_sql("DELETE FROM foregate_migration WHERE version = 999").await;
+    store.insert(&row(1)).await.unwrap();
+}
+
+async fn a_damaged_row_is_told_of_and_can_be_removed(place: Place) {
+    let store = filled(&place, 2).await;
+    for damage in [
+        "profile = '[]'",
+        "profile = '{}'",
+        r#"profile = '{"issuer": 5, "subject": "s", "username": "secret-name"}'"#,
+        "created_at = -1",
+        "expires_at = 9223372036854775807, last_seen = 9223372036854775807, created_at = -9223372036854775808",
+    ] {
+        place.run_sql(&format!("UPDATE foregate_session SET {damage}")).await;
+        let error = store.find(&key(1), NOW, IDLE).await.unwrap_err();
+        assert!(matches!(error, StoreError::Damaged(_)), "{damage}: {error}");
+        assert!(!error.to_string().contains("secret-name"), "{error}");
+    }
+    assert!(matches!(store.remove(&key(0)).await, Err(StoreError::Damaged(_))));
+    assert!(matches!(store.remove_all_of(ISSUER, "subject-1").await, Err(StoreError::Damaged(_))));
+    assert_eq!(
+        store.alive(&[key(0), key(1)]).await.unwrap(),
+        [] as [SessionKey; 0],
+        "both are gone all the same"
+    );
+}
+
+async fn a_nul_is_kept_whole_or_refused(place: Place) {
+    let store = place.open();
+    let mut nul = row(1);
+    nul.profile.name = "a\0b".into();
+    match store.insert(&nul).await {
+        Ok(()) => assert_eq!(store.find(&key(1), NOW, IDLE).await.unwrap(), Some(nul)),
+        Err(error) => assert!(matches!(error, StoreError::Damaged(_)), "{error}"),
+    }
+    store.insert(&row(2)).await.unwrap();
+}
+
+async fn a_dropped_future_leaves_no_half(place: Place) {
+    for patience in 0..40 {
+        let store = place.open();
+        let first = row(patience);
+        let begun = store.insert(&first);
+        let _ =
+            tokio::time::timeout(std::time::Duration::from_micros(u64::from(patience) * 250), begun).await;
+        store.insert(&row(1_000 + patience)).await.unwrap();
+        assert_eq!(store.find(&key(1_000 + patience), NOW, IDLE).await.unwrap(), Some(row(1_000 + patience)));
+        let found = store.find(&key(patience), NOW, IDLE).await.unwrap();
+        assert!(found.is_none_or(|found| found == row(patience)));
+    }
+    assert_eq!(place.number("SELECT count(*) FROM foregate_migration").await, 1);
+}
+
+#[cfg(feature = "sqlite")]
+mod sqlite_alone {
+    use super::*;
+
+    #[tokio::test]
+    async fn memory_holds_sessions_while_it_lasts() {
+        let store = SessionStore::open(&Location::Memory).unwrap();
+        store.probe().await.unwrap();
+        store.insert(&row(1)).await.unwrap();
+        assert_eq!(store.find(&key(1), NOW, IDLE).await.unwrap(), Some(row(1)));
+        store.touch(&[(key(1), NOW + 1)]).await.unwrap();
+        assert_eq!(store.sweep(NOW + 1_000_000, IDLE, 10).await.unwrap(), 1);
+        let other = SessionStore::open(&Location::Memory).unwrap();
+        assert_eq!(other.find(&key(1), NOW, IDLE).await.unwrap(), None);
+    }
+
+    #[cfg(unix)]
+    #[tokio::test]
+    async fn the_files_are_for_their_owner_alone() {
+        use std::os::unix::fs::PermissionsExt;
+
+        let home = tempfile::tempdir().unwrap();
+        let store = SessionStore::open(&Location::Sqlite(home.path().join("sessions.db"))).unwrap();
+        store.insert(&row(1)).await.unwrap();
+        let files: Vec<_> = std::fs::read_dir(home.path()).unwrap().map(Result::unwrap).collect();
+        assert!(files.len() >= 2, "the database and its log");
+        for file in files {
+            assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600, "{file:?}");
+        }
+        drop(store);
+    }
+
+    #[tokio::test]
+    async fn a_file_that_cannot_be_opened_is_an_error_at_once() {
+        let home = tempfile::tempdir().unwrap();
+        for path in [home.path().join("no/such/folder.db"), home.path().to_owned()] {
+            let error = SessionStore::open(&Location::Sqlite(path)).unwrap_err();
+            assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_file_that_is_no_database_is_unavailable() {
+        let home = tempfile::tempdir().unwrap();
+        let path = home.path().join("sessions.db");
+        std::fs::write(&path, [b'x'; 5_000]).unwrap();
+        let outcome = SessionStore::open(&Location::Sqlite(path.clone()));
+        let error = match outcome {
+            Ok(store) => store.probe().await.unwrap_err(),
+            Err(error) => error,
+        };
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+        assert_eq!(std::fs::read(&path).unwrap(), [b'x'; 5_000], "it is left as it was");
+    }
+
+    #[tokio::test]
+    async fn a_locked_file_is_unavailable_until_it_is_free() {
+        let place = Place::file().await;
+        let store = filled(&place, 1).await;
+        let other = place.sqlite();
+        other.execute_batch("BEGIN IMMEDIATE").unwrap();
+        let error = in_time(store.insert(&row(5))).await.unwrap_err();
+        assert!(matches!(error, StoreError::Unavailable(_)), "{error}");
+        assert_eq!(in_time(store.find(&key(0), NOW, IDLE)).await.unwrap(), Some(row(0)), "reading goes on");
+        other.execute_batch("ROLLBACK").unwrap();
+        in_time(store.insert(&row(5))).await.unwrap();
+    }
+}
+
+#[cfg(feature = "postgres")]
+mod postgres_alone {
+    use super::*;
+    use crate::support::postgres::{Postgres, run_sql, shared};
+    use foregate::secret::Secret;
+    use tokio::net::TcpListener;
+
+    fn open(url: &str) -> SessionStore {
+        SessionStore::open(&Location::Postgres(Secret::new(url))).unwrap()
+    }
+
+    fn is_unavailable<T>(outcome: Result<T, StoreError>) -> String {
+        match outcome {
+            Err(StoreError::Unavailable(why)) => why,
+            Err(other) => panic!("{other}"),
+            Ok(_) => panic!("it is available"),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_killed_server_is_unavailable_until_it_is_back() {
+        let mut server = Postgres::start();
+        let store = open(&server.url());
+        store.insert(&row(1)).await.unwrap();
+        server.kill_hard();
+        for _ in 0..3 {
+            is_unavailable(in_time(store.find(&key(1), NOW, IDLE)).await);
+            is_unavailable(in_time(store.insert(&row(2))).await);
+        }
+        server.restart();
+        in_time(store.insert(&row(3))).await.unwrap();
+        assert_eq!(in_time(store.find(&key(3), NOW, IDLE)).await.unwrap(), Some(row(3)));
+    }
+
+    #[tokio::test]
+    async fn a_server_may_start_after_us() {
+        let mut server = Postgres::start();
+        server.kill_hard();
+        let store = open(&server.url());
+        is_unavailable(in_time(store.probe()).await);
+        server.restart();
+        in_time(store.probe()).await.unwrap();
+        in_time(store.insert(&row(1))).await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn a_frozen_server_is_unavailable_until_it_thaws() {
+        let server = Postgres::start();
+        let store = std::sync::Arc::new(open(&server.url()));
+        store.insert(&row(1)).await.unwrap();
+        server.signal("STOP");
+        let mut tasks = JoinSet::new();
+        for _ in 0..20 {
+            let store = store.clone();
+            tasks.spawn(async move { in_time(store.find(&key(1), NOW, IDLE)).await });
+        }
+        for outcome in tasks.join_all().await {
+            is_unavailable(outcome);
+        }
+        server.signal("CONT");
+        assert_eq!(in_time(store.find(&key(1), NOW, IDLE)).await.unwrap(), Some(row(1)));
+    }
+
+    #[tokio::test]
+    async fn a_server_that_never_answers_is_unavailable() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let url = format!("postgresql://u:hunter2@{}/f", listener.local_addr().unwrap());
+        let silent = tokio::spawn(async move {
+            let mut kept = Vec::new();
+            loop {
+                kept.push(listener.accept().await.unwrap());
+            }
+        });
+        let store = open(&url);
+        let key = key(1);
+        let (find, probe) = tokio::join!(in_time(store.find(&key, NOW, IDLE)), in_time(store.probe()));
+        assert!(!is_unavailable(find).contains("hunter2"));
+        assert!(!is_unavailable(probe).contains("hunter2"));
+        silent.abort();
+    }
+
+    #[tokio::test]
+    async fn no_error_names_the_password() {
+        let port = shared().url();
+        let port = port.rsplit(':').next().unwrap().split('/').next().unwrap();
+        for url in [
+            "postgresql://u:hunter2@127.0.0.1:1/f".to_owned(),
+            "postgresql://u:hunter2@no-such-host.invalid/f".to_owned(),
+            format!("postgresql://u:hunter2@127.0.0.1:{port}/no_such_database"),
+            format!("postgresql://postgres:hunter2@127.0.0.1:{port}/postgres?sslmode=require"),
+        ] {
+            let why = is_unavailable(in_time(open(&url).probe()).await);
+            assert!(!why.contains("hunter2"), "{why}");
+        }
+    }
+
+    #[tokio::test]
+    async fn a_bad_url_is_an_error_at_once() {
+        for url in
+            ["", "mysql://u:hunter2@h/f", "postgresql://", "postgresql://u:hunter2@h/f?sslmode=hunter2"]
+        {
+            let why = is_unavailable(SessionStore::open(&Location::Postgres(Secret::new(url))));
+            assert!(!why.contains("hunter2"), "{why}");
+        }
+    }
+
+    #[tokio::test]
+    async fn connections_that_died_in_the_pool_are_replaced() {
+        let url = shared().fresh().await;
+        let store = std::sync::Arc::new(open(&url));
+        store.insert(&row(1)).await.unwrap();
+        for _ in 0..20 {
+            let mut tasks = JoinSet::new();
+            for _ in 0..8 {
+                let store = store.clone();
+                tasks.spawn(async move { store.find(&key(1), NOW, IDLE).await.unwrap() });
+            }
+            assert_eq!(tasks.join_all().await.len(), 8);
+            run_sql(&url, TERMINATE).await;
+            assert_eq!(store.find(&key(1), NOW, IDLE).await.unwrap(), Some(row(1)));
+        }
+    }
+
+    #[tokio::test]
+    async fn a_connection_left_with_a_standby_is_replaced() {
+        let url = shared().fresh().await;
+        let database = url.rsplit('/').next().unwrap();
+        let store = open(&url);
+        store.probe().await.unwrap();
+        shared().run_sql(&format!("ALTER DATABASE {database} SET default_transaction_read_only = on")).await;
+        run_sql(&url, TERMINATE).await;
+        assert_eq!(store.find(&key(1), NOW, IDLE).await.unwrap(), None);
+        is_unavailable(store.insert(&row(1)).await);
+        assert_eq!(store.find(&key(1), NOW, IDLE).await.unwrap(), None);
+        shared().run_sql(&format!("ALTER DATABASE {database} RESET default_transaction_read_only")).await;
+        store.insert(&row(1)).await.unwrap();
+    }
+
+    /// Ends every connection to the database but the one that says so.
+    const TERMINATE: &str = "SELECT pg_terminate_backend(pid) FROM pg_stat_activity \
+        WHERE datname = current_database() AND pid <> pg_backend_pid()";
+}
+
+/// What must be answered, well or badly, long before this.
+async fn in_time<T>(answer: impl Future<Output = T>) -> T {
+    tokio::time::timeout(std::time::Duration::from_secs(10), answer).await.expect("the store answers in time")
+}
+
+/// A store with the rows from 0 up to `count`.
+async fn filled(place: &Place, count: u32) -> SessionStore {
+    let store = place.open();
+    for number in 0..count {
+        store.insert(&row(number)).await.unwrap();
+    }
+    store
+}
+
+fn row(number: u32) -> Row {
+    let profile = Profile {
+        issuer: ISSUER.into(),
+        subject: format!("subject-{number}"),
+        username: format!("user-{number}"),
+        ..Profile::default()
+    };
+    Row {
+        key: key(number),
+        profile,
+        sid: Some(format!("sid-{number}")),
+        created_at: NOW,
+        last_seen: NOW,
+        expires_at: NOW + 3_600,
+        tokens: vec![1, 2, 3],
+        client: "192.0.2.1".into(),
+        user_agent: "Browser/1.0".into(),
+    }
+}
+
+/// The key of a number; keys sort as their numbers do.
+fn key(number: u32) -> SessionKey {
+    let mut key = [7; 32];
+    key[..4].copy_from_slice(&number.to_be_bytes());
+    key
+}
+
+fn sorted(mut keys: Vec<SessionKey>) -> Vec<SessionKey> {
+    keys.sort_unstable();
+    keys
+}
+
+const ISSUER: &str = "https://id.test/";
+const NOW: u64 = 1_800_000_000;
+const IDLE: u64 = 600;

@@ -1,0 +1,79 @@
+//! An app that knows nothing of signing in: says what it got, and remembers it.
+
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::{Arc, Mutex};
+
+/// A backend on loopback. It answers every request with the request itself.
+pub struct Backend {
+    pub address: SocketAddr,
+    seen: Arc<Mutex<Vec<String>>>,
+}
+
+impl Backend {
+    pub fn start() -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+        let address = listener.local_addr().expect("an address");
+        let seen = Arc::new(Mutex::new(Vec::new()));
+        let kept = Arc::clone(&seen);
+        std::thread::spawn(move || {
+            for stream in listener.incoming().map_while(Result::ok) {
+                let kept = Arc::clone(&kept);
+                std::thread::spawn(move || serve(stream, &kept));
+            }
+        });
+        Self { address, seen }
+    }
+
+    /// The requests it got, as they came.
+    pub fn seen(&self) -> Vec<String> {
+        self.seen.lock().expect("the requests").clone()
+    }
+
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
+}
+
+fn serve(mut stream: TcpStream, seen: &Mutex<Vec<String>>) {
+    let mut bytes = Vec::new();
+    let mut piece = [0; 64 * 1024];
+    loop {
+        while let Some(end) = whole_request(&bytes) {
+            let rest = bytes.split_off(end);
+            let request = String::from_utf8_lossy(&bytes).into_owned();
+            bytes = rest;
+            seen.lock().expect("the requests").push(request.clone());
+            let upgrade = request.to_ascii_lowercase().contains("\r\nupgrade: websocket");
+            let answer = if upgrade {
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello"
+                    .to_owned()
+            } else {
+                format!(
+                    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{request}",
+                    request.len()
+                )
+            };
+            if stream.write_all(answer.as_bytes()).is_err() {
+                return;
+            }
+        }
+        match stream.read(&mut piece) {
+            Ok(0) | Err(_) => return,
+            Ok(length) => bytes.extend_from_slice(&piece[..length]),
+        }
+    }
+}
+
+fn whole_request(bytes: &[u8]) -> Option<usize> {
+    let head = bytes.windows(4).position(|part| part == b"\r\n\r\n")? + 4;
+    let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
+    if text.contains("transfer-encoding: chunked") {
+        let end = bytes[head..].windows(5).position(|part| part == b"0\r\n\r\n")?;
+        return Some(head + end + 5);
+    }
+    let length =
+        text.split("content-length:").nth(1).and_then(|rest| rest.split("\r\n").next()?.trim().parse().ok());
+    let end = head + length.unwrap_or(0);
+    (bytes.len() >= end).then_some(end)
+}

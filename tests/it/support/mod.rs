@@ -1,0 +1,8 @@
+//! The real parts that tests put together.
+
+pub mod backend;
+pub mod foregate;
+pub mod http;
+pub mod postgres;
+pub mod provider;
+pub mod scene;
