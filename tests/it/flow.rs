@@ -12,7 +12,7 @@ use crate::support::postgres;
 use crate::support::provider::Provider;
 
 /// A foregate that is the proxy itself, so that a browser meets nothing else.
-struct House {
+pub struct House {
     provider: Provider,
     backend: Backend,
     foregate: Foregate,
@@ -21,7 +21,7 @@ struct House {
 }
 
 impl House {
-    fn new() -> Self {
+    pub fn new() -> Self {
         Self::with("store = \"sqlite:DIR/foregate.db\"", Value::Null)
     }
 
@@ -33,7 +33,7 @@ impl House {
         Self { foregate: Foregate::start_at(&config, port), provider, backend, config, port }
     }
 
-    fn url(&self, host: &str, page: &str) -> String {
+    pub fn url(&self, host: &str, page: &str) -> String {
         format!("http://{host}.foregate.localhost:{}{page}", self.port)
     }
 

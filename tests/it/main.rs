@@ -14,6 +14,7 @@
 
 mod support;
 
+mod browser;
 mod commands;
 mod floors;
 mod flow;
