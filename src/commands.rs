@@ -12,7 +12,7 @@ use tracing_subscriber::fmt::format::FmtSpan;
 use crate::app::{House, until_signal};
 use crate::config::{self, Config, Loaded};
 use crate::demo;
-use crate::snippet::{FrontProxy, Snippet};
+use crate::snippet::{FrontProxy, Snippet, render, render_haproxy_lua};
 
 /// Signs people in with OpenID Connect and tells unmodified apps who they are.
 #[derive(Debug, Parser)]
@@ -42,7 +42,7 @@ enum Command {
         #[command(subcommand)]
         what: SessionCommand,
     },
-    /// Print the front proxy's configuration for this set-up
+    /// Print the front proxy's configuration for this set-up; for HAProxy also write foregate.lua here
     Snippet(SnippetArgs),
 }
 
@@ -84,27 +84,17 @@ struct SnippetArgs {
     listen: String,
 }
 
-/// A command that did not succeed.
-#[derive(Debug)]
-pub struct Failure(pub anyhow::Error);
-
-impl<E: Into<anyhow::Error>> From<E> for Failure {
-    fn from(error: E) -> Self {
-        Self(error.into())
-    }
-}
-
 impl Cli {
     /// Does what was typed.
     ///
     /// # Errors
-    /// [`Failure`] with what to print; the program then ends with 1.
-    pub fn run(self, terminal: bool) -> Result<(), Failure> {
+    /// What to print; the program then ends with 1.
+    pub fn run(self, terminal: bool) -> anyhow::Result<()> {
         match self.command {
             Command::Serve(file) => serve(&file, terminal),
             Command::Demo { port } => {
                 log(terminal, "foregate=warn")?;
-                runtime()?.block_on(demo::run(port, terminal)).map_err(Failure)
+                runtime()?.block_on(demo::run(port, terminal))
             }
             Command::Config { what: ConfigCommand::Show(file) } => print(&config::show(&load(&file)?)),
             Command::Config { what: ConfigCommand::Schema } => print(&config::schema()),
@@ -114,7 +104,7 @@ impl Cli {
     }
 }
 
-fn serve(file: &FromFile, terminal: bool) -> Result<(), Failure> {
+fn serve(file: &FromFile, terminal: bool) -> anyhow::Result<()> {
     let loaded = load(file)?;
     log(terminal, &config::log_filter())?;
     let config: Config = loaded.config;
@@ -125,7 +115,7 @@ fn serve(file: &FromFile, terminal: bool) -> Result<(), Failure> {
     })
 }
 
-fn load(file: &FromFile) -> Result<Loaded, Failure> {
+fn load(file: &FromFile) -> anyhow::Result<Loaded> {
     Ok(config::load(file.config.as_deref())?)
 }
 
@@ -151,11 +141,22 @@ fn new_key() -> anyhow::Result<String> {
     Ok(STANDARD.encode(key))
 }
 
-fn snippet(args: &SnippetArgs) -> Result<(), Failure> {
+/// Prints the one file that matters. HAProxy cannot hold Lua in its own file, so that one is written beside.
+fn snippet(args: &SnippetArgs) -> anyhow::Result<()> {
+    for (name, value) in [("--host", &args.host), ("--upstream", &args.upstream), ("--listen", &args.listen)]
+    {
+        let fits = |c: char| c.is_ascii_alphanumeric() || ".-_:/[]".contains(c);
+        anyhow::ensure!(
+            !value.is_empty() && value.chars().all(fits),
+            "{name} `{value}` is no host or address"
+        );
+    }
+    anyhow::ensure!(args.upstream.starts_with("http://"), "--upstream must be http://host:port");
     let config = load(&args.file)?.config;
     let names: Vec<String> = config.default_headers.names().map(|name| name.as_str().to_owned()).collect();
     let names: Vec<&str> = names.iter().map(String::as_str).collect();
     let foregate = config.server.listen.to_string();
+    let lua = std::path::absolute("foregate.lua").context("cannot tell the current directory")?;
     let snippet = Snippet {
         host: &args.host,
         upstream: &args.upstream,
@@ -163,12 +164,23 @@ fn snippet(args: &SnippetArgs) -> Result<(), Failure> {
         listen: &args.listen,
         public_host: config.public_url.host_str().unwrap_or_default(),
         headers: &names,
+        lua: lua.to_str().context("the name of the current directory is no text")?,
     };
-    print(&crate::snippet::render(args.proxy, &snippet))
+    if args.proxy == FrontProxy::Haproxy {
+        std::fs::write(&lua, render_haproxy_lua())
+            .with_context(|| format!("cannot write {}", lua.display()))?;
+        tell(&format!("wrote {}, which the configuration loads", lua.display()));
+    }
+    print(&render(args.proxy, &snippet))
+}
+
+#[expect(clippy::print_stderr, reason = "what a person should know besides the text asked for")]
+fn tell(text: &str) {
+    eprintln!("{text}");
 }
 
 #[expect(clippy::print_stdout, reason = "what a command was asked for")]
-fn print(text: &str) -> Result<(), Failure> {
+fn print(text: &str) -> anyhow::Result<()> {
     print!("{text}");
     Ok(())
 }

@@ -72,9 +72,9 @@ pub fn load(path: Option<&Path>) -> Result<Loaded, Findings> {
     Config::load(path, &Environment::of_process())
 }
 
-/// What is logged: the filter in `FOREGATE_LOG`, or else `info`.
+/// What is logged: the filter in `FOREGATE_LOG`, or else `info`, less what the database pool says twice.
 pub fn log_filter() -> String {
-    Environment::of_process().value("FOREGATE_LOG").unwrap_or("info").to_owned()
+    Environment::of_process().value("FOREGATE_LOG").unwrap_or(DEFAULT_LOG).to_owned()
 }
 
 /// Every setting in force, its value and where it came from, as aligned text; secrets as `***`.
@@ -220,6 +220,7 @@ fn nothing_at_all() -> Findings {
 }
 
 /// The file that is read when nobody names one.
+const DEFAULT_LOG: &str = "info,deadpool.postgres=error";
 const DEFAULT_FILE: &str = "foregate.toml";
 /// A configuration is written by hand: a longer file is another one.
 const LONGEST_FILE_BYTES: u64 = 1 << 20;

@@ -107,8 +107,12 @@ pub enum Finished {
 /// What a sign-out leaves behind.
 #[derive(Debug)]
 pub struct Farewell {
-    /// Who it was.
+    /// Who it was, by the name they sign in with.
     pub username: String,
+    /// Who vouched for them.
+    pub issuer: String,
+    /// By which name.
+    pub subject: String,
     id_token: Option<Secret>,
 }
 
@@ -394,10 +398,8 @@ impl Login {
         {
             tracing::warn!(%error, "the tokens of a session that ended could not be revoked at the provider");
         }
-        Ok(Some(Farewell {
-            username: ended.profile.username,
-            id_token: tokens.map(|tokens| tokens.id_token),
-        }))
+        let Profile { username, issuer, subject, .. } = ended.profile;
+        Ok(Some(Farewell { username, issuer, subject, id_token: tokens.map(|tokens| tokens.id_token) }))
     }
 
     /// The provider's own sign-out, to send the browser to (OpenID Connect RP-Initiated Logout 1.0).

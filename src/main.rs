@@ -4,7 +4,7 @@ use std::io::IsTerminal as _;
 use std::process::ExitCode;
 
 use clap::Parser as _;
-use foregate::commands::{Cli, Failure};
+use foregate::commands::Cli;
 
 #[cfg(feature = "mimalloc")]
 #[global_allocator]
@@ -16,7 +16,7 @@ fn main() -> ExitCode {
     let cli = Cli::parse();
     match cli.run(std::io::stderr().is_terminal()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(Failure(error)) => {
+        Err(error) => {
             eprintln!("{error:?}");
             ExitCode::FAILURE
         }

@@ -14,6 +14,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::{constant_time, rand};
+use tokio::time::Instant;
 use zeroize::Zeroizing;
 
 use crate::browser::{NONCE_BYTES, Purpose, Sealer};
@@ -116,23 +117,24 @@ impl Sessions {
     /// [`StoreError`] if only the store could tell and it cannot be asked, or has been silent for longer than
     /// `outage_grace`.
     pub async fn find(&self, handle: &SessionHandle, now: u64) -> Result<Option<Arc<Session>>, StoreError> {
-        if let Some(session) = self.cache.get(&handle.id()) {
-            if !session.is(handle) || !session.lives(now, &self.settings) {
-                return Ok(None);
+        match self.cache.get(&handle.id()) {
+            Some(session) if !session.is(handle) => Ok(None),
+            Some(session) if session.lives(now, &self.settings) => {
+                self.check_grace(now)?;
+                self.metrics.cache_hits.inc();
+                self.cache.note_use(&session, now);
+                Ok(Some(session))
             }
-            self.check_grace(now)?;
-            self.metrics.cache_hits.inc();
-            self.cache.note_use(&session, now);
-            return Ok(Some(session));
+            // One that has been idle here may have been in use on another replica.
+            Some(_) | None => self.load(handle, now).await,
         }
-        self.load(handle, now).await
     }
 
     async fn load(&self, handle: &SessionHandle, now: u64) -> Result<Option<Arc<Session>>, StoreError> {
         self.metrics.cache_misses.inc();
         let epoch = self.cache.epoch();
-        let found = self.store.find(&key_of(handle), now, self.settings.idle.as_secs()).await;
-        let row = match self.noting(found, now) {
+        let key = key_of(handle);
+        let row = match self.ask(self.store.find(&key, now, self.settings.idle.as_secs()), now).await {
             Ok(row) => row,
             Err(StoreError::Damaged(what)) => {
                 tracing::error!(error = what, "a session row cannot be read and counts as no session");
@@ -165,7 +167,7 @@ impl Sessions {
             client: new.client,
             user_agent: new.user_agent,
         };
-        self.noting(self.store.insert(&row).await, now)?;
+        self.ask(self.store.insert(&row), now).await?;
         self.metrics.sessions_created.inc();
         self.cache.put(&Arc::new(self.unpack(&handle, &row, now)));
         Ok(handle)
@@ -176,7 +178,7 @@ impl Sessions {
     /// # Errors
     /// [`StoreError`] if the store could not be told; the session then still lives.
     pub async fn end(&self, handle: &SessionHandle, now: u64) -> Result<Option<Ended>, StoreError> {
-        let removed = self.noting(self.store.remove(&key_of(handle)).await, now);
+        let removed = self.ask(self.store.remove(&key_of(handle)), now).await;
         let row = match removed {
             Err(StoreError::Damaged(_)) => None,
             removed => removed?,
@@ -193,7 +195,7 @@ impl Sessions {
     /// # Errors
     /// [`StoreError`] if the store could not be told; the sessions then still live.
     pub async fn end_all_of(&self, issuer: &str, subject: &str, now: u64) -> Result<usize, StoreError> {
-        let rows = self.noting(self.store.remove_all_of(issuer, subject).await, now)?;
+        let rows = self.ask(self.store.remove_all_of(issuer, subject), now).await?;
         let gone: Vec<SessionKey> = rows.iter().map(|row| row.key).collect();
         self.cache.forget_keys(&gone);
         self.metrics.sessions_ended.inc_by(gone.len() as u64);
@@ -209,8 +211,8 @@ impl Sessions {
         handle: &SessionHandle,
         now: u64,
     ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        let found = self.store.find(&key_of(handle), now, self.settings.idle.as_secs()).await;
-        let row = self.noting(found, now)?;
+        let key = key_of(handle);
+        let row = self.ask(self.store.find(&key, now, self.settings.idle.as_secs()), now).await?;
         Ok(row.and_then(|row| self.sealer.open(Purpose::Tokens, handle.secret(), &row.tokens)))
     }
 
@@ -226,7 +228,7 @@ impl Sessions {
             return self.probe(now).await;
         }
         let keys: Vec<SessionKey> = used.iter().map(|session| key_of(&session.handle)).collect();
-        let alive = match self.noting(self.store.alive(&keys).await, now) {
+        let alive = match self.ask(self.store.alive(&keys), now).await {
             Ok(alive) => alive,
             Err(error) => {
                 used.iter().for_each(|session| self.cache.note_use(session, 0));
@@ -242,7 +244,7 @@ impl Sessions {
                 self.cache.forget(&session.handle.id());
             }
         }
-        self.noting(self.store.touch(&seen).await, now)
+        self.ask(self.store.touch(&seen), now).await
     }
 
     /// Removes rows that have ended, a small batch at a time, and drops them from memory.
@@ -251,8 +253,7 @@ impl Sessions {
     /// [`StoreError`] if the store cannot be asked.
     pub async fn sweep(&self, now: u64) -> Result<u64, StoreError> {
         self.cache.keep_only(|session| session.lives(now, &self.settings));
-        let swept = self.store.sweep(now, self.settings.idle.as_secs(), SWEEP_BATCH).await;
-        self.noting(swept, now)
+        self.ask(self.store.sweep(now, self.settings.idle.as_secs(), SWEEP_BATCH), now).await
     }
 
     /// Asks the store for any answer.
@@ -260,7 +261,7 @@ impl Sessions {
     /// # Errors
     /// [`StoreError`] if there is none.
     pub async fn probe(&self, now: u64) -> Result<(), StoreError> {
-        self.noting(self.store.probe().await, now)
+        self.ask(self.store.probe(), now).await
     }
 
     /// How long a new session's cookie lives.
@@ -268,8 +269,15 @@ impl Sessions {
         self.settings.lifetime
     }
 
-    /// Remembers whether the store answered.
-    fn noting<T>(&self, answer: Result<T, StoreError>, now: u64) -> Result<T, StoreError> {
+    /// Asks the store, and remembers whether and how fast it answered.
+    async fn ask<T>(
+        &self,
+        question: impl Future<Output = Result<T, StoreError>>,
+        now: u64,
+    ) -> Result<T, StoreError> {
+        let asked = Instant::now();
+        let answer = question.await;
+        self.metrics.store_seconds.observe(asked.elapsed().as_secs_f64());
         match &answer {
             Err(StoreError::Unavailable(_) | StoreError::TooNew { .. }) => {
                 self.metrics.store_errors.inc();

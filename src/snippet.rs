@@ -33,6 +33,8 @@ pub struct Snippet<'a> {
     pub public_host: &'a str,
     /// The identity headers to hand on.
     pub headers: &'a [&'a str],
+    /// Where HAProxy finds the text of [`render_haproxy_lua`].
+    pub lua: &'a str,
 }
 
 /// The names of the `remote` preset.
@@ -60,21 +62,6 @@ pub fn render_haproxy_lua() -> &'static str {
     include_str!("snippet/haproxy.lua")
 }
 
-/// All files a front proxy needs, with the names they have for one another; the first one is what [`render`] makes.
-pub fn files(proxy: FrontProxy, snippet: &Snippet<'_>) -> Vec<(&'static str, String)> {
-    let first = |name| (name, render(proxy, snippet));
-    match proxy {
-        FrontProxy::Traefik => {
-            let dynamic = "dynamic.yaml";
-            vec![first(dynamic), ("traefik.yaml", render_traefik_static(snippet, dynamic))]
-        }
-        FrontProxy::Nginx => vec![first("nginx.conf")],
-        FrontProxy::Caddy => vec![first("Caddyfile")],
-        FrontProxy::Envoy => vec![first("envoy.yaml")],
-        FrontProxy::Haproxy => vec![first("haproxy.cfg"), ("foregate.lua", render_haproxy_lua().to_owned())],
-    }
-}
-
 /// Templates lose the end of their last line, and HAProxy refuses a file without it.
 fn text(template: &impl Template) -> String {
     format!("{template}\n")
@@ -90,6 +77,7 @@ struct Values<'a> {
     upstream: Address<'a>,
     listen: Address<'a>,
     headers: Vec<Header<'a>>,
+    lua: &'a str,
 }
 
 impl<'a> Values<'a> {
@@ -103,6 +91,7 @@ impl<'a> Values<'a> {
             upstream: Address::of(upstream.trim_end_matches('/')),
             listen: Address::of(snippet.listen),
             headers: snippet.headers.iter().copied().map(Header::of).collect(),
+            lua: snippet.lua,
         }
     }
 
@@ -203,6 +192,7 @@ mod tests {
         listen: "0.0.0.0:80",
         public_host: "auth.example.com",
         headers: &REMOTE_HEADERS,
+        lua: "/etc/haproxy/foregate.lua",
     };
 
     #[test]

@@ -22,7 +22,7 @@ impl Serve for Admin {
     async fn serve(&self, request: Request<Incoming>, _: Peer) -> Response<Body> {
         let site = self.0.load_full();
         if !(request.method() == Method::GET || request.method() == Method::HEAD) {
-            return answer::empty(StatusCode::METHOD_NOT_ALLOWED);
+            return answer::wrong_method("GET, HEAD");
         }
         match request.uri().path() {
             "/livez" => answer::text(StatusCode::OK, "alive\n"),

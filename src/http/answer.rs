@@ -1,7 +1,8 @@
 //! Answers in their few shapes: page, problem, redirect, nothing. Knows no decisions.
 
 use http::header::{
-    CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION, RETRY_AFTER,
+    ALLOW, CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, HeaderName, HeaderValue, LOCATION,
+    RETRY_AFTER,
 };
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -28,6 +29,13 @@ pub(super) fn redirect(status: StatusCode, location: &str) -> Response<Body> {
         // Addresses are serialised from parsed parts, so this is a bug and not a visitor's doing.
         Err(_) => empty(StatusCode::INTERNAL_SERVER_ERROR),
     }
+}
+
+/// 405 with the methods that would do (RFC 9110 15.5.6).
+pub(super) fn wrong_method(allowed: &'static str) -> Response<Body> {
+    let mut response = empty(StatusCode::METHOD_NOT_ALLOWED);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static(allowed));
+    response
 }
 
 /// A plain text for whoever set something up wrong.

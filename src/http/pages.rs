@@ -74,6 +74,17 @@ pub(super) struct SignOut<'a> {
     pub(super) stay: &'a str,
 }
 
+/// Nothing to do but to know that all is well.
+#[derive(Debug, Template)]
+#[template(path = "http/pages/signed_in.html")]
+pub(super) struct SignedIn<'a> {
+    pub(super) css: &'static str,
+    pub(super) name: &'a str,
+    pub(super) username: &'a str,
+    pub(super) email: &'a str,
+    pub(super) sign_out: &'a str,
+}
+
 /// After a sign-out.
 #[derive(Debug, Template)]
 #[template(path = "http/pages/signed_out.html")]

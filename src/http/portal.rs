@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::body::Body;
 use super::denial::{to_provider, trouble};
 use super::intent::{client_address, user_agent};
-use super::pages::{CSS, Page, SignOut, SignedOut};
+use super::pages::{CSS, Page, SignOut, SignedIn, SignedOut};
 use super::{Site, answer, unix_now};
 use crate::browser::{Purpose, ReturnTo};
 use crate::identity::Field;
@@ -27,7 +27,7 @@ use std::sync::Arc;
 /// `/.foregate/sign-in?rd=`: to the provider, or straight on for those who are signed in.
 pub(super) async fn sign_in(site: &Site, parts: &Parts) -> Response<Body> {
     if !(parts.method == Method::GET || parts.method == Method::HEAD) {
-        return answer::empty(StatusCode::METHOD_NOT_ALLOWED);
+        return answer::wrong_method("GET");
     }
     let query = Query::of(parts);
     let to = return_to(site, query.rd().as_deref());
@@ -54,7 +54,7 @@ pub(super) async fn sign_in(site: &Site, parts: &Parts) -> Response<Body> {
 /// `/.foregate/callback`: back from the provider.
 pub(super) async fn callback(site: &Site, parts: &Parts, peer: Peer) -> Response<Body> {
     if parts.method != Method::GET {
-        return answer::empty(StatusCode::METHOD_NOT_ALLOWED);
+        return answer::wrong_method("GET");
     }
     let query = Query::of(parts);
     let (Ok(state), Ok(code), Ok(error), Ok(issuer)) =
@@ -109,8 +109,11 @@ pub(super) async fn sign_out(site: &Site, request: Request<Incoming>) -> Respons
         let scope = if rd.is_some() { Scope::Browser } else { Scope::Provider };
         return depart(site, &parts.headers, scope, rd.as_deref()).await;
     }
-    if parts.method != Method::POST || foreign {
-        return answer::empty(if foreign { StatusCode::FORBIDDEN } else { StatusCode::METHOD_NOT_ALLOWED });
+    if parts.method != Method::POST {
+        return answer::wrong_method("GET, HEAD, POST");
+    }
+    if foreign {
+        return answer::empty(StatusCode::FORBIDDEN);
     }
     let Some(form) = read_form(body).await else { return answer::empty(StatusCode::PAYLOAD_TOO_LARGE) };
     let scope = match form.one("scope").ok().flatten().as_deref() {
@@ -134,6 +137,25 @@ pub(super) async fn sign_out(site: &Site, request: Request<Incoming>) -> Respons
 pub(super) fn signed_out(site: &Site) -> Response<Body> {
     let again = site.own_url("/.foregate/sign-in", None, &[]);
     answer::page(StatusCode::OK, Page::new(&SignedOut { css: CSS, again: again.as_str(), detail: "" }, ""))
+}
+
+/// The start of foregate's own host, where nothing else is: who is signed in, or a sign-in.
+pub(super) async fn home(site: &Site, parts: &Parts) -> Response<Body> {
+    let session = match live_session(site, &parts.headers, unix_now()).await {
+        Ok(Some((_, session))) => session,
+        Ok(None) => return sign_in(site, parts).await,
+        Err(error) => return trouble(site, &LoginError::Store(error), None),
+    };
+    let identity = session.person.identity();
+    let sign_out = site.own_url("/.foregate/sign-out", None, &[]);
+    let page = SignedIn {
+        css: CSS,
+        name: identity.field(Field::Name),
+        username: identity.field(Field::Username),
+        email: identity.field(Field::Email),
+        sign_out: sign_out.as_str(),
+    };
+    answer::page(StatusCode::OK, Page::new(&page, ""))
 }
 
 /// How much of a person's sign-ins ends.
@@ -180,10 +202,8 @@ async fn depart(site: &Site, headers: &HeaderMap, scope: Scope, rd: Option<&str>
         Err(error) => return trouble(site, &LoginError::Store(error), None),
     };
     let afterwards = site.own_url("/.foregate/signed-out", None, &[]);
-    let mut location = match rd {
-        Some(rd) => return_to(site, Some(rd)).as_str().to_owned(),
-        None => afterwards.to_string(),
-    };
+    let to = rd.and_then(|rd| site.with_origins(|origins| ReturnTo::parse(rd, origins)));
+    let mut location = to.map_or_else(|| afterwards.to_string(), |to| to.to_string());
     if scope == Scope::Provider && farewell.is_some() {
         match site.login.end_at_provider(farewell.as_ref(), &afterwards, now).await {
             Ok(Some(url)) => location = url.to_string(),
@@ -206,16 +226,12 @@ async fn end_sessions(
     let Credential::Session(first, others) = site.cookies.credential(headers) else { return Ok(None) };
     let mut farewell = None;
     for handle in std::iter::once(&first).chain(&others) {
-        if scope == Scope::Everywhere
-            && let Some(session) = site.sessions.find(handle, now).await?
-        {
-            let identity = session.person.identity();
-            site.sessions.end_all_of(identity.issuer(), identity.field(Field::Subject), now).await?;
+        let Some(ended) = site.login.end(handle, now).await? else { continue };
+        tracing::info!(user = ended.username, "somebody signed out");
+        if scope == Scope::Everywhere {
+            site.sessions.end_all_of(&ended.issuer, &ended.subject, now).await?;
         }
-        if let Some(ended) = site.login.end(handle, now).await? {
-            tracing::info!(user = ended.username, "somebody signed out");
-            farewell = Some(ended);
-        }
+        farewell = Some(ended);
     }
     Ok(farewell)
 }

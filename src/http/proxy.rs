@@ -8,14 +8,14 @@ use super::body::Body;
 use super::denial::{self, Denied};
 use super::dialect::direct;
 use super::intent::client_address;
-use super::{Site, answer, unix_now};
+use super::{Site, answer, portal, unix_now};
 use crate::policy::{Decision, Grant};
 use crate::server::Peer;
 
 /// Answers a request to a host with an upstream; to any other host there is nothing here.
 pub(super) async fn answer(site: &Site, request: Request<Incoming>, peer: Peer) -> Response<Body> {
     if request.method() == Method::CONNECT {
-        return answer::empty(StatusCode::METHOD_NOT_ALLOWED);
+        return answer::wrong_method("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
     }
     let (parts, body) = request.into_parts();
     let visit = match direct(&parts, &site.cookies, site.scheme()) {
@@ -23,6 +23,9 @@ pub(super) async fn answer(site: &Site, request: Request<Incoming>, peer: Peer) 
         Err(malformed) => return answer::text(StatusCode::BAD_REQUEST, format!("foregate: {malformed}.\n")),
     };
     if site.gate.policy.app_of(&visit.target.host).is_none_or(|app| app.upstream.is_none()) {
+        if site.public_url.host_str() == Some(&visit.target.host) && parts.uri.path() == "/" {
+            return portal::home(site, &parts).await;
+        }
         return answer::text(
             StatusCode::NOT_FOUND,
             "foregate is here, but no app of its own is on this host.\n",

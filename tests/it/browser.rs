@@ -20,12 +20,15 @@ fn browse(steps: &Value) -> Vec<Value> {
         .expect("the browser starts: run tests/setup.sh first");
     child.stdin.take().expect("stdin").write_all(steps.to_string().as_bytes()).expect("the steps");
     let output = child.wait_with_output().expect("an end");
-    let seen: Vec<Value> =
-        String::from_utf8_lossy(&output.stdout).lines().filter_map(|line| serde_json::from_str(line).ok()).collect();
+    let seen: Vec<Value> = String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .filter_map(|line| serde_json::from_str(line).ok())
+        .collect();
     assert!(output.status.success(), "{seen:#?}");
     for step in &seen {
         let complaints = step["console"].as_array().cloned().unwrap_or_default();
-        let ours = complaints.iter().filter(|text| text.to_string().contains("Content Security Policy")).count();
+        let ours =
+            complaints.iter().filter(|text| text.to_string().contains("Content Security Policy")).count();
         assert_eq!(ours, 0, "our policy stops our own page: {complaints:?}");
     }
     seen
@@ -48,10 +51,18 @@ fn a_first_sign_in_keeps_the_deep_link_and_works_without_scripts() {
     let seen = browse(&json!([{ "javaScript": false }, { "open": page }, fill, click, { "cookies": true }]));
     let landed = &seen[seen.len() - 2];
     assert_eq!(landed["url"].as_str(), Some(page.as_str()), "{landed}");
-    assert!(text(landed).contains("GET /deep/link?x=1&y=a%20b HTTP/1.1") && text(landed).contains("remote-user: alice"), "{landed}");
+    assert!(
+        text(landed).contains("GET /deep/link?x=1&y=a%20b HTTP/1.1")
+            && text(landed).contains("remote-user: alice"),
+        "{landed}"
+    );
     let cookies = seen[seen.len() - 1]["cookies"].as_array().cloned().expect("cookies");
     let session = cookies.iter().find(|cookie| cookie["name"] == "foregate").expect("a session cookie");
-    assert_eq!((session["httpOnly"].as_bool(), session["sameSite"].as_str()), (Some(true), Some("Lax")), "{session}");
+    assert_eq!(
+        (session["httpOnly"].as_bool(), session["sameSite"].as_str()),
+        (Some(true), Some("Lax")),
+        "{session}"
+    );
 }
 
 #[test]
@@ -87,7 +98,8 @@ fn five_tabs_restored_at_once_each_arrive_at_their_own_page() {
         { "openAll": pages },
     ]));
     let tabs = seen.last().expect("a step")["pages"].as_array().cloned().expect("pages");
-    let mut landed: Vec<String> = tabs.iter().map(|tab| tab["url"].as_str().unwrap_or_default().to_owned()).collect();
+    let mut landed: Vec<String> =
+        tabs.iter().map(|tab| tab["url"].as_str().unwrap_or_default().to_owned()).collect();
     landed.sort();
     assert_eq!(landed, pages, "{tabs:#?}");
     assert!(tabs.iter().all(|tab| text(tab).contains("remote-user: alice")), "{tabs:#?}");
@@ -105,7 +117,11 @@ fn signing_out_is_seen_and_final() {
         { "open": house.url("app", "/") },
     ]));
     let out = &seen[3];
-    assert!(out["url"].as_str().is_some_and(|url| url.contains("/.foregate/signed-out")) && text(out).contains("signed out"), "{out}");
+    assert!(
+        out["url"].as_str().is_some_and(|url| url.contains("/.foregate/signed-out"))
+            && text(out).contains("signed out"),
+        "{out}"
+    );
     assert!(!seen[4].to_string().contains("\"foregate\""), "{}", seen[4]);
     let again = &seen[5];
     assert!(again["url"].as_str().is_some_and(|url| url.contains("/if/flow/login/")), "{again}");
@@ -116,7 +132,8 @@ fn the_choices_of_a_sign_out_work_under_our_own_policy() {
     let house = House::new();
     let [fill, click] = sign_in_as("alice");
     // A link on another site: the browser says cross-site, so nothing happens without a click of the person's own.
-    let elsewhere = format!("data:text/html,<a id=out href=\"{}\">out</a>", house.url("auth", "/.foregate/sign-out"));
+    let elsewhere =
+        format!("data:text/html,<a id=out href=\"{}\">out</a>", house.url("auth", "/.foregate/sign-out"));
     let seen = browse(&json!([
         { "open": house.url("app", "/") }, fill, click,
         { "open": elsewhere }, { "click": "#out" },

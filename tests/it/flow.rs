@@ -435,8 +435,8 @@ fn signing_out_leads_on_to_our_own_pages_only() {
     let house = House::new();
     for (rd, to) in [
         (house.url("app", "/bye?x=1"), house.url("app", "/bye?x=1")),
-        ("https://evil.test/".to_owned(), house.url("auth", "/")),
-        ("//evil.test/".to_owned(), house.url("auth", "/")),
+        ("https://evil.test/".to_owned(), house.url("auth", "/.foregate/signed-out")),
+        ("//evil.test/".to_owned(), house.url("auth", "/.foregate/signed-out")),
     ] {
         let mut browser = house.sign_in("alice");
         let url =

@@ -18,5 +18,6 @@ mod browser;
 mod commands;
 mod floors;
 mod flow;
+mod proxies;
 mod stores;
 mod wire;

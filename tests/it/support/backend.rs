@@ -1,4 +1,5 @@
-//! An app that knows nothing of signing in: says what it got, and remembers it.
+//! An app that knows nothing of signing in: says what it got, and remembers it. A WebSocket is accepted for the
+//! example key of RFC 6455 1.3.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -46,7 +47,7 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<String>>) {
             seen.lock().expect("the requests").push(request.clone());
             let upgrade = request.to_ascii_lowercase().contains("\r\nupgrade: websocket");
             let answer = if upgrade {
-                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\nhello"
+                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello"
                     .to_owned()
             } else {
                 format!(

@@ -163,7 +163,7 @@ impl Drop for Foregate {
 }
 
 /// Ends a process when this one ends, also where nobody drops anything: its input closes then.
-fn end_with_us(pid: u32) -> Child {
+pub fn end_with_us(pid: u32) -> Child {
     let script = format!("cat > /dev/null; kill -KILL {pid} 2> /dev/null");
     Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().expect("a shell")
 }

@@ -67,7 +67,7 @@ impl Wire {
         };
         let mut body = bytes.split_off(head);
         let mut reply = parse_head(&bytes);
-        if head_only || reply.status == 204 || reply.status == 304 {
+        if head_only || matches!(reply.status, 101 | 204 | 304) {
             return Some(reply);
         }
         self.read_body(&reply, &mut body);

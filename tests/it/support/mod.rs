@@ -5,4 +5,5 @@ pub mod foregate;
 pub mod http;
 pub mod postgres;
 pub mod provider;
+pub mod proxies;
 pub mod scene;

@@ -1,0 +1,241 @@
+//! The same scenarios through the five real front proxies, with the configurations that users are given.
+
+use serde_json::Value;
+use url::Url;
+
+use crate::support::backend::Backend;
+use crate::support::foregate::{Foregate, free_port, run};
+use crate::support::http::{Browser, Reply, raw, request};
+use crate::support::provider::Provider;
+use crate::support::proxies::{FrontProxy, PROXIES};
+
+/// A front proxy before an app and foregate beside it.
+struct Street {
+    provider: Provider,
+    foregate: Foregate,
+    backend: Backend,
+    proxy: FrontProxy,
+}
+
+impl Street {
+    fn with(name: &'static str) -> Self {
+        let (port, behind) = (free_port(), free_port());
+        let public_url = format!("http://auth.foregate.localhost:{port}");
+        let provider = Provider::for_foregate(&public_url, Value::Null);
+        let backend = Backend::start();
+        let config = format!(
+            "public_url = \"{public_url}\"\n[server]\nlisten = \"LISTEN\"\nadmin_listen = \"ADMIN\"\n[session]\n\
+             store = \"sqlite:DIR/f.db\"\n{}[apps.\"app.foregate.localhost\"]\nallow = \"group:family\"\n\
+             rules = [{{ path = \"/open/**\", allow = \"public\" }}, {{ path = \"/admin/**\", allow = \"group:Home Server Admins\" }}]\n",
+            provider.config()
+        );
+        let foregate = Foregate::start_at(&config, behind);
+        let dir = tempfile::tempdir().expect("a directory");
+        let file = foregate.dir().join("foregate.toml");
+        let (listen, upstream) = (format!("127.0.0.1:{port}"), backend.url());
+        let args = [
+            "snippet",
+            name,
+            "--config",
+            file.to_str().expect("a path"),
+            "--host",
+            "app.foregate.localhost",
+            "--upstream",
+            &upstream,
+            "--listen",
+            &listen,
+        ];
+        let (code, text, err) = run(&args, dir.path());
+        assert_eq!(code, Some(0), "{err}");
+        let proxy = FrontProxy::start(name, port, &text, dir);
+        let street = Self { provider, foregate, backend, proxy };
+        street.proxy.wait_for(&street.url("/open/ready"), |reply| reply.status == 200);
+        street
+    }
+
+    fn url(&self, page: &str) -> String {
+        format!("http://app.foregate.localhost:{}{page}", self.proxy.port)
+    }
+
+    fn own(&self, page: &str) -> String {
+        format!("http://auth.foregate.localhost:{}{page}", self.proxy.port)
+    }
+
+    fn ask(&self, method: &str, target: &str, lines: &[&str], body: &str) -> Reply {
+        let host = format!("Host: app.foregate.localhost:{}", self.proxy.port);
+        let lines = [&[host.as_str(), "Connection: close"], lines].concat();
+        raw(
+            std::net::SocketAddr::from(([127, 0, 0, 1], self.proxy.port)),
+            request(method, target, &lines, body).as_bytes(),
+        )
+    }
+
+    fn signed_in(&self, user: &str) -> Browser {
+        let mut browser = Browser::default();
+        let reply = browser.sign_in(&self.url("/first"), user);
+        assert_eq!(reply.status, 200, "{}: {reply:?}\n{:#?}", self.proxy.name, browser.visited);
+        browser
+    }
+}
+
+fn cookie_line(browser: &Browser) -> String {
+    format!("Cookie: foregate={}", browser.cookie("foregate").expect("a session").value)
+}
+
+/// The values of a header in what the backend got, in any spelling that a backend may read.
+fn got<'a>(body: &'a str, folded: &str) -> Vec<&'a str> {
+    let fold = |name: &str| {
+        name.chars().filter(char::is_ascii_alphanumeric).collect::<String>().to_ascii_lowercase()
+    };
+    let lines = body.split("\r\n").filter_map(|line| line.split_once(':'));
+    lines.filter(|(name, _)| fold(name) == folded).map(|(_, value)| value.trim()).collect()
+}
+
+fn the_whole_flow(name: &'static str) {
+    let street = Street::with(name);
+    let mut browser = Browser::default();
+    let page = street.url("/deep/page?x=1&y=%20z");
+    let reply = browser.sign_in(&page, "alice");
+    assert!(
+        reply.status == 200 && reply.body.contains("GET /deep/page?x=1&y=%20z HTTP/1.1"),
+        "{name}: {reply:?}\n{}",
+        street.proxy.log()
+    );
+    assert_eq!(browser.visited.last().map(Url::as_str), Some(page.as_str()), "{name}");
+    assert_eq!(got(&reply.body, "remoteuser"), ["alice"], "{name}: {}", reply.body);
+    assert_eq!(got(&reply.body, "remotegroups"), ["Home Server Admins,a|b,family"], "{name}");
+    assert_eq!(got(&reply.body, "remoteemail"), ["alice@example.com"], "{name}");
+    // Known at the provider: three redirects in all.
+    browser.jar.retain(|cookie| !cookie.name.starts_with("foregate"));
+    browser.visited.clear();
+    assert_eq!(browser.open(&street.url("/again")).status, 200, "{name}");
+    let paths: Vec<&str> = browser.visited.iter().map(Url::path).collect();
+    assert_eq!(paths, ["/again", "/application/o/authorize/", "/.foregate/callback", "/again"], "{name}");
+    let out = browser.open(&street.own("/.foregate/sign-out"));
+    assert!(out.status == 200 && out.body.contains("signed out"), "{name}: {out:?}");
+    assert!(browser.step("GET", &Url::parse(&page).expect("a URL"), "").status == 302, "{name}: signed out");
+    drop(street.provider);
+}
+
+fn refusals_arrive_in_the_proxys_own_form(name: &'static str) {
+    let street = Street::with(name);
+    let call = street.ask("GET", "/api", &["Accept: application/json"], "");
+    assert_eq!((call.status, call.header("location")), (401, None), "{name}: {call:?}");
+    assert!(
+        call.header("www-authenticate").is_some() && call.header("foregate-sign-in").is_some(),
+        "{name}: {call:?}"
+    );
+    assert!(name == "nginx" || call.json()["sign_in_url"].is_string(), "{name}: {call:?}");
+    let post = street.ask("POST", "/form", &["Accept: text/html", "Content-Type: text/plain"], "field=1");
+    assert_eq!(post.status, 401, "{name}: a form is not redirected");
+    let browser = street.signed_in("bob");
+    let refused = browser.clone().open(&street.url("/admin/panel"));
+    assert_eq!(refused.status, 403, "{name}: {refused:?}");
+    assert!(name == "nginx" || refused.body.contains("Home Server Admins"), "{name}: {refused:?}");
+    let unclear = street.ask("GET", "/open//../x%2f", &[], "");
+    assert_ne!(unclear.status, 200, "{name}");
+    assert!(
+        !street.backend.seen().iter().any(|request| request.contains("/api")
+            || request.contains("/admin")
+            || request.contains("/form")),
+        "{name}"
+    );
+}
+
+fn what_clients_forge_reaches_nobody(name: &'static str) {
+    let street = Street::with(name);
+    let forged = [
+        "Remote-User: root",
+        "Remote_User: root",
+        "Remote.User: root",
+        "REMOTE-GROUPS: Home Server Admins",
+        "Remote_Groups: Home Server Admins",
+        "X-Forwarded-Uri: /open/x",
+        "X-Forwarded-Method: GET",
+        "X-Forwarded-Host: other.localhost",
+        "X-Original-URL: http://app.foregate.localhost/open/x",
+        "X-Original-Method: GET",
+        "X_Forwarded_Uri: /open/x",
+        "Forwarded: for=1.2.3.4;host=x",
+    ];
+    let closed = street.ask("GET", "/closed", &forged, "");
+    assert_ne!(closed.status, 200, "{name}: {closed:?}");
+    let open = street.ask("GET", "/open/page", &forged, "");
+    assert_eq!(open.status, 200, "{name}: {open:?}");
+    for folded in ["remoteuser", "remotegroups"] {
+        assert!(got(&open.body, folded).iter().all(|value| value.is_empty()), "{name}: {}", open.body);
+    }
+    let cookie = cookie_line(&street.signed_in("bob"));
+    let lines = [&forged[..], &[cookie.as_str(), "Connection: close, Remote-User, Remote-Groups"]].concat();
+    let reply = street.ask("GET", "/mine", &lines[..], "");
+    assert_eq!(reply.status, 200, "{name}: {reply:?}");
+    assert_eq!(got(&reply.body, "remotegroups"), ["family"], "{name}: {}", reply.body);
+    assert_eq!(got(&reply.body, "remoteuser"), ["bob"], "{name}: {}", reply.body);
+    assert_ne!(street.ask("GET", "/admin/x", &lines, "").status, 200, "{name}");
+}
+
+fn bodies_sockets_and_big_requests_pass(name: &'static str) {
+    let street = Street::with(name);
+    let cookie = cookie_line(&street.signed_in("alice"));
+    let big = "x".repeat(100_000);
+    let reply = street.ask("POST", "/upload?a=1", &[&cookie, "Content-Type: text/plain"], &big);
+    assert!(
+        reply.status == 200 && reply.body.ends_with(&big[..1000]) && reply.body.contains("POST /upload?a=1 "),
+        "{name}: {}",
+        reply.status
+    );
+    let socket = street.ask(
+        "GET",
+        "/socket",
+        &[
+            &cookie,
+            "Connection: Upgrade",
+            "Upgrade: websocket",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+            "Sec-WebSocket-Version: 13",
+        ],
+        "",
+    );
+    assert_eq!(socket.status, 101, "{name}: {socket:?}");
+    let junk = format!("{cookie}; junk={}", "y".repeat(5_000));
+    assert_eq!(street.ask("GET", "/big", &[&junk], "").status, 200, "{name}");
+    let mut dave = Browser::default();
+    dave.sign_in(&street.own("/.foregate/sign-in"), "dave");
+    let many = cookie_line(&dave);
+    let reply = street.ask("GET", "/open/dave", &[&many], "");
+    assert_eq!(
+        got(&reply.body, "remotegroups").first().map(|groups| groups.split(',').count()),
+        Some(50),
+        "{name}"
+    );
+}
+
+fn without_foregate_nobody_gets_in(name: &'static str) {
+    let mut street = Street::with(name);
+    let cookie = cookie_line(&street.signed_in("alice"));
+    assert_eq!(street.ask("GET", "/before", &[&cookie], "").status, 200, "{name}");
+    street.foregate.stop();
+    for target in ["/after", "/open/after"] {
+        let reply = street.ask("GET", target, &[&cookie], "");
+        assert!(reply.status >= 500, "{name}: {reply:?}");
+    }
+    assert!(!street.backend.seen().iter().any(|request| request.contains("/after")), "{name}");
+}
+
+macro_rules! through_every_proxy {
+    ($($scenario:ident: $($test:ident = $proxy:literal),+;)+) => { $($(
+        #[test]
+        fn $test() {
+            assert!(PROXIES.contains(&$proxy));
+            $scenario($proxy);
+        }
+    )+)+ };
+}
+
+through_every_proxy! {
+    the_whole_flow: flow_traefik = "traefik", flow_nginx = "nginx", flow_caddy = "caddy", flow_envoy = "envoy", flow_haproxy = "haproxy";
+    refusals_arrive_in_the_proxys_own_form: refusals_traefik = "traefik", refusals_nginx = "nginx", refusals_caddy = "caddy", refusals_envoy = "envoy", refusals_haproxy = "haproxy";
+    what_clients_forge_reaches_nobody: forged_traefik = "traefik", forged_nginx = "nginx", forged_caddy = "caddy", forged_envoy = "envoy", forged_haproxy = "haproxy";
+    bodies_sockets_and_big_requests_pass: bodies_traefik = "traefik", bodies_nginx = "nginx", bodies_caddy = "caddy", bodies_envoy = "envoy", bodies_haproxy = "haproxy";
+    without_foregate_nobody_gets_in: closed_traefik = "traefik", closed_nginx = "nginx", closed_caddy = "caddy", closed_envoy = "envoy", closed_haproxy = "haproxy";
+}
