@@ -111,7 +111,7 @@ fn site(mut config: Config) -> anyhow::Result<Site> {
     let own_names = OwnNames::of(sets.map(Arc::as_ref));
     let sessions = Sessions::open(config.session, Arc::clone(&sealer), wanted_claims, Arc::clone(&metrics))?;
     let sessions = Arc::new(sessions);
-    let outbound = Outbound::new(config.provider.dial_map());
+    let outbound = Outbound::new(config.provider.dial_map(), Arc::clone(&metrics));
     let login = Login::new(
         Provider::new(config.provider, outbound.clone()),
         KeyRing::new(outbound),

@@ -1,6 +1,7 @@
 //! What can be typed, and what each command does. Only here and in `main` does foregate print.
 
-use std::path::PathBuf;
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
 use base64::Engine as _;
@@ -12,6 +13,7 @@ use tracing_subscriber::fmt::format::FmtSpan;
 use crate::app::{House, until_signal};
 use crate::config::{self, Config, Loaded};
 use crate::demo;
+use crate::policy::HostPattern;
 use crate::snippet::{FrontProxy, Snippet, render, render_haproxy_lua};
 
 /// Signs people in with OpenID Connect and tells unmodified apps who they are.
@@ -79,6 +81,9 @@ struct SnippetArgs {
     /// Where the app is
     #[arg(long, default_value = "http://127.0.0.1:8000", value_name = "URL")]
     upstream: String,
+    /// Where the front proxy reaches foregate [default: server.listen]
+    #[arg(long, value_name = "ADDRESS")]
+    foregate: Option<String>,
     /// The address the front proxy listens on
     #[arg(long, default_value = "0.0.0.0:80", value_name = "ADDRESS")]
     listen: String,
@@ -153,9 +158,16 @@ fn snippet(args: &SnippetArgs) -> anyhow::Result<()> {
     }
     anyhow::ensure!(args.upstream.starts_with("http://"), "--upstream must be http://host:port");
     let config = load(&args.file)?.config;
-    let names: Vec<String> = config.default_headers.names().map(|name| name.as_str().to_owned()).collect();
-    let names: Vec<&str> = names.iter().map(String::as_str).collect();
-    let foregate = config.server.listen.to_string();
+    let app = config.apps.iter().find(|app| app.host == HostPattern::Exact(args.host.clone()));
+    if app.is_none() {
+        tell(&format!(
+            "note: no line of [apps] names {}, so a wildcard or the top-level allow decides about it",
+            args.host
+        ));
+    }
+    let headers = app.map_or(&config.default_headers, |app| &app.headers);
+    let names: Vec<&str> = headers.names().map(|name| name.as_str()).collect();
+    let foregate = args.foregate.clone().unwrap_or_else(|| reachable(config.server.listen));
     let lua = std::path::absolute("foregate.lua").context("cannot tell the current directory")?;
     let snippet = Snippet {
         host: &args.host,
@@ -167,11 +179,39 @@ fn snippet(args: &SnippetArgs) -> anyhow::Result<()> {
         lua: lua.to_str().context("the name of the current directory is no text")?,
     };
     if args.proxy == FrontProxy::Haproxy {
-        std::fs::write(&lua, render_haproxy_lua())
-            .with_context(|| format!("cannot write {}", lua.display()))?;
-        tell(&format!("wrote {}, which the configuration loads", lua.display()));
+        write_lua(&lua)?;
     }
     print(&render(args.proxy, &snippet))
+}
+
+/// The address to reach a listener at: one that listens everywhere is reached on loopback.
+fn reachable(listen: SocketAddr) -> String {
+    let mut address = listen;
+    if address.ip().is_unspecified() {
+        address.set_ip(if listen.is_ipv4() {
+            Ipv4Addr::LOCALHOST.into()
+        } else {
+            Ipv6Addr::LOCALHOST.into()
+        });
+    }
+    address.to_string()
+}
+
+/// Writes HAProxy's second file, never over something else.
+fn write_lua(path: &Path) -> anyhow::Result<()> {
+    let text = render_haproxy_lua();
+    match std::fs::read_to_string(path) {
+        Ok(found) if found == text => return Ok(()),
+        Ok(_) => anyhow::bail!(
+            "{} is there and is another file: move it away, or run this elsewhere",
+            path.display()
+        ),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(error).with_context(|| format!("cannot read {}", path.display())),
+    }
+    std::fs::write(path, text).with_context(|| format!("cannot write {}", path.display()))?;
+    tell(&format!("note: wrote {}, which the configuration loads", path.display()));
+    Ok(())
 }
 
 #[expect(clippy::print_stderr, reason = "what a person should know besides the text asked for")]

@@ -17,7 +17,7 @@ fn main() -> ExitCode {
     match cli.run(std::io::stderr().is_terminal()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("{error:?}");
+            eprintln!("{error:#}");
             ExitCode::FAILURE
         }
     }

@@ -11,8 +11,10 @@ use hyper::body::{Body, Bytes, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use thiserror::Error;
+use tokio::time::Instant;
 use url::{Origin, Position, Url};
 
+use crate::metrics::Metrics;
 use crate::outbound::dial::Dial;
 
 mod dial;
@@ -36,6 +38,7 @@ struct Shared {
     permitted: Mutex<Vec<Origin>>,
     /// Why TLS cannot work here; told when somebody needs it, as a loopback provider does not.
     tls_fault: Option<String>,
+    metrics: Arc<Metrics>,
 }
 
 /// Sends requests for a provider's public origin to an internal address.
@@ -92,12 +95,12 @@ enum Route {
 
 impl Outbound {
     /// A way out with the usual deadline of 4 seconds for a whole exchange, 2 of them for connecting.
-    pub fn new(map: Option<DialMap>) -> Self {
-        Self::with_deadline(map, DEADLINE)
+    pub fn new(map: Option<DialMap>, metrics: Arc<Metrics>) -> Self {
+        Self::with_deadline(map, DEADLINE, metrics)
     }
 
     /// A way out with a `deadline` for each whole exchange, from connecting to the last byte of the answer.
-    pub fn with_deadline(map: Option<DialMap>, deadline: Duration) -> Self {
+    pub fn with_deadline(map: Option<DialMap>, deadline: Duration, metrics: Arc<Metrics>) -> Self {
         let (dial, tls_fault) = Dial::new(map.as_ref(), deadline.min(CONNECT_DEADLINE));
         let client = Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
@@ -106,7 +109,7 @@ impl Outbound {
             .http1_max_buf_size(HEAD_LIMIT_BYTES)
             .build(dial);
         let permitted = Mutex::default();
-        Self { shared: Arc::new(Shared { client, map, deadline, permitted, tls_fault }) }
+        Self { shared: Arc::new(Shared { client, map, deadline, permitted, tls_fault, metrics }) }
     }
 
     /// Allows requests to the origins of `urls`, and to no other but the internal address, from now on.
@@ -128,9 +131,14 @@ impl Outbound {
     /// See [`OutboundError`]; nothing was sent if it is `Refused` or `Connect`.
     pub async fn fetch(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, OutboundError> {
         let request = self.admit(request)?;
-        tokio::time::timeout(self.shared.deadline, self.exchange(request))
-            .await
-            .unwrap_or(Err(OutboundError::Timeout))
+        let (asked, metrics) = (Instant::now(), &self.shared.metrics);
+        let answer = tokio::time::timeout(self.shared.deadline, self.exchange(request)).await;
+        metrics.provider_seconds.observe(asked.elapsed().as_secs_f64());
+        let answer = answer.unwrap_or(Err(OutboundError::Timeout));
+        if answer.as_ref().map_or(true, |answer| answer.status().is_server_error()) {
+            metrics.provider_errors.inc();
+        }
+        answer
     }
 
     fn admit(&self, request: Request<Vec<u8>>) -> Result<Request<Full<Bytes>>, Refusal> {

@@ -65,7 +65,10 @@ impl Rule {
         }
         match person {
             None if self.allow.can_be_met() => Decision::SignIn,
-            None | Some(_) => Decision::Forbid(Refusal::NotAllowed { missing: self.allow.in_words() }),
+            None | Some(_) => Decision::Forbid(Refusal::NotAllowed {
+                missing: self.allow.in_words(),
+                person: person.cloned(),
+            }),
         }
     }
 
@@ -89,7 +92,7 @@ pub enum Decision<'p> {
 }
 
 /// Why somebody was refused.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub enum Refusal {
     /// No line of the configuration speaks of the host.
     UnknownHost,
@@ -99,6 +102,8 @@ pub enum Refusal {
     NotAllowed {
         /// Such as `group family`.
         missing: Vec<String>,
+        /// Who it is; nobody in particular where nobody at all is let in.
+        person: Option<Arc<Person>>,
     },
 }
 
@@ -129,7 +134,7 @@ impl<'p> Grant<'p> {
         } else if identity.is_none() && wanted.can_be_met() {
             Decision::SignIn
         } else {
-            Decision::Forbid(Refusal::NotAllowed { missing: wanted.in_words() })
+            Decision::Forbid(Refusal::NotAllowed { missing: wanted.in_words(), person: self.person })
         }
     }
 
@@ -209,7 +214,12 @@ impl Policy {
         }
     }
 
-    /// The app that answers for a host as a whole, to know its port and whether it is one of ours.
+    /// Whether foregate is the proxy in front of some part of a host.
+    pub fn is_proxied(&self, host: &str) -> bool {
+        self.site(host).is_some_and(|site| site.apps.iter().any(|app| app.upstream.is_some()))
+    }
+
+    /// An app of a host, to know its port and whether it is one of ours.
     pub fn app_of(&self, host: &str) -> Option<&App> {
         let fallback =
             self.fallback.as_ref().filter(|fallback| fallback.covers(host)).map(|fallback| &fallback.app);

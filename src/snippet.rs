@@ -13,7 +13,7 @@ pub enum FrontProxy {
     Caddy,
     /// Envoy; written for 1.40.
     Envoy,
-    /// HAProxy 2.6 or newer with Lua; it also needs the file of [`render_haproxy_lua`].
+    /// HAProxy 2.6 or newer with Lua
     Haproxy,
 }
 

@@ -24,6 +24,9 @@ pub enum UpstreamError {
     /// No connection could be made, or not in time.
     #[error("cannot connect to {0}: {1}")]
     Connect(Authority, String),
+    /// The head of the answer did not come in time.
+    #[error("no answer from {0} in time")]
+    Late(Authority),
     /// The connection broke before an answer came.
     #[error("no answer from {0}: {1}")]
     Broken(Authority, hyper::Error),
@@ -39,7 +42,7 @@ impl Upstreams {
     /// Sends a request that was let in to the app it was let in to.
     ///
     /// # Errors
-    /// [`UpstreamError`]. The request may have reached the backend only in the last case.
+    /// [`UpstreamError`]. The request may have reached the backend if it is `Late` or `Broken`.
     pub async fn send(
         &self,
         grant: &Grant<'_>,
@@ -51,7 +54,8 @@ impl Upstreams {
             Some(sender) => sender,
             None => connect(authority).await?,
         };
-        let answered = sender.send_request(request).await;
+        let answered = tokio::time::timeout(ANSWER_TIME, sender.send_request(request)).await;
+        let answered = answered.map_err(|_| UpstreamError::Late(authority.clone()))?;
         let response = answered.map_err(|error| UpstreamError::Broken(authority.clone(), error))?;
         self.keep(authority, sender);
         Ok(response)
@@ -98,6 +102,8 @@ async fn connect(authority: &Authority) -> Result<Sender, UpstreamError> {
     Ok(sender)
 }
 
+/// How long a backend may think before the first byte of its answer.
+const ANSWER_TIME: Duration = Duration::from_secs(60);
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// Connections kept for one backend.
 const MOST_IDLE: usize = 64;

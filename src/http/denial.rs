@@ -1,6 +1,8 @@
 //! Saying no in the form that helps: a way to sign in, a page that explains, or a problem a program can read.
 //! Knows no dialect but that nginx wants 401 where others take a redirect.
 
+use std::time::Duration;
+
 use http::header::{HeaderName, HeaderValue, REFERER, SET_COOKIE, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{Response, StatusCode};
@@ -42,7 +44,7 @@ pub(super) async fn answer(
     match denied {
         Denied::SignIn if intent == Intent::Navigation => sign_in(site, parts, visit, bare).await,
         Denied::SignIn => (Outcome::SignIn, sign_in_problem(site, parts, visit)),
-        Denied::Forbidden(refusal) => (Outcome::Forbidden, forbidden(site, visit, &refusal, intent).await),
+        Denied::Forbidden(refusal) => (Outcome::Forbidden, forbidden(site, visit, &refusal, intent)),
         Denied::Unavailable => (Outcome::Unavailable, unavailable(intent)),
     }
 }
@@ -55,7 +57,9 @@ async fn sign_in(site: &Site, parts: &Parts, visit: &Visit<'_>, bare: bool) -> (
     let bindings: Vec<&str> = site.cookies.bindings(&parts.headers).collect();
     let status = if bare { StatusCode::UNAUTHORIZED } else { StatusCode::FOUND };
     let wish = Wish { to: to.clone(), account: Account::Any };
-    match site.login.begin(wish, &bindings, unix_now()).await {
+    let begun = tokio::time::timeout(BEGIN_TIME, site.login.begin(wish, &bindings, unix_now())).await;
+    let Ok(begun) = begun else { return (Outcome::Unavailable, unavailable(Intent::Navigation)) };
+    match begun {
         Ok(begun) => (Outcome::SignIn, to_provider(site, status, begun)),
         Err(LoginError::Circle(_)) if bare => {
             let here = site.own_url("/.foregate/sign-in", Some(&to), &[]);
@@ -103,18 +107,17 @@ fn page_of(site: &Site, parts: &Parts, visit: &Visit<'_>) -> Option<ReturnTo> {
     })
 }
 
-async fn forbidden(site: &Site, visit: &Visit<'_>, refusal: &Refusal, intent: Intent) -> Response<Body> {
+fn forbidden(site: &Site, visit: &Visit<'_>, refusal: &Refusal, intent: Intent) -> Response<Body> {
     let host = &*visit.target.host;
-    let missing = match refusal {
+    let (missing, person) = match refusal {
         Refusal::UnknownHost => return unknown_host(host, intent),
         Refusal::AmbiguousPath => {
-            let text = "foregate: this path means different things to different servers, and the rules of this host look at paths.\n";
+            let text = "foregate: this path means different things to different servers, so no rule can be sure of it.\n";
             return answer::text(StatusCode::BAD_REQUEST, text);
         }
-        Refusal::NotAllowed { missing } => missing,
+        Refusal::NotAllowed { missing, person } => (missing, person),
     };
     let reference = reference();
-    let person = site.gate.person(&visit.credential, unix_now()).await.ok().flatten();
     let field = |field| person.as_ref().map_or("", |person| person.identity().field(field));
     tracing::info!(ref = reference, host, user = field(Field::Username), "somebody was refused");
     if intent == Intent::Call {
@@ -155,7 +158,7 @@ pub(super) fn unknown_host(host: &str, intent: Intent) -> Response<Body> {
 
 fn unavailable(intent: Intent) -> Response<Body> {
     let reference = reference();
-    tracing::warn!(ref = reference, "a check could not be decided: the session store does not answer");
+    tracing::warn!(ref = reference, "a request could not be decided: the session store or the provider does not answer");
     let status = StatusCode::SERVICE_UNAVAILABLE;
     answer::retry(if intent == Intent::Call {
         answer::problem(status, "unavailable", "Try again in a moment", json!({ "ref": reference }))
@@ -278,6 +281,8 @@ impl crate::login::Cause {
     }
 }
 
+/// How long a check waits for the provider: together with the store less than the 5 s in which it must be answered.
+const BEGIN_TIME: Duration = Duration::from_millis(2500);
 const FOREGATE_SIGN_IN: HeaderName = HeaderName::from_static("foregate-sign-in");
 const CIRCLE: &str = "The sign-in went in a circle";
 const NOT_FINISHED: &str = "The sign-in could not be finished";

@@ -60,7 +60,7 @@ fn narrowed<'p>(decision: Decision<'p>, dialect: Dialect, parts: &Parts) -> Deci
             Ok(wanted) => grant.narrowed(&wanted),
             Err(error) => {
                 tracing::warn!(%error, "the auth address narrows by a term that is none, so nobody is let in");
-                Decision::Forbid(Refusal::NotAllowed { missing: Vec::new() })
+                Decision::Forbid(Refusal::NotAllowed { missing: Vec::new(), person: None })
             }
         };
     }

@@ -1,7 +1,9 @@
 //! foregate as the proxy itself: the same judge, then the backend with the identity headers. Knows no rules.
 
+use std::time::Instant;
+
 use http::header::{self, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode};
+use http::{Method, Request, Response, StatusCode, Version};
 use hyper::body::Incoming;
 
 use super::body::Body;
@@ -9,30 +11,36 @@ use super::denial::{self, Denied};
 use super::dialect::direct;
 use super::intent::client_address;
 use super::{Site, answer, portal, unix_now};
+use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant};
 use crate::server::Peer;
+use crate::upstream::UpstreamError;
 
-/// Answers a request to a host with an upstream; to any other host there is nothing here.
+/// Answers a request to a host with an upstream, and counts the decision; on any other host there is nothing.
+#[expect(clippy::disallowed_methods, reason = "the faces are where time enters")]
 pub(super) async fn answer(site: &Site, request: Request<Incoming>, peer: Peer) -> Response<Body> {
-    if request.method() == Method::CONNECT {
+    if request.method() == Method::CONNECT || request.method() == Method::TRACE {
         return answer::wrong_method("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
     }
+    let started = Instant::now();
+    let counted = |outcome| site.metrics.decided(outcome, started.elapsed().as_secs_f64());
     let (parts, body) = request.into_parts();
     let visit = match direct(&parts, &site.cookies, site.scheme()) {
         Ok(visit) => visit,
-        Err(malformed) => return answer::text(StatusCode::BAD_REQUEST, format!("foregate: {malformed}.\n")),
+        Err(malformed) => {
+            counted(Outcome::Malformed);
+            return answer::text(StatusCode::BAD_REQUEST, format!("foregate: {malformed}.\n"));
+        }
     };
-    if site.gate.policy.app_of(&visit.target.host).is_none_or(|app| app.upstream.is_none()) {
+    if !site.gate.policy.is_proxied(&visit.target.host) {
         if site.public_url.host_str() == Some(&visit.target.host) && parts.uri.path() == "/" {
             return portal::home(site, &parts).await;
         }
-        return answer::text(
-            StatusCode::NOT_FOUND,
-            "foregate is here, but no app of its own is on this host.\n",
-        );
+        return answer::text(StatusCode::NOT_FOUND, NOTHING_HERE);
     }
     let denied = match site.gate.judge(&visit, unix_now()).await {
         Decision::Allow(grant) => {
+            counted(Outcome::Allowed);
             drop(visit);
             return forward(site, &grant, Request::from_parts(parts, body), peer).await;
         }
@@ -40,7 +48,9 @@ pub(super) async fn answer(site: &Site, request: Request<Incoming>, peer: Peer) 
         Decision::Forbid(refusal) => Denied::Forbidden(refusal),
         Decision::Unavailable => Denied::Unavailable,
     };
-    denial::answer(site, &parts, &visit, denied, false).await.1
+    let (outcome, response) = denial::answer(site, &parts, &visit, denied, false).await;
+    counted(outcome);
+    response
 }
 
 async fn forward(
@@ -77,9 +87,12 @@ async fn forward(
     match site.upstreams.send(grant, request).await {
         Ok(response) => {
             let mut response = response.map(Body::Stream);
+            // The version is of the connection to the backend, not of this one (RFC 9110 2.5).
+            *response.version_mut() = Version::HTTP_11;
             drop_hop_by_hop(response.headers_mut());
             response
         }
+        Err(UpstreamError::None) => answer::text(StatusCode::NOT_FOUND, NOTHING_HERE),
         Err(error) => {
             let reference = super::reference();
             tracing::warn!(ref = reference, %error, "a backend did not answer");
@@ -128,3 +141,4 @@ const FORWARDED: [&str; 10] = [
     "x-real-ip",
     "x-scheme",
 ];
+const NOTHING_HERE: &str = "foregate is here, but no app of its own is on this host.\n";

@@ -58,7 +58,7 @@ async fn ours_and_the_oracle_agree_but_for_the_listed() {
     ]});
     let keys: CoreJsonWebKeySet = serde_json::from_value(set.clone()).unwrap();
     let server = Server::start(move |_| reply(200, &set)).await;
-    let outbound = Outbound::new(None);
+    let outbound = Outbound::new(None, std::sync::Arc::default());
     outbound.permit([&server.url]);
     let (ring, uri, issuers) = (KeyRing::new(outbound), server.at("/jwks"), ["https://id.test/".to_owned()]);
     let kind = Kind::Id { nonce: Some("n-1"), access_token: Some("at-1"), code: None };

@@ -43,7 +43,7 @@ impl Setup {
             if keys.is_null() { answer(500, "text/html", "<h1>down</h1>") } else { reply(200, &keys) }
         })
         .await;
-        let outbound = Outbound::with_deadline(None, Duration::from_millis(500));
+        let outbound = Outbound::with_deadline(None, Duration::from_millis(500), Arc::default());
         outbound.permit([&server.url]);
         let uri = server.at("/jwks");
         Self { server, keys, ring: KeyRing::new(outbound), uri, issuers: vec!["https://id.test/".into()] }
@@ -466,7 +466,7 @@ async fn a_provider_without_usable_keys_is_asked_seldom() {
             }
         })
         .await;
-        let outbound = Outbound::with_deadline(None, Duration::from_millis(200));
+        let outbound = Outbound::with_deadline(None, Duration::from_millis(200), Arc::default());
         outbound.permit([&server.url]);
         let (ring, uri) = (KeyRing::new(outbound), server.at("/jwks"));
         let issuers = ["https://id.test/".to_owned()];
@@ -515,7 +515,7 @@ async fn an_old_set_is_renewed_behind_the_scenes() {
 async fn one_address_never_answers_for_another() {
     let setup = Setup::new(&[RSA.bare_jwk()]).await;
     let other = Setup::new(&[OTHER_RSA.bare_jwk()]).await;
-    let outbound = Outbound::new(None);
+    let outbound = Outbound::new(None, Arc::default());
     outbound.permit([&setup.server.url, &other.server.url]);
     let ring = KeyRing::new(outbound);
     let token = RSA.token(&json!({"alg": "RS256"}), &claims(json!({})));

@@ -61,7 +61,8 @@ impl Setup {
     fn provider(&self, change: impl FnOnce(&mut Settings)) -> Provider {
         let mut settings = self.settings();
         change(&mut settings);
-        let outbound = Outbound::with_deadline(settings.dial_map(), Duration::from_millis(400));
+        let outbound =
+            Outbound::with_deadline(settings.dial_map(), Duration::from_millis(400), Arc::default());
         Provider::new(settings, outbound)
     }
 

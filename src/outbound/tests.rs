@@ -13,7 +13,7 @@ fn get(url: &str) -> Request<Vec<u8>> {
 }
 
 fn way_to(url: &Url) -> Outbound {
-    let outbound = Outbound::with_deadline(None, Duration::from_millis(400));
+    let outbound = Outbound::with_deadline(None, Duration::from_millis(400), Arc::default());
     outbound.permit([url]);
     outbound
 }
@@ -89,7 +89,7 @@ async fn hostile_answers_end_in_their_own_error() {
 #[tokio::test]
 async fn an_answer_of_exactly_the_limit_passes() {
     let server = Server::start(|_| answer(200, "text/plain", &"x".repeat(LIMIT_BYTES))).await;
-    let outbound = Outbound::new(None);
+    let outbound = Outbound::new(None, Arc::default());
     outbound.permit([&server.url]);
     assert_eq!(outbound.fetch(get(server.url.as_str())).await.unwrap().body().len(), LIMIT_BYTES);
 }
@@ -162,7 +162,7 @@ async fn the_public_origin_is_dialled_inside_under_its_public_name() {
     ] {
         let public = Url::parse(public).unwrap();
         let map = DialMap { public_origin: public.clone(), internal: server.url.clone() };
-        let outbound = Outbound::with_deadline(Some(map), Duration::from_millis(400));
+        let outbound = Outbound::with_deadline(Some(map), Duration::from_millis(400), Arc::default());
         outbound.permit([&public]);
         let request = Request::builder()
             .uri(public.join("/jwks").unwrap().as_str())
@@ -194,7 +194,7 @@ async fn tls_to_the_internal_address_is_for_the_internal_name() {
     });
     let public = Url::parse("https://id.example.com/").unwrap();
     let map = DialMap { public_origin: public.clone(), internal: Url::parse(&internal).unwrap() };
-    let outbound = Outbound::with_deadline(Some(map), Duration::from_secs(2));
+    let outbound = Outbound::with_deadline(Some(map), Duration::from_secs(2), Arc::default());
     outbound.permit([&public]);
     let error = outbound.fetch(get(public.as_str())).await.unwrap_err();
     if matches!(error, OutboundError::Refused(Refusal::NoTls(_))) {

@@ -152,6 +152,6 @@ fn signing_in_is_offered_only_where_it_could_help() {
     assert!(matches!(staff.last.admits(&staff, None), Decision::SignIn));
     let closed = app("b.test", "nobody", &[]);
     assert!(
-        matches!(closed.last.admits(&closed, None), Decision::Forbid(Refusal::NotAllowed { missing }) if missing.is_empty())
+        matches!(closed.last.admits(&closed, None), Decision::Forbid(Refusal::NotAllowed { missing, .. }) if missing.is_empty())
     );
 }

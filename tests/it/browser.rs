@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use crate::flow::House;
 
 /// Runs the steps in a fresh Chromium profile and returns what each of them saw.
-fn browse(steps: &Value) -> Vec<Value> {
+pub fn browse(steps: &Value) -> Vec<Value> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut child = Command::new(root.join(".tools/bin/node"))
         .arg(root.join("tests/parts/browser.mjs"))

@@ -78,3 +78,37 @@ fn wrong_usage_is_exit_code_2() {
     }
     assert_eq!(run(&["--version"], Path::new("/")).0, Some(0));
 }
+
+#[test]
+fn a_snippet_is_about_the_app_it_is_for() {
+    let config = format!(
+        "{SMALL}[apps.\"kb.example.com\"]\nallow = \"signed-in\"\nheaders = \"authentik\"\n[server]\nlisten = \"0.0.0.0:4180\"\ntrusted_proxies = [\"127.0.0.1\"]\n"
+    );
+    let (code, out, err) = in_dir(&config, &["snippet", "nginx", "--host", "kb.example.com"]);
+    assert!(
+        code == Some(0)
+            && out.to_lowercase().contains("x-authentik-username")
+            && !out.contains("Remote-User"),
+        "{out}{err}"
+    );
+    assert!(
+        out.contains("127.0.0.1:4180") && !out.contains("0.0.0.0:4180"),
+        "an address one can reach:\n{out}"
+    );
+    let (_, out, err) =
+        in_dir(&config, &["snippet", "nginx", "--host", "other.example.com", "--foregate", "foregate:4180"]);
+    assert!(
+        out.to_lowercase().contains("remote-user")
+            && err.contains("no line of [apps]")
+            && out.contains("foregate:4180"),
+        "{err}"
+    );
+    for host in ["a b", "x;y", "", "$(id)"] {
+        assert_eq!(in_dir(&config, &["snippet", "nginx", "--host", host]).0, Some(1), "{host}");
+    }
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("foregate.toml"), SMALL).expect("a file");
+    std::fs::write(dir.path().join("foregate.lua"), "mine").expect("a file");
+    let (code, _, err) = run(&["snippet", "haproxy"], dir.path());
+    assert!(code == Some(1) && err.contains("foregate.lua"), "nothing of the user's is overwritten: {err}");
+}

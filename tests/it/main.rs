@@ -16,6 +16,7 @@ mod support;
 
 mod browser;
 mod commands;
+mod demo;
 mod floors;
 mod flow;
 mod proxies;

@@ -27,7 +27,7 @@ pub struct Foregate {
     pub admin: SocketAddr,
     log: Arc<Mutex<Vec<String>>>,
     dir: Arc<tempfile::TempDir>,
-    _guard: Child,
+    _guard: Guard,
 }
 
 impl Foregate {
@@ -162,10 +162,20 @@ impl Drop for Foregate {
     }
 }
 
-/// Ends a process when this one ends, also where nobody drops anything: its input closes then.
-pub fn end_with_us(pid: u32) -> Child {
+/// Ends a process when this one ends, also where nobody drops anything: the shell's input closes then.
+pub struct Guard(Child);
+
+/// Watches over a process of ours.
+pub fn end_with_us(pid: u32) -> Guard {
     let script = format!("cat > /dev/null; kill -KILL {pid} 2> /dev/null");
-    Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().expect("a shell")
+    Guard(Command::new("sh").args(["-c", &script]).stdin(Stdio::piped()).spawn().expect("a shell"))
+}
+
+impl Drop for Guard {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
 }
 
 /// The header lines Traefik sends for a request.

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::foregate::end_with_us;
+use super::foregate::{Guard, end_with_us};
 use super::http::{Browser, Reply};
 use foregate::snippet::{REMOTE_HEADERS, Snippet, render_traefik_static};
 
@@ -17,7 +17,7 @@ pub struct FrontProxy {
     pub name: &'static str,
     pub port: u16,
     child: Child,
-    _guard: Child,
+    _guard: Guard,
     dir: tempfile::TempDir,
 }
 
