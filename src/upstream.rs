@@ -12,6 +12,7 @@ use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
 use tokio::net::TcpStream;
+use tokio::time::Instant;
 
 use crate::policy::Grant;
 
@@ -34,9 +35,16 @@ pub enum UpstreamError {
 
 type Sender = SendRequest<Incoming>;
 
-/// Connections that wait for their next request, by backend.
+/// Connections kept for their next request, by backend.
 #[derive(Clone, Debug, Default)]
-pub struct Upstreams(Arc<Mutex<HashMap<Authority, Vec<Sender>>>>);
+pub struct Upstreams(Arc<Mutex<HashMap<Authority, Vec<Kept>>>>);
+
+#[derive(Debug)]
+struct Kept {
+    sender: Sender,
+    /// When its last answer began.
+    since: Instant,
+}
 
 impl Upstreams {
     /// Sends a request that was let in to the app it was let in to.
@@ -50,7 +58,7 @@ impl Upstreams {
     ) -> Result<Response<Incoming>, UpstreamError> {
         let authority =
             grant.app().upstream.as_ref().and_then(|uri| uri.authority()).ok_or(UpstreamError::None)?;
-        let mut sender = match self.take(authority).await {
+        let mut sender = match self.take(authority) {
             Some(sender) => sender,
             None => connect(authority).await?,
         };
@@ -61,23 +69,24 @@ impl Upstreams {
         Ok(response)
     }
 
-    /// The connection last used that is still open: the ones before it are more likely to have been closed.
-    async fn take(&self, authority: &Authority) -> Option<Sender> {
-        loop {
-            let mut sender = self.0.lock().ok()?.get_mut(authority)?.pop()?;
-            if !sender.is_closed() && sender.ready().await.is_ok() {
-                return Some(sender);
-            }
-        }
+    /// A connection that waits for a request: the one last used, as those before it are more likely to have been
+    /// closed. One whose last answer is still being read stays where it is.
+    fn take(&self, authority: &Authority) -> Option<Sender> {
+        let mut idle = self.0.lock().ok()?;
+        let kept = idle.get_mut(authority)?;
+        let is_stale = |kept: &Kept| kept.sender.is_ready() && kept.since.elapsed() > IDLE_TIME;
+        kept.retain(|kept| !kept.sender.is_closed() && !is_stale(kept));
+        let place = kept.iter().rposition(|kept| kept.sender.is_ready())?;
+        Some(kept.remove(place).sender)
     }
 
-    /// Puts a connection back; whoever takes it waits until the answer before has been read.
+    /// Puts a connection back while its answer is being read.
     fn keep(&self, authority: &Authority, sender: Sender) {
         if let Ok(mut idle) = self.0.lock() {
-            let idle = idle.entry(authority.clone()).or_default();
-            idle.retain(|sender| !sender.is_closed());
-            if idle.len() < MOST_IDLE {
-                idle.push(sender);
+            let kept = idle.entry(authority.clone()).or_default();
+            kept.retain(|kept| !kept.sender.is_closed());
+            if kept.len() < MOST_KEPT {
+                kept.push(Kept { sender, since: Instant::now() });
             }
         }
     }
@@ -106,4 +115,7 @@ async fn connect(authority: &Authority) -> Result<Sender, UpstreamError> {
 const ANSWER_TIME: Duration = Duration::from_secs(60);
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// Connections kept for one backend.
-const MOST_IDLE: usize = 64;
+const MOST_KEPT: usize = 64;
+/// How long one is kept: shorter than common backends do, as a request on a connection that is just being closed is
+/// lost.
+const IDLE_TIME: Duration = Duration::from_secs(4);

@@ -162,6 +162,22 @@ fn the_backend_gets_the_identity_and_nothing_of_ours() {
 }
 
 #[test]
+fn a_slow_answer_of_the_backend_holds_up_nobody_else() {
+    let house = House::new();
+    let browser = house.sign_in("alice");
+    std::thread::scope(|scope| {
+        let (url, mut slow) = (house.url("app", "/half"), browser.clone());
+        let half = scope.spawn(move || slow.open(&url));
+        house.backend.wait_for("GET /half ");
+        for page in ["/fast/1", "/fast/2", "/finish"] {
+            assert_eq!(browser.clone().open(&house.url("app", page)).status, 200, "{page}");
+        }
+        let reply = half.join().expect("an answer");
+        assert!(reply.status == 200 && reply.body.ends_with("\r\n\r\n"), "whole: {reply:?}");
+    });
+}
+
+#[test]
 fn a_person_who_may_not_is_told_what_is_missing() {
     let house = House::new();
     let mut browser = house.sign_in("bob");

@@ -31,6 +31,15 @@ impl Backend {
         self.seen.lock().expect("the requests").clone()
     }
 
+    /// Waits until it was asked for a path.
+    pub fn wait_for(&self, path: &str) {
+        let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+        while !has_asked(&self.seen, path) {
+            assert!(std::time::Instant::now() < end, "nobody asked for {path}: {:?}", self.seen());
+            std::thread::sleep(std::time::Duration::from_millis(5));
+        }
+    }
+
     pub fn url(&self) -> String {
         format!("http://{}", self.address)
     }
@@ -55,7 +64,18 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<String>>) {
                     request.len()
                 )
             };
-            if stream.write_all(answer.as_bytes()).is_err() {
+            // One half at once, the other only when somebody asks to finish.
+            let (first, rest) = answer.split_at(if request.starts_with("GET /half ") {
+                answer.len() - 5
+            } else {
+                answer.len()
+            });
+            let mut written = stream.write_all(first.as_bytes()).is_ok();
+            while written && !rest.is_empty() && !has_asked(seen, "/finish") {
+                std::thread::sleep(std::time::Duration::from_millis(5));
+            }
+            written &= stream.write_all(rest.as_bytes()).is_ok();
+            if !written {
                 return;
             }
         }
@@ -64,6 +84,10 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<String>>) {
             Ok(length) => bytes.extend_from_slice(&piece[..length]),
         }
     }
+}
+
+fn has_asked(seen: &Mutex<Vec<String>>, path: &str) -> bool {
+    seen.lock().expect("the requests").iter().any(|request| request.contains(path))
 }
 
 fn whole_request(bytes: &[u8]) -> Option<usize> {
