@@ -698,6 +698,38 @@ fn trap_24_connections_are_kept_and_checks_can_be_repeated() {
 }
 
 #[test]
+fn trap_24_a_crowd_of_connections_is_served() {
+    let cookie = scene().cookie("alice");
+    let mut wires: Vec<Wire> = (0..1000).map(|_| Wire::open(scene().foregate.public)).collect();
+    for wire in &mut wires {
+        wire.write(&ask("traefik", "GET", APP, &[&cookie]));
+    }
+    for wire in wires.iter_mut().rev() {
+        assert_eq!(wire.read(false).expect("an answer").status, 200);
+    }
+}
+
+#[test]
+fn a_thousand_hosts_are_each_decided_by_their_own_line() {
+    let mut config = format!(
+        "public_url = \"http://auth.foregate.localhost:1\"\n[server]\nlisten = \"LISTEN\"\nadmin_listen = \"ADMIN\"\n\
+         [session]\nstore = \"sqlite:DIR/f.db\"\n{}[apps]\n",
+        scene().provider.config()
+    );
+    for host in 0..1000 {
+        let allow = if host % 2 == 0 { "public" } else { "signed-in" };
+        config.push_str(&format!("\"app-{host}.foregate.localhost\" = \"{allow}\"\n"));
+    }
+    let foregate = Foregate::start(&config);
+    let mut wire = Wire::open(foregate.public);
+    for host in 0..1000 {
+        wire.write(&ask("traefik", "GET", &format!("http://app-{host}.foregate.localhost/"), &[]));
+        let status = wire.read(false).expect("an answer").status;
+        assert_eq!(status, if host % 2 == 0 { 200 } else { 401 }, "{host}");
+    }
+}
+
+#[test]
 fn trap_25_cookies_are_read_however_they_come() {
     let cookie = scene().cookie("alice");
     let pair = cookie.strip_prefix("Cookie: ").expect("a cookie");
