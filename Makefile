@@ -11,7 +11,7 @@ demo:
 ## Everything that must pass: style, every test on real parts, the docs.
 test: setup lint
 	$(CARGO) test --quiet
-	$(CARGO) doc --quiet --no-deps
+	RUSTDOCFLAGS="-D warnings" $(CARGO) doc --quiet --no-deps
 
 ## What the tests need: real proxies, a provider, a browser, a database. Installs only what is missing.
 setup:

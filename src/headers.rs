@@ -189,6 +189,13 @@ const PRESETS: [(&str, &[(&str, &str)]); 3] = [
             ("X-authentik-email", "{email}"),
             ("X-authentik-name", "{name}"),
             ("X-authentik-uid", "{uid}"),
+            // Empty, but set: a backend that knows them must never read a client's.
+            ("X-authentik-jwt", ""),
+            ("X-authentik-meta-jwks", ""),
+            ("X-authentik-meta-outpost", ""),
+            ("X-authentik-meta-provider", ""),
+            ("X-authentik-meta-app", ""),
+            ("X-authentik-meta-version", ""),
         ],
     ),
     (
@@ -198,6 +205,7 @@ const PRESETS: [(&str, &[(&str, &str)]); 3] = [
             ("X-Auth-Request-Email", "{email}"),
             ("X-Auth-Request-Groups", "{groups}"),
             ("X-Auth-Request-Preferred-Username", "{username}"),
+            ("X-Auth-Request-Access-Token", ""),
         ],
     ),
 ];
