@@ -169,7 +169,7 @@ fn the_example_of_the_interface_works_without_what_comes_later() {
         "kb.example.com rule 1"
     );
     assert_eq!(kb.last.name, "kb.example.com allow");
-    assert_eq!(kb.headers.names().count(), 6);
+    assert_eq!(kb.headers.names().count(), 12);
 }
 
 #[test]

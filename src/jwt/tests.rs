@@ -530,3 +530,17 @@ async fn one_address_never_answers_for_another() {
         Err(TokenError::NoKeys(KeysError::Outbound(_)))
     ));
 }
+
+#[tokio::test]
+async fn who_comes_with_an_old_set_gets_the_newer_one_although_it_cools_down() {
+    let setup = Setup::new(&[RSA.bare_jwk()]).await;
+    let outbound = Outbound::new(None, Arc::default());
+    outbound.permit([&setup.server.url]);
+    let ring = Ring::new(outbound);
+    let old = ring.keys(&setup.uri, NOW).await.unwrap();
+    assert!(ring.newer(&setup.uri, &old, NOW + 9).await.is_none());
+    let new = ring.newer(&setup.uri, &old, NOW + 10).await.unwrap();
+    let again = ring.newer(&setup.uri, &old, NOW + 11).await.unwrap();
+    assert!(Arc::ptr_eq(&new, &again));
+    assert_eq!(setup.fetches(), 2);
+}
