@@ -2,6 +2,7 @@
 //! is served.
 
 mod connections;
+mod held;
 mod phase;
 
 use std::convert::Infallible;
@@ -24,7 +25,8 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::metrics::Metrics;
-use connections::Connections;
+use connections::{Connections, Entry};
+use held::Held;
 use phase::{Phased, Verdict};
 
 /// How connections are accepted and ended.
@@ -61,6 +63,7 @@ pub trait Serve: Clone + Send + Sync + 'static {
     /// What answers are made of.
     type Body: Body<Data = bytes::Bytes, Error: Into<Box<dyn std::error::Error + Send + Sync>>>
         + Send
+        + Unpin
         + 'static;
 
     /// Answers one request; must not fail, as there is always something to say.
@@ -93,7 +96,7 @@ pub async fn run<S: Serve>(
     stop: CancellationToken,
 ) {
     let tasks = TaskTracker::new();
-    let connections = Arc::new(Connections::new(settings));
+    let connections = Arc::new(Connections::new(settings, metrics));
     let reaper = tokio::spawn(Arc::clone(&connections).reap(stop.clone()));
     let mut refused = 0_u32;
     loop {
@@ -103,12 +106,11 @@ pub async fn run<S: Serve>(
             accepted = accept(&listener, &connections) => accepted,
         };
         match accepted {
-            Ok((stream, address)) => {
+            Ok((stream, address, entry)) => {
                 refused = 0;
                 let peer = peer_of(address, &settings.trusted_proxies);
                 let connection = Connection { peer, serve: serve.clone(), stop: stop.clone() };
-                let (connections, metrics) = (Arc::clone(&connections), Arc::clone(&metrics));
-                tasks.spawn(connection.run(stream, connections, metrics));
+                tasks.spawn(connection.run(stream, entry));
             }
             Err(error) => {
                 // Out of descriptors, mostly: wait for some to come back rather than spin.
@@ -128,9 +130,15 @@ pub async fn run<S: Serve>(
     reaper.abort();
 }
 
-async fn accept(listener: &TcpListener, connections: &Connections) -> io::Result<(TcpStream, SocketAddr)> {
-    connections.wait_for_room().await;
-    listener.accept().await
+/// The next connection, as soon as there is room for one; the system's queue holds them meanwhile.
+async fn accept(
+    listener: &TcpListener,
+    connections: &Arc<Connections>,
+) -> io::Result<(TcpStream, SocketAddr, Entry)> {
+    let entry = Arc::clone(connections).enter().await;
+    let (stream, address) = listener.accept().await?;
+    entry.phase().enter_idle();
+    Ok((stream, address, entry))
 }
 
 /// Who a socket address is; IPv4-mapped ones are unmapped before any comparison.
@@ -146,21 +154,15 @@ struct Connection<S> {
 }
 
 impl<S: Serve> Connection<S> {
-    async fn run(self, stream: TcpStream, connections: Arc<Connections>, metrics: Arc<Metrics>) {
+    async fn run(self, stream: TcpStream, entry: Entry) {
         // An answer is written in one piece: waiting for more would only delay it.
         let _ = stream.set_nodelay(true);
-        metrics.connections.inc();
-        let entry = connections.enter();
         let phase = Arc::clone(entry.phase());
         let (peer, serve) = (self.peer, self.serve);
         let service = service_fn(|request: Request<Incoming>| {
             let busy = phase.busy();
             let answer = serve.serve(request, peer);
-            async move {
-                let answer = answer.await;
-                drop(busy);
-                Ok::<_, Infallible>(answer)
-            }
+            async move { Ok::<_, Infallible>(answer.await.map(|body| Held::new(body, busy))) }
         });
         let mut connection = pin!(
             http1::Builder::new()
@@ -170,19 +172,24 @@ impl<S: Serve> Connection<S> {
                 .max_header_size(HEAD_BYTES)
                 .serve_connection(TokioIo::new(Phased::new(stream, Arc::clone(&phase))), service)
         );
-        let ended = tokio::select! {
-            biased;
-            ended = connection.as_mut() => Some(ended),
-            verdict = phase.verdict() => match verdict {
-                Verdict::Close => None,
-                Verdict::Finish => { connection.as_mut().graceful_shutdown(); Some(connection.await) }
-            },
-            () = self.stop.cancelled() => { connection.as_mut().graceful_shutdown(); Some(connection.await) }
+        let mut stopping = false;
+        let ended = loop {
+            tokio::select! {
+                biased;
+                ended = connection.as_mut() => break ended,
+                verdict = phase.verdict() => match verdict {
+                    Verdict::Close => break Ok(()),
+                    Verdict::Finish => connection.as_mut().graceful_shutdown(),
+                },
+                () = self.stop.cancelled(), if !stopping => {
+                    stopping = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+            }
         };
-        if let Some(Err(error)) = ended {
+        if let Err(error) = ended {
             tracing::debug!(peer = %peer.address, %error, "a connection broke");
         }
-        metrics.connections.dec();
     }
 }
 

@@ -3,14 +3,15 @@
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio_util::sync::CancellationToken;
 
 use super::Settings;
-use super::phase::{HEAD, IDLE, Phase, Verdict};
+use super::phase::{Phase, State, Verdict};
+use crate::metrics::Metrics;
 
 /// The connections of one listener.
 #[derive(Debug)]
@@ -20,6 +21,7 @@ pub(super) struct Connections {
     ticks: Arc<AtomicU32>,
     head_ticks: u32,
     idle_ticks: u32,
+    metrics: Arc<Metrics>,
 }
 
 #[derive(Debug, Default)]
@@ -29,7 +31,7 @@ struct Open {
 }
 
 impl Connections {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new(settings: &Settings, metrics: Arc<Metrics>) -> Self {
         let ticks =
             |time: Duration| u32::try_from(time.as_millis() / TICK.as_millis()).unwrap_or(u32::MAX).max(1);
         Self {
@@ -38,29 +40,25 @@ impl Connections {
             ticks: Arc::default(),
             head_ticks: ticks(settings.head_timeout),
             idle_ticks: ticks(settings.idle_timeout),
+            metrics,
         }
     }
 
-    /// Waits until another connection may be accepted; the system's queue holds them meanwhile.
-    pub(super) async fn wait_for_room(&self) {
-        // The semaphore is never closed; the permit is taken again when the connection enters.
-        let _ = self.room.acquire().await;
-    }
-
-    /// Adds a connection, until the entry is dropped.
-    pub(super) fn enter(self: &Arc<Self>) -> Entry {
+    /// Adds a connection, until the entry is dropped; waits while there are as many as there may be.
+    pub(super) async fn enter(self: Arc<Self>) -> Entry {
+        // The semaphore is never closed.
+        let permit = Arc::clone(&self.room).acquire_owned().await.ok();
         let phase = Arc::new(Phase::new(Arc::clone(&self.ticks)));
-        let permit = Arc::clone(&self.room).try_acquire_owned().ok();
-        let mut id = 0;
-        if let Ok(mut open) = self.open.lock() {
-            id = open.next;
-            open.next += 1;
-            open.phases.insert(id, Arc::clone(&phase));
-        }
-        Entry { id, phase, connections: Arc::clone(self), _permit: permit }
+        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = open.next;
+        open.next += 1;
+        open.phases.insert(id, Arc::clone(&phase));
+        drop(open);
+        self.metrics.connections.inc();
+        Entry { id, phase, connections: self, _permit: permit }
     }
 
-    /// Moves the clock on and ends what lasts too long, until `stop`.
+    /// Moves the clock on and ends what lasts too long; after `stop` also heads that are still on their way.
     pub(super) async fn reap(self: Arc<Self>, stop: CancellationToken) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
@@ -68,12 +66,14 @@ impl Connections {
             tick.tick().await;
             self.ticks.fetch_add(1, Ordering::Relaxed);
             let stopping = stop.is_cancelled();
-            let Ok(open) = self.open.lock() else { return };
+            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
             for phase in open.phases.values() {
                 match phase.lasts() {
-                    (HEAD, ticks) if ticks > self.head_ticks || stopping => phase.judge(Verdict::Close),
-                    (IDLE, ticks) if ticks > self.idle_ticks => phase.judge(Verdict::Finish),
-                    _ => {}
+                    (State::Head, ticks) if ticks > self.head_ticks || stopping => {
+                        phase.judge(Verdict::Close)
+                    }
+                    (State::Idle, ticks) if ticks > self.idle_ticks => phase.judge(Verdict::Finish),
+                    (State::Idle | State::Head | State::Busy, _) => {}
                 }
             }
         }
@@ -97,9 +97,8 @@ impl Entry {
 
 impl Drop for Entry {
     fn drop(&mut self) {
-        if let Ok(mut open) = self.connections.open.lock() {
-            open.phases.remove(&self.id);
-        }
+        self.connections.open.lock().unwrap_or_else(PoisonError::into_inner).phases.remove(&self.id);
+        self.connections.metrics.connections.dec();
     }
 }
 

@@ -10,12 +10,22 @@ use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::sync::Notify;
 
-/// Waiting for the first byte of a request.
-pub(super) const IDLE: u8 = 0;
-/// Within a request head.
-pub(super) const HEAD: u8 = 1;
-/// Answering.
-pub(super) const BUSY: u8 = 2;
+/// What a connection is doing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// Waiting for the first byte of a request.
+    Idle,
+    /// Within a request head.
+    Head,
+    /// Answering.
+    Busy,
+}
+
+impl State {
+    fn of(number: u8) -> Self {
+        [Self::Idle, Self::Head].into_iter().find(|state| *state as u8 == number).unwrap_or(Self::Busy)
+    }
+}
 
 /// What a connection is doing and since when; shared by the connection and the one task that watches all.
 #[derive(Debug, Default)]
@@ -44,21 +54,26 @@ impl Phase {
         Self { ticks, since, ..Self::default() }
     }
 
-    fn enter(&self, phase: u8) {
+    fn enter(&self, state: State) {
         self.since.store(self.ticks.load(Ordering::Relaxed), Ordering::Relaxed);
-        self.now.store(phase, Ordering::Relaxed);
+        self.now.store(state as u8, Ordering::Relaxed);
+    }
+
+    /// Starts the time of a connection that has just been accepted.
+    pub(super) fn enter_idle(&self) {
+        self.enter(State::Idle);
     }
 
     /// Marks a request as being answered until the guard is dropped.
     pub(super) fn busy(self: &Arc<Self>) -> Busy {
-        self.enter(BUSY);
+        self.enter(State::Busy);
         Busy(Arc::clone(self))
     }
 
     /// The phase, and for how many ticks it has lasted.
-    pub(super) fn lasts(&self) -> (u8, u32) {
+    pub(super) fn lasts(&self) -> (State, u32) {
         let ticks = self.ticks.load(Ordering::Relaxed);
-        (self.now.load(Ordering::Relaxed), ticks.wrapping_sub(self.since.load(Ordering::Relaxed)))
+        (State::of(self.now.load(Ordering::Relaxed)), ticks.wrapping_sub(self.since.load(Ordering::Relaxed)))
     }
 
     /// Ends the connection.
@@ -83,7 +98,7 @@ pub(super) struct Busy(Arc<Phase>);
 
 impl Drop for Busy {
     fn drop(&mut self) {
-        self.0.enter(IDLE);
+        self.0.enter(State::Idle);
     }
 }
 
@@ -107,8 +122,8 @@ impl AsyncRead for Phased {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before && self.phase.now.load(Ordering::Relaxed) == IDLE {
-            self.phase.enter(HEAD);
+        if buf.filled().len() > before && self.phase.now.load(Ordering::Relaxed) == State::Idle as u8 {
+            self.phase.enter(State::Head);
         }
         read
     }

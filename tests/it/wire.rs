@@ -869,6 +869,29 @@ fn a_slow_head_is_cut_off_and_an_idle_connection_is_not() {
 }
 
 #[test]
+fn there_are_never_more_connections_than_allowed() {
+    let foregate = Foregate::start(&format!(
+        "public_url = \"http://auth.foregate.localhost:1\"\nallow = \"public\"\n[server]\nlisten = \"LISTEN\"\nadmin_listen = \"ADMIN\"\n\
+         [server.limits]\nconnections = 2\n[session]\nstore = \"sqlite:DIR/f.db\"\n{}",
+        scene().provider.config()
+    ));
+    let asked = ask("traefik", "GET", "http://app.foregate.localhost/", &[]);
+    let mut first = Wire::open(foregate.public);
+    let mut second = Wire::open(foregate.public);
+    for wire in [&mut first, &mut second] {
+        wire.write(&asked);
+        assert_eq!(wire.read(false).expect("an answer").status, 200);
+    }
+    let mut third = Wire::open(foregate.public);
+    third.write(&asked);
+    first.write(&asked);
+    assert_eq!(first.read(false).expect("an answer").status, 200);
+    assert_eq!(foregate.metric("foregate_decisions_total{outcome=\"allowed\"}"), 3.0, "the third one waits");
+    drop(second);
+    assert_eq!(third.read(false).expect("an answer, now that there is room").status, 200);
+}
+
+#[test]
 fn the_end_waits_for_requests_in_flight_and_for_nobody_else() {
     let mut foregate = Foregate::start(&format!(
         "public_url = \"http://auth.foregate.localhost:1\"\nallow = \"public\"\n[server]\nlisten = \"LISTEN\"\nadmin_listen = \"ADMIN\"\n\
@@ -881,9 +904,12 @@ fn the_end_waits_for_requests_in_flight_and_for_nobody_else() {
     // A sign-out form whose body is still on its way is a request in flight.
     let mut flying = Wire::open(foregate.public);
     flying.write(b"POST /.foregate/sign-out HTTP/1.1\r\nHost: auth.foregate.localhost\r\nContent-Length: 13\r\n\r\nscope=");
-    foregate.wait_for_connections(2);
+    let mut half = Wire::open(foregate.public);
+    half.write(b"GET /.foregate/auth/traefik HTTP/1.1\r\nHost:");
+    foregate.wait_for_connections(3);
     foregate.terminate();
     assert!(kept.ends(), "an idle connection is closed at once");
+    assert!(half.ends(), "half a head is not waited for");
     assert!(foregate.is_running(), "the request in flight is waited for");
     flying.write(b"browser");
     assert_eq!(flying.read(false).expect("an answer").status, 303);

@@ -37,30 +37,34 @@ impl Reply {
 }
 
 /// A kept connection.
-pub struct Wire(TcpStream);
+pub struct Wire {
+    stream: TcpStream,
+    /// What came behind the answer read last.
+    left: Vec<u8>,
+}
 
 impl Wire {
     pub fn open(address: SocketAddr) -> Self {
         let stream = TcpStream::connect(address).expect("a connection");
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream.set_nodelay(true).unwrap();
-        Self(stream)
+        Self { stream, left: Vec::new() }
     }
 
     pub fn write(&mut self, bytes: &[u8]) {
         // A server that has said its word may have closed already.
-        let _ = self.0.write_all(bytes);
+        let _ = self.stream.write_all(bytes);
     }
 
     /// Reads one answer; `None` if the connection ends without one.
     pub fn read(&mut self, head_only: bool) -> Option<Reply> {
-        let mut bytes = Vec::new();
+        let mut bytes = std::mem::take(&mut self.left);
         let head = loop {
             if let Some(end) = bytes.windows(4).position(|part| part == b"\r\n\r\n") {
                 break end + 4;
             }
             let mut piece = [0; 16 * 1024];
-            match self.0.read(&mut piece) {
+            match self.stream.read(&mut piece) {
                 Ok(0) | Err(_) => return None,
                 Ok(length) => bytes.extend_from_slice(&piece[..length]),
             }
@@ -68,6 +72,7 @@ impl Wire {
         let mut body = bytes.split_off(head);
         let mut reply = parse_head(&bytes);
         if head_only || matches!(reply.status, 101 | 204 | 304) {
+            self.left = body;
             return Some(reply);
         }
         self.read_body(&reply, &mut body);
@@ -87,19 +92,21 @@ impl Wire {
             if done {
                 break;
             }
-            match self.0.read(&mut piece) {
+            match self.stream.read(&mut piece) {
                 Ok(0) | Err(_) => break,
                 Ok(length) => body.extend_from_slice(&piece[..length]),
             }
         }
         if chunked {
             *body = unchunk(body);
+        } else if let Some(length) = length {
+            self.left = body.split_off(length.min(body.len()));
         }
     }
 
     /// Whether the other side has closed, waiting for it.
     pub fn ends(&mut self) -> bool {
-        matches!(self.0.read(&mut [0; 16]), Ok(0))
+        matches!(self.stream.read(&mut [0; 16]), Ok(0))
     }
 }
 
