@@ -8,6 +8,7 @@ use std::time::Duration;
 use http::uri::Authority;
 use http::{Request, Response};
 use hyper::body::Incoming;
+use hyper::client::conn::TrySendError;
 use hyper::client::conn::http1::{SendRequest, handshake};
 use hyper_util::rt::TokioIo;
 use thiserror::Error;
@@ -58,13 +59,18 @@ impl Upstreams {
     ) -> Result<Response<Incoming>, UpstreamError> {
         let authority =
             grant.app().upstream.as_ref().and_then(|uri| uri.authority()).ok_or(UpstreamError::None)?;
-        let mut sender = match self.take(authority) {
-            Some(sender) => sender,
-            None => connect(authority).await?,
+        let (mut sender, kept) = match self.take(authority) {
+            Some(sender) => (sender, true),
+            None => (connect(authority).await?, false),
         };
-        let answered = tokio::time::timeout(ANSWER_TIME, sender.send_request(request)).await;
-        let answered = answered.map_err(|_| UpstreamError::Late(authority.clone()))?;
-        let response = answered.map_err(|error| UpstreamError::Broken(authority.clone(), error))?;
+        let mut sent = timely(authority, sender.try_send_request(request)).await?;
+        // A kept connection may just have been closed. What was given back was never sent, so it can be once more.
+        if kept && let Err(Some(request)) = sent.as_mut().map_err(TrySendError::take_message) {
+            sender = connect(authority).await?;
+            sent = timely(authority, sender.try_send_request(request)).await?;
+        }
+        let broken = |error: TrySendError<_>| UpstreamError::Broken(authority.clone(), error.into_error());
+        let response = sent.map_err(broken)?;
         self.keep(authority, sender);
         Ok(response)
     }
@@ -92,6 +98,10 @@ impl Upstreams {
     }
 }
 
+async fn timely<T>(authority: &Authority, answer: impl Future<Output = T>) -> Result<T, UpstreamError> {
+    tokio::time::timeout(ANSWER_TIME, answer).await.map_err(|_| UpstreamError::Late(authority.clone()))
+}
+
 async fn connect(authority: &Authority) -> Result<Sender, UpstreamError> {
     let failed = |why: String| UpstreamError::Connect(authority.clone(), why);
     let address = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80));
@@ -111,11 +121,11 @@ async fn connect(authority: &Authority) -> Result<Sender, UpstreamError> {
     Ok(sender)
 }
 
-/// How long a backend may think before the first byte of its answer.
-const ANSWER_TIME: Duration = Duration::from_secs(60);
+/// How long a request may take up to the first byte of its answer, its own body included.
+const ANSWER_TIME: Duration = Duration::from_secs(600);
 const CONNECT_TIME: Duration = Duration::from_secs(5);
 /// Connections kept for one backend.
 const MOST_KEPT: usize = 64;
 /// How long one is kept: shorter than common backends do, as a request on a connection that is just being closed is
 /// lost.
-const IDLE_TIME: Duration = Duration::from_secs(4);
+const IDLE_TIME: Duration = Duration::from_millis(1500);

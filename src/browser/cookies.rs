@@ -107,7 +107,19 @@ impl Cookies {
         };
         let kept: Vec<&[u8]> = value.split(|&byte| byte == b';').filter(|pair| !ours(pair)).collect();
         let joined = kept.join(&b';');
+        // Some proxies join cookies with commas; a line that would still show ours is better lost.
+        if self.names_ours(&joined) {
+            return None;
+        }
         if joined.trim_ascii().is_empty() { None } else { HeaderValue::from_bytes(joined.trim_ascii()).ok() }
+    }
+
+    /// Whether a cookie of ours begins somewhere in a line.
+    fn names_ours(&self, line: &[u8]) -> bool {
+        let begins = |&start: &usize| start == 0 || b"; ,".contains(&line[start - 1]);
+        [&self.session_finder, &self.login_finder]
+            .iter()
+            .any(|finder| finder.find_iter(line).any(|start| begins(&start)))
     }
 
     fn set(&self, name: &str, value: &str, lifetime: Duration) -> HeaderValue {
@@ -254,6 +266,8 @@ mod tests {
             (vec!["a=1; __Host-foregate=x; b=\"2, 3\""], vec!["a=1; b=\"2, 3\""]),
             (vec!["__Host-foregate=x; __Host-foregate-login=y"], vec![]),
             (vec!["a=1", "__Host-foregate=x"], vec!["a=1"]),
+            (vec!["a=1, __Host-foregate=x", "b=2"], vec!["b=2"]),
+            (vec!["a=1,__Host-foregate-login=x"], vec![]),
             (vec!["a=__Host-foregate=1;  b=2"], vec!["a=__Host-foregate=1;  b=2"]),
         ] {
             let mut headers = headers(&before);

@@ -21,8 +21,6 @@ pub enum Purpose {
     Tokens,
     /// Proof that a form came from our own page.
     Form,
-    /// Where to go after a sign-out at the provider.
-    SignedOut,
 }
 
 impl Purpose {
@@ -32,7 +30,6 @@ impl Purpose {
             Self::Binding => "foregate binding 1",
             Self::Tokens => "foregate tokens 1",
             Self::Form => "foregate form 1",
-            Self::SignedOut => "foregate signed out 1",
         }
     }
 }

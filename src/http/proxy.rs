@@ -3,7 +3,7 @@
 use std::time::Instant;
 
 use http::header::{self, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Version};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
 use super::body::Body;
@@ -11,6 +11,7 @@ use super::denial::{self, Denied};
 use super::dialect::direct;
 use super::intent::client_address;
 use super::{Site, answer, portal, unix_now};
+use crate::headers::fold;
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant};
 use crate::server::Peer;
@@ -59,31 +60,27 @@ async fn forward(
     mut request: Request<Incoming>,
     peer: Peer,
 ) -> Response<Body> {
-    if request.headers().contains_key(header::UPGRADE) {
-        return answer::text(
-            StatusCode::NOT_IMPLEMENTED,
-            "foregate does not pass upgraded connections on yet.\n",
-        );
+    if is_websocket(request.headers()) {
+        return answer::text(StatusCode::NOT_IMPLEMENTED, "foregate does not pass WebSockets on yet.\n");
     }
     let host = request.headers().get(HOST).cloned();
     let client = client_address(request.headers(), peer, &site.trusted_proxies);
     let headers = request.headers_mut();
     drop_hop_by_hop(headers);
+    drop_routing(headers);
     site.own_names.strip(headers);
     site.cookies.hide(headers);
-    for name in FORWARDED {
-        headers.remove(name);
-    }
-    let scheme = HeaderValue::from_static(site.scheme().as_str());
-    let client = HeaderValue::from_str(&client.to_string());
     headers.extend(grant.app().headers.lines(grant.person()));
-    headers.insert("x-forwarded-proto", scheme);
-    if let (Some(host), Ok(client)) = (host, client) {
+    headers.insert("x-forwarded-proto", HeaderValue::from_static(site.scheme().as_str()));
+    if let (Some(host), Ok(client)) = (host, HeaderValue::from_str(&client.to_string())) {
+        headers.insert(HOST, host.clone());
         headers.insert("x-forwarded-host", host);
         headers.insert("x-forwarded-for", client);
     }
-    let path = request.uri().path_and_query().map_or("/", |path| path.as_str()).parse();
-    *request.uri_mut() = path.unwrap_or_default();
+    // The path that was judged, without the authority that an absolute address has.
+    let path = request.uri().path_and_query().cloned();
+    *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+    *request.version_mut() = Version::HTTP_11;
     match site.upstreams.send(grant, request).await {
         Ok(response) => {
             let mut response = response.map(Body::Stream);
@@ -118,6 +115,27 @@ fn drop_hop_by_hop(headers: &mut HeaderMap) {
     }
 }
 
+fn is_websocket(headers: &HeaderMap) -> bool {
+    let named = |value: &HeaderValue| {
+        value.as_bytes().to_ascii_lowercase().windows(9).any(|part| part == b"websocket")
+    };
+    headers.get_all(header::UPGRADE).iter().any(named)
+}
+
+/// Removes what a client says of its own way here, which is rebuilt, and of another address than the one that was
+/// judged, which some backends would serve instead: in every spelling.
+fn drop_routing(headers: &mut HeaderMap) {
+    let routes = |name: &&HeaderName| {
+        let folded = fold(name.as_str());
+        ["xforwarded", "xoriginal", "xrewrite"].iter().any(|start| folded.starts_with(start))
+            || ["forwarded", "xrealip", "xscheme", "http2settings"].contains(&folded.as_str())
+    };
+    let named: Vec<HeaderName> = headers.keys().filter(routes).cloned().collect();
+    for name in named {
+        headers.remove(name);
+    }
+}
+
 const HOP_BY_HOP: [HeaderName; 8] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -127,18 +145,5 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     header::TRAILER,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
-];
-/// What a client may say of its own way here only through a trusted proxy; it is rebuilt.
-const FORWARDED: [&str; 10] = [
-    "forwarded",
-    "x-forwarded-for",
-    "x-forwarded-host",
-    "x-forwarded-proto",
-    "x-forwarded-port",
-    "x-forwarded-server",
-    "x-forwarded-prefix",
-    "x-forwarded-scheme",
-    "x-real-ip",
-    "x-scheme",
 ];
 const NOTHING_HERE: &str = "foregate is here, but no app of its own is on this host.\n";
