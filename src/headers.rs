@@ -21,7 +21,7 @@ pub struct Person {
 }
 
 struct Lines {
-    of: Arc<()>,
+    of: Arc<str>,
     values: Box<[HeaderValue]>,
 }
 
@@ -52,8 +52,8 @@ pub struct HeaderSet {
     blank: HeaderMap,
     /// What Envoy must take off a request, as it never removes what we do not set.
     look_alikes: HeaderValue,
-    /// Tells apart the lines of this set from those of another.
-    mark: Arc<()>,
+    /// Its names and templates as text: sets that say the same share the lines of a person.
+    mark: Arc<str>,
 }
 
 impl HeaderSet {
@@ -73,7 +73,9 @@ impl HeaderSet {
 
     fn of<'a>(lines: impl Iterator<Item = (&'a str, &'a str)>) -> Result<Self, HeaderError> {
         let mut parsed: Vec<(HeaderName, Template)> = Vec::new();
+        let mut mark = String::new();
         for (name, template) in lines {
+            mark.extend([name, ":", template, "\n"]);
             let header = template::header_name(name)?;
             if parsed.iter().any(|(other, _)| fold(other.as_str()) == fold(name)) {
                 return Err(HeaderError::Twice(name.to_owned()));
@@ -88,7 +90,7 @@ impl HeaderSet {
             |name| parsed.iter().find(|(other, _)| other == name).map(|(_, template)| template.clone());
         let templates = blank.keys().filter_map(template_of).collect();
         let look_alikes = look_alikes(blank.keys());
-        Ok(Self { templates, blank, look_alikes, mark: Arc::new(()) })
+        Ok(Self { templates, blank, look_alikes, mark: mark.into() })
     }
 
     /// The complete set for a person, or for nobody: every name once, empty where there is no value.
@@ -97,7 +99,7 @@ impl HeaderSet {
         let Some(person) = person else { return lines };
         let kept =
             person.lines.get_or_init(|| Lines { of: Arc::clone(&self.mark), values: self.values(person) });
-        if Arc::ptr_eq(&kept.of, &self.mark) {
+        if Arc::ptr_eq(&kept.of, &self.mark) || kept.of == self.mark {
             fill(&mut lines, kept.values.iter().cloned());
         } else {
             fill(&mut lines, self.values(person).into_vec().into_iter());
@@ -272,6 +274,7 @@ mod tests {
             (vec!["a|b"], "a|b"),
             (vec!["x\r\nRemote-User: root"], "x%0D%0ARemote-User: root"),
             (vec![" admins"], "%20admins"),
+            (vec!["\u{2003}admins", "x"], "x,\u{2003}admins"),
             (vec!["a%2Cb"], "a%252Cb"),
             (vec!["50%"], "50%"),
             (vec!["Çağla"], "Çağla"),
@@ -282,6 +285,11 @@ mod tests {
         }
         let odd = person(|profile| profile.groups = vec!["a|b".into(), "c,d".into()]);
         assert_eq!(line(&HeaderSet::preset("authentik").unwrap(), &odd, "x-authentik-groups"), "a%7Cb|c,d");
+        let blank = person(|profile| profile.groups = vec!["\u{2003}admins".into()]);
+        assert_eq!(
+            line(&HeaderSet::preset("authentik").unwrap(), &blank, "x-authentik-groups"),
+            "\u{2003}admins"
+        );
         let named = person(|profile| profile.name = "Çağla\u{7f}".into());
         assert_eq!(line(&set, &named, "remote-name"), "Çağla%7F");
     }

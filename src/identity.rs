@@ -108,7 +108,8 @@ impl Identity {
         let (mut low, mut high) = (SINGLES, self.ends.len());
         while low < high {
             let middle = low.midpoint(high);
-            match self.piece(middle).cmp(group) {
+            let (start, end) = self.bounds(middle);
+            match self.text[start..end].cmp(group.as_bytes()) {
                 std::cmp::Ordering::Equal => return true,
                 std::cmp::Ordering::Less => low = middle + 1,
                 std::cmp::Ordering::Greater => high = middle,

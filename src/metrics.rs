@@ -1,6 +1,11 @@
 //! What foregate counts. Plain numbers: knows nothing of what they are counted for.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::{EncodeMetric, MetricEncoder, NoLabelSet};
+use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -38,7 +43,7 @@ const OUTCOMES: [(Outcome, &str); 6] = [
 pub struct Metrics {
     registry: Registry,
     decisions: [Counter; OUTCOMES.len()],
-    decision_seconds: Histogram,
+    decision_seconds: Arc<Fast>,
     /// Sessions found in memory.
     pub cache_hits: Counter,
     /// Sessions asked of the store.
@@ -71,22 +76,21 @@ impl Default for Metrics {
         let family = Family::<[(&'static str, &'static str); 1], Counter>::default();
         let decisions = OUTCOMES.map(|(_, name)| family.get_or_create(&[("outcome", name)]).clone());
         registry.register("decisions", "Requests decided, by outcome", family);
+        let decision_seconds = Arc::new(Fast::default());
+        let shared = Shared(Arc::clone(&decision_seconds));
+        registry.register("decision_seconds", "Time to decide a request", shared);
         let mut register = Register(&mut registry);
         Self {
             decisions,
-            decision_seconds: register.seconds("decision_seconds", "Time to decide a request", &FAST),
+            decision_seconds,
             cache_hits: register.counter("session_cache_hits", "Sessions found in memory"),
             cache_misses: register.counter("session_cache_misses", "Sessions asked of the store"),
             sessions_cached: register.gauge("sessions_cached", "Sessions in memory"),
             sessions_created: register.counter("sessions_created", "Sign-ins that made a session"),
             sessions_ended: register.counter("sessions_ended", "Sessions ended by somebody, not by time"),
-            store_seconds: register.seconds("store_seconds", "Time the session store takes to answer", &SLOW),
+            store_seconds: register.seconds("store_seconds", "Time the session store takes to answer"),
             store_errors: register.counter("store_errors", "Questions the session store did not answer"),
-            provider_seconds: register.seconds(
-                "provider_seconds",
-                "Time the provider takes to answer",
-                &SLOW,
-            ),
+            provider_seconds: register.seconds("provider_seconds", "Time the provider takes to answer"),
             provider_errors: register
                 .counter("provider_errors", "Questions the provider did not answer as it should"),
             sign_in_failures: register.counter("sign_in_failures", "Sign-ins that failed at the callback"),
@@ -129,10 +133,42 @@ impl Register<'_> {
         gauge
     }
 
-    fn seconds(&mut self, name: &str, help: &str, bounds: &[f64]) -> Histogram {
-        let histogram = Histogram::new(bounds.iter().copied());
+    fn seconds(&mut self, name: &str, help: &str) -> Histogram {
+        let histogram = Histogram::new(SLOW);
         self.0.register(name, help, histogram.clone());
         histogram
+    }
+}
+
+/// A histogram without a lock, as every check on every core observes it.
+#[derive(Debug, Default)]
+struct Fast {
+    buckets: [AtomicU64; FAST.len() + 1],
+    nanos: AtomicU64,
+}
+
+impl Fast {
+    fn observe(&self, seconds: f64) {
+        let bucket = FAST.iter().position(|bound| seconds <= *bound).unwrap_or(FAST.len());
+        self.buckets[bucket].fetch_add(1, Ordering::Relaxed);
+        self.nanos.fetch_add((seconds * 1e9) as u64, Ordering::Relaxed);
+    }
+}
+
+#[derive(Debug)]
+struct Shared(Arc<Fast>);
+
+impl EncodeMetric for Shared {
+    fn encode(&self, mut encoder: MetricEncoder<'_>) -> Result<(), std::fmt::Error> {
+        let counts = self.0.buckets.each_ref().map(|count| count.load(Ordering::Relaxed));
+        let bounds = FAST.into_iter().chain([f64::INFINITY]);
+        let buckets: Vec<(f64, u64)> = bounds.zip(counts).collect();
+        let seconds = self.0.nanos.load(Ordering::Relaxed) as f64 / 1e9;
+        encoder.encode_histogram::<NoLabelSet>(seconds, counts.iter().sum(), &buckets, None)
+    }
+
+    fn metric_type(&self) -> MetricType {
+        MetricType::Histogram
     }
 }
 
@@ -152,6 +188,13 @@ mod tests {
             metrics.decided(outcome, 1e-6);
             let line = format!("foregate_decisions_total{{outcome=\"{name}\"}} 1");
             assert!(metrics.text().contains(&line), "{line}\n{}", metrics.text());
+        }
+        metrics.decided(Outcome::Allowed, 5.0);
+        let text = metrics.text();
+        for line in
+            ["_bucket{le=\"0.000002\"} 6", "_bucket{le=\"1.0\"} 6", "_bucket{le=\"+Inf\"} 7", "_count 7"]
+        {
+            assert!(text.contains(&format!("foregate_decision_seconds{line}")), "{line}\n{text}");
         }
     }
 }

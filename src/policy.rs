@@ -59,16 +59,13 @@ impl Rule {
     }
 
     /// Decides for one person, or for nobody in particular. The only place that mints a [`Grant`].
-    pub fn admits<'p>(&'p self, app: &'p App, person: Option<&Arc<Person>>) -> Decision<'p> {
-        if self.allow.met_by(person.map(|person| person.identity())) {
-            return Decision::Allow(Grant { app, rule: self, person: person.cloned() });
+    pub fn admits<'p>(&'p self, app: &'p App, person: Option<Arc<Person>>) -> Decision<'p> {
+        if self.allow.met_by(person.as_deref().map(Person::identity)) {
+            return Decision::Allow(Grant { app, rule: self, person });
         }
         match person {
             None if self.allow.can_be_met() => Decision::SignIn,
-            None | Some(_) => Decision::Forbid(Refusal::NotAllowed {
-                missing: self.allow.in_words(),
-                person: person.cloned(),
-            }),
+            person => Decision::Forbid(Refusal::NotAllowed { missing: self.allow.in_words(), person }),
         }
     }
 

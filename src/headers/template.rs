@@ -76,7 +76,8 @@ impl Template {
             for part in &self.0 {
                 part.write(identity, &mut text);
             }
-            HeaderValue::from_bytes(text.trim().as_bytes()).unwrap_or_else(|_| HeaderValue::from_static(""))
+            HeaderValue::from_bytes(text.trim_matches(' ').as_bytes())
+                .unwrap_or_else(|_| HeaderValue::from_static(""))
         })
     }
 

@@ -79,7 +79,7 @@ pub(super) fn credential(headers: &HeaderMap, cookies: &Cookies) -> Credential {
     if matches!(credential, Credential::None) && is_bearer(headers) { Credential::Bearer } else { credential }
 }
 
-fn is_bearer(headers: &HeaderMap) -> bool {
+pub(super) fn is_bearer(headers: &HeaderMap) -> bool {
     let bearer = |value: &HeaderValue| {
         value.as_bytes().get(..7).is_some_and(|word| word.eq_ignore_ascii_case(b"bearer "))
     };
@@ -178,11 +178,12 @@ fn parse_method(word: &[u8]) -> Result<Method, Malformed> {
 /// no front proxy sends them.
 fn refuse_look_alikes(headers: &HeaderMap) -> Result<(), Malformed> {
     for name in headers.keys().map(HeaderName::as_str) {
-        let suspect = name.starts_with('x')
-            && name.len() > SHORTEST_LOOK_ALIKE
-            && name.bytes().any(|byte| b"_.".contains(&byte));
-        if suspect && let Some((_, real)) = FOLDED.iter().find(|(folded, _)| *folded == fold(name)) {
-            return Err(Malformed::Alias(real));
+        let long = name.len() > SHORTEST_LOOK_ALIKE && name.starts_with('x');
+        if long && name.bytes().any(|byte| b"_.".contains(&byte)) {
+            let folded = fold(name);
+            if let Some((_, real)) = FOLDED.iter().find(|(known, _)| *known == folded) {
+                return Err(Malformed::Alias(real));
+            }
         }
     }
     Ok(())

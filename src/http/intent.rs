@@ -3,9 +3,10 @@
 use std::net::IpAddr;
 
 use http::Method;
-use http::header::{ACCEPT, AUTHORIZATION, HeaderMap, UPGRADE, USER_AGENT};
+use http::header::{ACCEPT, HeaderMap, UPGRADE, USER_AGENT};
 use ipnet::IpNet;
 
+use super::dialect::is_bearer;
 use crate::server::Peer;
 use crate::visit::Intent;
 
@@ -14,10 +15,7 @@ use crate::visit::Intent;
 pub(super) fn intent(headers: &HeaderMap, method: &Method) -> Intent {
     let socket = headers.contains_key("sec-websocket-key") || headers.contains_key(UPGRADE);
     let script = headers.contains_key("x-requested-with");
-    let token = headers.get(AUTHORIZATION).is_some_and(|value| {
-        value.as_bytes().get(..7).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer "))
-    });
-    if !(method == Method::GET || method == Method::HEAD) || socket || script || token {
+    if !(method == Method::GET || method == Method::HEAD) || socket || script || is_bearer(headers) {
         return Intent::Call;
     }
     let navigates = match headers.get("sec-fetch-mode") {

@@ -102,9 +102,9 @@ impl Requirement {
             Self::Nobody => Vec::new(),
             Self::Public => vec!["nothing".to_owned()],
             Self::SignedIn => vec!["any account".to_owned()],
-            Self::User(name) => vec![format!("the account {name}")],
+            // Who else may come in is nobody's business.
+            Self::User(_) | Self::Email(EmailPattern::Address(_)) => vec!["a certain account".to_owned()],
             Self::Group(name) => vec![format!("membership in the group {name}")],
-            Self::Email(EmailPattern::Address(address)) => vec![format!("the e-mail address {address}")],
             Self::Email(EmailPattern::Domain(domain)) => vec![format!("an e-mail address at {domain}")],
             Self::Any(any) => any.iter().flat_map(Self::in_words).collect(),
             Self::All(all) => {
