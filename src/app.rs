@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 use crate::browser::{Cookies, Sealer};
 use crate::config::{self, Config};
@@ -53,7 +54,8 @@ impl House {
     pub async fn run(self, stop: CancellationToken) {
         let site = self.site.load_full();
         let metrics = Arc::clone(&site.metrics);
-        let upkeep = tokio::spawn(upkeep(Arc::clone(&site.sessions), stop.clone()));
+        let drained = CancellationToken::new();
+        let upkeep = tokio::spawn(upkeep(Arc::clone(&site.sessions), drained.clone()));
         for (name, listener) in [("public", &self.public), ("admin", &self.admin)] {
             if let Ok(address) = listener.local_addr() {
                 tracing::info!(listener = name, %address, "listening");
@@ -64,6 +66,11 @@ impl House {
         let metrics = Arc::clone(&site.metrics);
         let admin = server::run(self.admin, &self.settings, Admin(self.site.clone()), metrics, stop.clone());
         tokio::join!(public, admin);
+        site.farewells.close();
+        if tokio::time::timeout(FAREWELL_TIME, site.farewells.wait()).await.is_err() {
+            tracing::warn!("the provider could not be told in time of all who signed out");
+        }
+        drained.cancel();
         // What was used last is told to the store before the end.
         let _ = upkeep.await;
         tracing::info!("stopped");
@@ -141,6 +148,7 @@ fn site(mut config: Config) -> anyhow::Result<Site> {
         upstreams: Upstreams::default(),
         metrics,
         strangers: Strangers::default(),
+        farewells: TaskTracker::new(),
     })
 }
 
@@ -189,4 +197,6 @@ async fn upkeep(sessions: Arc<Sessions>, stop: CancellationToken) {
     }
 }
 
+/// How long sign-outs under way may take at the end.
+const FAREWELL_TIME: Duration = Duration::from_secs(10);
 const SWEEP_EVERY: Duration = Duration::from_secs(60);

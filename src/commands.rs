@@ -12,6 +12,7 @@ use tracing_subscriber::fmt::format::FmtSpan;
 
 use crate::app::{House, until_signal};
 use crate::config::{self, Config, Loaded};
+#[cfg(feature = "sqlite")]
 use crate::demo;
 use crate::policy::HostPattern;
 use crate::snippet::{FrontProxy, Snippet, render, render_haproxy_lua};
@@ -29,6 +30,7 @@ enum Command {
     /// Run foregate
     Serve(FromFile),
     /// Try everything out in one process: a provider, an app and foregate between them
+    #[cfg(feature = "sqlite")]
     Demo {
         /// The port to open; a free one if it is taken
         #[arg(long, default_value_t = 4180)]
@@ -97,6 +99,7 @@ impl Cli {
     pub fn run(self, terminal: bool) -> anyhow::Result<()> {
         match self.command {
             Command::Serve(file) => serve(&file, terminal),
+            #[cfg(feature = "sqlite")]
             Command::Demo { port } => {
                 log(terminal, "foregate=warn")?;
                 runtime()?.block_on(demo::run(port, terminal))

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use crate::headers::Person;
 use crate::policy::{Decision, Policy, Refusal, Ruling};
 use crate::session::Sessions;
-use crate::session::store::{ANSWER_TIME, StoreError};
+use crate::session::store::StoreError;
 use crate::visit::{Credential, Visit};
 
 /// Decides about visits by one policy and the sessions of one store.
@@ -31,7 +31,7 @@ impl Gate {
             Ruling::AmbiguousPath => return Decision::Forbid(Refusal::AmbiguousPath),
         };
         match self.person(&visit.credential, now).await {
-            Ok(person) => rule.admits(app, person.as_ref()),
+            Ok(person) => rule.admits(app, person),
             Err(_) if rule.is_public() => rule.admits(app, None),
             Err(_) => Decision::Unavailable,
         }
@@ -42,30 +42,10 @@ impl Gate {
     /// # Errors
     /// [`StoreError`] if no credential works and one of them could not be asked about.
     pub async fn person(&self, credential: &Credential, now: u64) -> Result<Option<Arc<Person>>, StoreError> {
-        let (first, others) = match credential {
+        let found = match credential {
             Credential::None | Credential::Bearer => return Ok(None),
-            Credential::Session(first, others) => (first, others),
+            Credential::Session(first, others) => self.sessions.find_any(first, others, now).await?,
         };
-        let mut silent = match self.sessions.find(first, now).await {
-            Ok(Some(session)) => return Ok(Some(Arc::clone(&session.person))),
-            Ok(None) => None,
-            Err(error) => Some(error),
-        };
-        // A neighbour's cookies may come along; together they get no more time than one.
-        let rest = async {
-            for handle in others {
-                match self.sessions.find(handle, now).await {
-                    Ok(Some(session)) => return Ok(Some(Arc::clone(&session.person))),
-                    Ok(None) => {}
-                    Err(error) => silent = Some(error),
-                }
-            }
-            silent.map_or(Ok(None), Err)
-        };
-        if others.is_empty() {
-            return rest.await;
-        }
-        let timely = tokio::time::timeout(ANSWER_TIME, rest).await;
-        timely.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".to_owned())))
+        Ok(found.map(|(_, session)| Arc::clone(&session.person)))
     }
 }

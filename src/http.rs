@@ -21,6 +21,7 @@ use arc_swap::ArcSwap;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use ipnet::IpNet;
+use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::browser::{Cookies, Origins, ReturnTo, Sealer};
@@ -61,6 +62,8 @@ pub struct Site {
     pub metrics: Arc<Metrics>,
     /// Peers that were refused and have been told of in the log.
     pub strangers: Strangers,
+    /// Sign-outs under way, which go on when the browser leaves.
+    pub farewells: TaskTracker,
 }
 
 /// The public listener: one [`Site`] for the whole of each request.
@@ -82,7 +85,7 @@ impl Serve for Faces {
 
 /// Everything but checks. Boxed, so that a check does not pay for the size of a sign-in.
 fn route<'s>(
-    site: &'s Site,
+    site: &'s Arc<Site>,
     request: Request<Incoming>,
     peer: Peer,
 ) -> std::pin::Pin<Box<dyn Future<Output = Response<Body>> + Send + 's>> {
@@ -104,10 +107,15 @@ impl Site {
         if self.public_url.scheme() == "https" { Scheme::Https } else { Scheme::Http }
     }
 
+    /// The port of an app's own URLs, if the host is one of ours.
+    fn port_of(&self, host: &str) -> Option<u16> {
+        let app = self.gate.policy.app_of(host)?;
+        app.port.or_else(|| self.public_url.port_or_known_default())
+    }
+
     /// Calls `with` with the origins that are ours.
     fn with_origins<T>(&self, with: impl FnOnce(&Origins<'_>) -> T) -> T {
-        let public_port = self.public_url.port_or_known_default();
-        let port_of = |host: &str| self.gate.policy.app_of(host).and_then(|app| app.port.or(public_port));
+        let port_of = |host: &str| self.port_of(host);
         with(&Origins { public_url: &self.public_url, port_of: &port_of })
     }
 
@@ -138,10 +146,10 @@ impl Strangers {
     }
 }
 
-/// The time as everything below takes it: Unix seconds.
+/// The time as everything below takes it: Unix seconds. A clock before 1970 makes everything too old.
 #[expect(clippy::disallowed_methods, reason = "the faces are where time enters")]
 pub fn unix_now() -> u64 {
-    SystemTime::now().duration_since(UNIX_EPOCH).map_or(0, |time| time.as_secs())
+    SystemTime::now().duration_since(UNIX_EPOCH).map_or(u64::MAX, |time| time.as_secs())
 }
 
 /// A name for one answer that page and log share: eight letters that are hard to misread.

@@ -4,6 +4,7 @@
 
 // Floor 9, hands: what can be typed. Only these print.
 pub mod commands;
+#[cfg(feature = "sqlite")]
 pub mod demo;
 pub mod snippet;
 

@@ -15,7 +15,6 @@ use crate::identity::Profile;
 use crate::jwt::{Expect, KeyRing, Kind};
 use crate::metrics::Metrics;
 use crate::oidc::{self, Ask, Prompt, Provider, ProviderError, Rules, Tokens, Userinfo};
-use crate::secret::Secret;
 use crate::session::store::StoreError;
 use crate::session::{NewSession, Session, Sessions};
 use crate::visit::SessionHandle;
@@ -110,11 +109,7 @@ pub enum Finished {
 pub struct Farewell {
     /// Who it was, by the name they sign in with.
     pub username: String,
-    /// Who vouched for them.
-    pub issuer: String,
-    /// By which name.
-    pub subject: String,
-    id_token: Option<Secret>,
+    tokens: Option<Tokens>,
 }
 
 impl Login {
@@ -142,8 +137,9 @@ impl Login {
     pub async fn begin(&self, wish: Wish, bindings: &[&str], now: u64) -> Result<Begun, LoginError> {
         let known = self.binding_of(bindings, |_| true);
         let turn = match (&known, wish.account) {
-            (_, Account::Retry) | (None, _) => 1,
-            (Some(binding), Account::Any | Account::Another) => binding.next_turn(now),
+            // A person asked, so it is no circle.
+            (_, Account::Retry | Account::Another) | (None, Account::Any) => 1,
+            (Some(binding), Account::Any) => binding.next_turn(now),
         };
         self.set_out(wish, known, (turn, Cause::SessionCookie), now).await
     }
@@ -319,20 +315,23 @@ impl Login {
         Ok(handle)
     }
 
-    /// Ends the session behind a handle and revokes its tokens.
+    /// Ends the session behind a handle.
     ///
     /// # Errors
     /// [`StoreError`] if the session could not be ended.
     pub async fn end(&self, handle: &SessionHandle, now: u64) -> Result<Option<Farewell>, StoreError> {
         let Some(ended) = self.sessions.end(handle, now).await? else { return Ok(None) };
         let tokens = ended.tokens.and_then(|bytes| Tokens::from_json(&bytes).ok());
-        if let Some(tokens) = &tokens
+        Ok(Some(Farewell { username: ended.profile.username, tokens }))
+    }
+
+    /// Takes the tokens of a session that has ended back at the provider, as far as it answers.
+    pub async fn revoke(&self, farewell: &Farewell, now: u64) {
+        if let Some(tokens) = &farewell.tokens
             && let Err(error) = self.provider.revoke(tokens, now).await
         {
             tracing::warn!(%error, "the tokens of a session that ended could not be revoked at the provider");
         }
-        let Profile { username, issuer, subject, .. } = ended.profile;
-        Ok(Some(Farewell { username, issuer, subject, id_token: tokens.map(|tokens| tokens.id_token) }))
     }
 
     /// The provider's own sign-out, to send the browser to (OpenID Connect RP-Initiated Logout 1.0).
@@ -345,7 +344,8 @@ impl Login {
         afterwards: &Url,
         now: u64,
     ) -> Result<Option<Url>, ProviderError> {
-        let hint = farewell.and_then(|farewell| farewell.id_token.as_ref()).map(Secret::expose);
+        let tokens = farewell.and_then(|farewell| farewell.tokens.as_ref());
+        let hint = tokens.map(|tokens| tokens.id_token.expose());
         self.provider.end_session_url(hint, afterwards, None, now).await
     }
 

@@ -8,6 +8,7 @@ mod postgres;
 mod sqlite;
 pub mod store;
 
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -24,7 +25,7 @@ use crate::metrics::Metrics;
 use crate::secret::Secret;
 use crate::visit::{HANDLE_BYTES, SessionHandle};
 use cache::Cache;
-use store::{Location, Row, SessionKey, SessionStore, StoreError};
+use store::{ANSWER_TIME, Location, Row, SessionKey, SessionStore, StoreError};
 
 /// How sessions are kept and for how long.
 #[derive(Clone, Debug)]
@@ -130,6 +131,37 @@ impl Sessions {
         }
     }
 
+    /// The first of a browser's handles with a session that lives, as a neighbour may have set a cookie of the same
+    /// name: those in memory first, then the others together in the time that one may take.
+    ///
+    /// # Errors
+    /// As [`Sessions::find`], if none is found to live.
+    pub async fn find_any(
+        &self,
+        first: &SessionHandle,
+        others: &[SessionHandle],
+        now: u64,
+    ) -> Result<Option<(SessionHandle, Arc<Session>)>, StoreError> {
+        if others.is_empty() {
+            return Ok(self.find(first, now).await?.map(|session| (first.clone(), session)));
+        }
+        let mut handles: Vec<&SessionHandle> = std::iter::once(first).chain(others).collect();
+        handles.sort_by_key(|handle| self.cache.get(&handle.id()).is_none());
+        let search = async {
+            let mut silent = None;
+            for handle in handles {
+                match self.find(handle, now).await {
+                    Ok(Some(session)) => return Ok(Some((handle.clone(), session))),
+                    Ok(None) => {}
+                    Err(error) => silent = Some(error),
+                }
+            }
+            silent.map_or(Ok(None), Err)
+        };
+        let found = tokio::time::timeout(ANSWER_TIME, search).await;
+        found.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".to_owned())))
+    }
+
     async fn load(&self, handle: &SessionHandle, now: u64) -> Result<Option<Arc<Session>>, StoreError> {
         self.metrics.cache_misses.inc();
         let epoch = self.cache.epoch();
@@ -145,6 +177,7 @@ impl Sessions {
         let Some(row) = row else { return Ok(None) };
         let session = Arc::new(self.unpack(handle, &row, now));
         self.cache.put_unless_forgotten(&session, epoch);
+        self.cache.note_use(&session, now);
         Ok(Some(session))
     }
 
@@ -162,7 +195,7 @@ impl Sessions {
             sid: new.sid,
             created_at: now,
             last_seen: now,
-            expires_at: now + self.settings.lifetime.as_secs(),
+            expires_at: now.saturating_add(self.settings.lifetime.as_secs()),
             tokens,
             client: new.client,
             user_agent: new.user_agent,
@@ -193,31 +226,29 @@ impl Sessions {
     /// Ends every session of one person.
     ///
     /// # Errors
-    /// [`StoreError`] if the store could not be told; the sessions then still live.
-    pub async fn end_all_of(&self, issuer: &str, subject: &str, now: u64) -> Result<usize, StoreError> {
-        let rows = self.ask(self.store.remove_all_of(issuer, subject), now).await?;
-        let gone: Vec<SessionKey> = rows.iter().map(|row| row.key).collect();
-        self.cache.forget_keys(&gone);
-        self.metrics.sessions_ended.inc_by(gone.len() as u64);
-        Ok(gone.len())
+    /// [`StoreError`] if the store could not be told; the sessions then still live there.
+    pub async fn end_all_of(&self, issuer: &str, subject: &str, now: u64) -> Result<(), StoreError> {
+        let removed = self.ask(self.store.remove_all_of(issuer, subject), now).await;
+        // Also after an error, which may have come when they were gone already: the store can be asked again.
+        self.cache.forget_person(issuer, subject);
+        match removed {
+            Ok(rows) => {
+                self.metrics.sessions_ended.inc_by(rows.len() as u64);
+                Ok(())
+            }
+            Err(StoreError::Damaged(what)) => {
+                tracing::error!(
+                    error = what,
+                    "a session row that could not be read was removed with the others"
+                );
+                Ok(())
+            }
+            Err(error @ (StoreError::Unavailable(_) | StoreError::TooNew { .. })) => Err(error),
+        }
     }
 
-    /// Opens the tokens of a live session for the one who holds its handle.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the store cannot be asked.
-    pub async fn tokens(
-        &self,
-        handle: &SessionHandle,
-        now: u64,
-    ) -> Result<Option<Zeroizing<Vec<u8>>>, StoreError> {
-        let key = key_of(handle);
-        let row = self.ask(self.store.find(&key, now, self.settings.idle.as_secs()), now).await?;
-        Ok(row.and_then(|row| self.sealer.open(Purpose::Tokens, handle.secret(), &row.tokens)))
-    }
-
-    /// Tells the store what was used since the last call and learns what ended elsewhere: at most two statements,
-    /// however many sessions. Called every [`SYNC_EVERY`].
+    /// Tells the store what was used since the last call and learns what ended elsewhere: two statements for
+    /// thousands of sessions. Called every [`SYNC_EVERY`].
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be asked; the next call makes up for it.
@@ -227,17 +258,22 @@ impl Sessions {
         if used.is_empty() {
             return self.probe(now).await;
         }
-        let keys: Vec<SessionKey> = used.iter().map(|session| key_of(&session.handle)).collect();
-        let alive = match self.ask(self.store.alive(&keys), now).await {
-            Ok(alive) => alive,
-            Err(error) => {
-                used.iter().for_each(|session| self.cache.note_use(session, 0));
+        let mut batches = used.chunks(SYNC_BATCH);
+        while let Some(batch) = batches.next() {
+            if let Err(error) = self.sync_batch(batch, now).await {
+                let untold = batch.iter().chain(batches.flatten());
+                untold.for_each(|session| self.cache.note_use(session, 0));
                 return Err(error);
             }
-        };
-        let alive: std::collections::HashSet<SessionKey> = alive.into_iter().collect();
+        }
+        Ok(())
+    }
+
+    async fn sync_batch(&self, used: &[Arc<Session>], now: u64) -> Result<(), StoreError> {
+        let keys: Vec<SessionKey> = used.iter().map(|session| key_of(&session.handle)).collect();
+        let alive: HashSet<SessionKey> = self.ask(self.store.alive(&keys), now).await?.into_iter().collect();
         let mut seen = Vec::with_capacity(alive.len());
-        for (key, session) in keys.iter().zip(&used) {
+        for (key, session) in keys.iter().zip(used) {
             if alive.contains(key) {
                 seen.push((*key, session.last_seen.load(Ordering::Relaxed)));
             } else {
@@ -332,11 +368,6 @@ impl Session {
         now < self.expires_at
             && now.saturating_sub(self.last_seen.load(Ordering::Relaxed)) < settings.idle.as_secs()
     }
-
-    /// Seconds until it ends whatever happens.
-    pub fn expires_in(&self, now: u64) -> u64 {
-        self.expires_at.saturating_sub(now)
-    }
 }
 
 /// Random bytes from the system.
@@ -355,5 +386,7 @@ fn key_of(handle: &SessionHandle) -> SessionKey {
 
 /// How often [`Sessions::sync`] is called: also how long a session that ended on another replica may go on here.
 pub const SYNC_EVERY: Duration = Duration::from_secs(5);
+/// Sessions told of in one statement.
+const SYNC_BATCH: usize = 5000;
 /// Rows removed by one statement of [`Sessions::sweep`].
 const SWEEP_BATCH: u32 = 1000;

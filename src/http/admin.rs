@@ -1,6 +1,7 @@
 //! The operator's listener: is it alive, is it ready, what has it counted. Knows no visitors.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use arc_swap::ArcSwap;
 use http::header::{CONTENT_TYPE, HeaderValue};
@@ -36,7 +37,10 @@ impl Serve for Admin {
 /// Names each part and how it is. A provider that is down is told, but those who are signed in go on.
 async fn ready(site: &Site) -> Response<Body> {
     let now = unix_now();
-    let (store, provider) = tokio::join!(site.sessions.probe(now), site.login.provider().probe(now));
+    let provider = tokio::time::timeout(PROBE_TIME, site.login.provider().probe(now));
+    let (store, provider) = tokio::join!(site.sessions.probe(now), provider);
+    let provider = provider
+        .map_or_else(|_| Some("no answer yet".to_owned()), |told| told.err().map(|error| error.to_string()));
     let part = |error: Option<String>| match error {
         None => json!({ "ok": true }),
         Some(error) => json!({ "ok": false, "error": error }),
@@ -45,7 +49,7 @@ async fn ready(site: &Site) -> Response<Body> {
     let body = json!({
         "ready": ready,
         "store": part(store.err().map(|error| error.to_string())),
-        "provider": part(provider.err().map(|error| error.to_string())),
+        "provider": part(provider),
     });
     let mut response =
         answer::text(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, body.to_string());
@@ -59,3 +63,6 @@ fn metrics(site: &Site) -> Response<Body> {
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format));
     response
 }
+
+/// How long the answer waits to tell how the provider is, which does not decide it.
+const PROBE_TIME: Duration = Duration::from_millis(500);

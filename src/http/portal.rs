@@ -2,27 +2,28 @@
 
 mod query;
 
+use std::sync::Arc;
+use std::time::Duration;
+
 use http::header::{HeaderMap, SET_COOKIE};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
-use std::time::Duration;
 
 use super::body::Body;
 use super::denial::{to_provider, trouble};
 use super::intent::{client_address, user_agent};
 use super::pages::{CSS, Page, SignOut, SignedIn, SignedOut};
 use super::{Site, answer, unix_now};
-use crate::browser::{Purpose, ReturnTo};
+use crate::browser::{Origins, Purpose, ReturnTo};
 use crate::identity::Field;
-use crate::login::{Account, BINDING_LIFETIME, Callback, Caller, Finished, LoginError, Wish};
+use crate::login::{Account, BINDING_LIFETIME, Callback, Caller, Farewell, Finished, LoginError, Wish};
 use crate::server::Peer;
 use crate::session::Session;
 use crate::session::store::StoreError;
 use crate::visit::{Credential, SessionHandle};
 use query::Query;
-use std::sync::Arc;
 
 /// `/.foregate/sign-in?rd=`: to the provider, or straight on for those who are signed in.
 pub(super) async fn sign_in(site: &Site, parts: &Parts) -> Response<Body> {
@@ -76,9 +77,8 @@ pub(super) async fn callback(site: &Site, parts: &Parts, peer: Peer) -> Response
         client: client_address(&parts.headers, peer, &site.trusted_proxies).to_string(),
         user_agent: user_agent(&parts.headers),
     };
-    let port = site.public_url.port_or_known_default();
-    let port_of = |host: &str| site.gate.policy.app_of(host).and_then(|app| app.port.or(port));
-    let origins = crate::browser::Origins { public_url: &site.public_url, port_of: &port_of };
+    let port_of = |host: &str| site.port_of(host);
+    let origins = Origins { public_url: &site.public_url, port_of: &port_of };
     match site.login.finish(callback, caller, &origins, now).await {
         Ok(Finished::Welcome { to, handle, binding }) => {
             let mut response = answer::redirect(StatusCode::SEE_OTHER, to.as_str());
@@ -98,19 +98,20 @@ pub(super) async fn callback(site: &Site, parts: &Parts, peer: Peer) -> Response
 
 /// `/.foregate/sign-out`: at once where the person came from one of our own pages, by a choice where another site
 /// sent them.
-pub(super) async fn sign_out(site: &Site, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn sign_out(site: &Arc<Site>, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let foreign = parts.headers.get("sec-fetch-site").is_some_and(|from| from == "cross-site");
-    if parts.method == Method::GET || parts.method == Method::HEAD {
+    let guess = parts.headers.get("sec-purpose").is_some();
+    if parts.method == Method::GET {
         let rd = Query::of(&parts).rd();
-        if foreign {
+        if foreign || guess {
             return choices(site, &parts.headers, rd.as_deref()).await;
         }
         let scope = if rd.is_some() { Scope::Browser } else { Scope::Provider };
         return depart(site, &parts.headers, scope, rd.as_deref()).await;
     }
     if parts.method != Method::POST {
-        return answer::wrong_method("GET, HEAD, POST");
+        return answer::wrong_method("GET, POST");
     }
     if foreign {
         return answer::empty(StatusCode::FORBIDDEN);
@@ -195,11 +196,15 @@ async fn choices(site: &Site, headers: &HeaderMap, rd: Option<&str>) -> Response
 
 /// Ends sessions, then leads on: to `rd`, to the provider's own sign-out, or to our page. The local session ends
 /// first, as some providers never send anybody back.
-async fn depart(site: &Site, headers: &HeaderMap, scope: Scope, rd: Option<&str>) -> Response<Body> {
+async fn depart(site: &Arc<Site>, headers: &HeaderMap, scope: Scope, rd: Option<&str>) -> Response<Body> {
     let now = unix_now();
-    let farewell = match end_sessions(site, headers, scope, now).await {
-        Ok(farewell) => farewell,
-        Err(error) => return trouble(site, &LoginError::Store(error), None),
+    let credential = site.cookies.credential(headers);
+    // A task of its own: it goes on when the browser does not wait for it.
+    let ending = site.farewells.spawn(end_sessions(Arc::clone(site), credential, scope, now));
+    let farewell = match ending.await {
+        Ok(Ok(farewell)) => farewell,
+        Ok(Err(error)) => return trouble(site, &LoginError::Store(error), None),
+        Err(_) => return answer::empty(StatusCode::INTERNAL_SERVER_ERROR),
     };
     let afterwards = site.own_url("/.foregate/signed-out", None, &[]);
     let to = rd.and_then(|rd| site.with_origins(|origins| ReturnTo::parse(rd, origins)));
@@ -217,21 +222,27 @@ async fn depart(site: &Site, headers: &HeaderMap, scope: Scope, rd: Option<&str>
     response
 }
 
+/// Ends every session a browser shows, and all of the person's where that was asked; then tells the provider, which
+/// may take its time.
 async fn end_sessions(
-    site: &Site,
-    headers: &HeaderMap,
+    site: Arc<Site>,
+    credential: Credential,
     scope: Scope,
     now: u64,
-) -> Result<Option<crate::login::Farewell>, StoreError> {
-    let Credential::Session(first, others) = site.cookies.credential(headers) else { return Ok(None) };
+) -> Result<Option<Farewell>, StoreError> {
+    let Credential::Session(first, others) = &credential else { return Ok(None) };
+    let live = site.sessions.find_any(first, others, now).await?;
     let mut farewell = None;
-    for handle in std::iter::once(&first).chain(&others) {
-        let Some(ended) = site.login.end(handle, now).await? else { continue };
-        tracing::info!(user = ended.username, "somebody signed out");
-        if scope == Scope::Everywhere {
-            site.sessions.end_all_of(&ended.issuer, &ended.subject, now).await?;
-        }
-        farewell = Some(ended);
+    for handle in std::iter::once(first).chain(others) {
+        farewell = site.login.end(handle, now).await?.or(farewell);
+    }
+    if let (Scope::Everywhere, Some((_, session))) = (scope, live) {
+        let identity = session.person.identity();
+        site.sessions.end_all_of(identity.issuer(), identity.field(Field::Subject), now).await?;
+    }
+    if let Some(farewell) = &farewell {
+        tracing::info!(user = farewell.username, "somebody signed out");
+        site.login.revoke(farewell, now).await;
     }
     Ok(farewell)
 }
@@ -242,13 +253,10 @@ async fn live_session(
     headers: &HeaderMap,
     now: u64,
 ) -> Result<Option<(SessionHandle, Arc<Session>)>, StoreError> {
-    let Credential::Session(first, others) = site.cookies.credential(headers) else { return Ok(None) };
-    for handle in std::iter::once(first).chain(others) {
-        if let Some(session) = site.sessions.find(&handle, now).await? {
-            return Ok(Some((handle, session)));
-        }
+    match site.cookies.credential(headers) {
+        Credential::Session(first, others) => site.sessions.find_any(&first, &others, now).await,
+        Credential::None | Credential::Bearer => Ok(None),
     }
-    Ok(None)
 }
 
 /// Where to go: `rd` if it is ours, else home; never an error.

@@ -3,13 +3,13 @@
 use std::collections::HashSet;
 use std::hash::{BuildHasher, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use quick_cache::UnitWeighter;
 use quick_cache::sync::{Cache as QuickCache, DefaultLifecycle};
-use quick_cache::{OptionsBuilder, UnitWeighter};
 
-use super::store::SessionKey;
-use super::{Session, key_of};
+use super::Session;
+use crate::identity::Field;
 use crate::visit::HANDLE_ID_BYTES;
 
 type Id = [u8; HANDLE_ID_BYTES];
@@ -28,20 +28,8 @@ pub(super) struct Cache {
 
 impl Cache {
     pub(super) fn new(capacity: usize) -> Self {
-        let options =
-            OptionsBuilder::new().estimated_items_capacity(capacity).weight_capacity(capacity as u64).build();
-        let sessions = match options {
-            Ok(options) => {
-                QuickCache::with_options(options, UnitWeighter, RandomIds, DefaultLifecycle::default())
-            }
-            Err(_) => QuickCache::with(
-                capacity,
-                capacity as u64,
-                UnitWeighter,
-                RandomIds,
-                DefaultLifecycle::default(),
-            ),
-        };
+        let (weighter, lifecycle) = (UnitWeighter, DefaultLifecycle::default());
+        let sessions = QuickCache::with(capacity, capacity as u64, weighter, RandomIds, lifecycle);
         Self { sessions, epoch: AtomicU64::new(0), used: Mutex::default(), issuers: RwLock::default() }
     }
 
@@ -75,11 +63,13 @@ impl Cache {
         self.sessions.remove(id);
     }
 
-    /// Forgets by the stored keys, for sessions that were ended without their handles.
-    pub(super) fn forget_keys(&self, keys: &[SessionKey]) {
+    /// Forgets every session of one person.
+    pub(super) fn forget_person(&self, issuer: &str, subject: &str) {
         self.epoch.fetch_add(1, Ordering::AcqRel);
-        let gone: HashSet<&SessionKey> = keys.iter().collect();
-        self.sessions.retain(|_, session| !gone.contains(&key_of(&session.handle)));
+        self.sessions.retain(|_, session| {
+            let identity = session.person.identity();
+            identity.issuer() != issuer || identity.field(Field::Subject) != subject
+        });
     }
 
     pub(super) fn keep_only(&self, lives: impl Fn(&Session) -> bool) {
@@ -91,17 +81,14 @@ impl Cache {
         if session.last_seen.load(Ordering::Relaxed) < now {
             session.last_seen.store(now, Ordering::Relaxed);
         }
-        if !session.noted.load(Ordering::Relaxed)
-            && !session.noted.swap(true, Ordering::AcqRel)
-            && let Ok(mut used) = self.used.lock()
-        {
-            used.push(Arc::clone(session));
+        if !session.noted.load(Ordering::Relaxed) && !session.noted.swap(true, Ordering::AcqRel) {
+            self.used.lock().unwrap_or_else(PoisonError::into_inner).push(Arc::clone(session));
         }
     }
 
     /// The sessions used since the last call, each once.
     pub(super) fn take_used(&self) -> Vec<Arc<Session>> {
-        let used = self.used.lock().map(|mut used| std::mem::take(&mut *used)).unwrap_or_default();
+        let used = std::mem::take(&mut *self.used.lock().unwrap_or_else(PoisonError::into_inner));
         for session in &used {
             session.noted.store(false, Ordering::Release);
         }
