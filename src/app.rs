@@ -108,7 +108,11 @@ pub fn until_signal() -> anyhow::Result<CancellationToken> {
     Ok(stop)
 }
 
-fn site(mut config: Config) -> anyhow::Result<Site> {
+/// Everything that answering takes, built from a configuration; opens the store and listens nowhere.
+///
+/// # Errors
+/// What cannot ever work: a store address or a key that is none.
+pub fn site(mut config: Config) -> anyhow::Result<Site> {
     config::ensure_keys(&mut config.session)?;
     let domain = config.session_domain().to_owned();
     let wanted_claims = config.wanted_claims();

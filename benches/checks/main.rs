@@ -1,0 +1,118 @@
+//! The parts of `make bench`: two servers that send the same bytes, a load for them, and the comparisons.
+//! `benches/README.md` tells what is measured; `benches/run.sh` runs it all.
+#![allow(clippy::print_stdout, reason = "figures are what this is for")]
+#![allow(clippy::disallowed_methods, reason = "a benchmark reads clocks and arguments")]
+
+mod compare;
+mod load;
+mod people;
+mod servers;
+
+use std::hint::black_box;
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+use foregate::http::dialect::Dialect;
+use foregate::http::unix_now;
+use foregate::policy::Decision;
+use foregate::visit::Scheme;
+
+#[cfg(feature = "mimalloc")]
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
+fn main() -> anyhow::Result<()> {
+    let words: Vec<String> = std::env::args().skip(1).filter(|word| word != "--bench").collect();
+    let words: Vec<&str> = words.iter().map(String::as_str).collect();
+    let number = |word: &str| word.parse::<usize>().with_context(|| format!("`{word}` is no number"));
+    match words.as_slice() {
+        ["serve-bare"] => servers::bare(),
+        ["serve-foregate", sessions] => servers::foregate(number(sessions)?),
+        ["load", address, cookies, amount, connections] => {
+            let report = load::run(address, cookies, load::Amount::read(amount)?, number(connections)?)?;
+            println!("{} {} {}", report.per_second, report.p50_us, report.p99_us);
+            Ok(())
+        }
+        ["compare", rounds, seconds, connections, sessions] => {
+            compare::run(number(rounds)?, number(seconds)?, number(connections)?, sessions)
+        }
+        ["instructions"] => compare::instructions(),
+        ["memory", sessions, groups] => memory(number(sessions)?, number(groups)?),
+        ["decision"] => decision(),
+        _ => bail!("no such part; benches/run.sh runs them all"),
+    }
+}
+
+/// Resident memory for each cached session, each with its header lines made. The rows are in a file, as they are
+/// for users, so that only the cache counts.
+fn memory(sessions: usize, groups: usize) -> anyhow::Result<()> {
+    let dir = tempfile::tempdir_in("/dev/shm")?;
+    runtime()?.block_on(async {
+        let site = people::site(sessions, Some(&dir.path().join("sessions.db")))?;
+        let before = resident()?;
+        for number in 0..sessions {
+            let handle = site.sessions.create(people::person(number, groups), unix_now()).await?;
+            let request = load::Request::new(0, &people::cookie(&site, &handle)).parts()?;
+            let visit = Dialect::Traefik.read(&request, &site.cookies, Scheme::Https)?;
+            let Decision::Allow(grant) = site.gate.judge(&visit, unix_now()).await else {
+                bail!("session {number} is not let in")
+            };
+            black_box(grant.app().headers.lines(grant.person()));
+        }
+        let each = (resident()? - before) / sessions;
+        println!("memory: {each} bytes of RSS for each of {sessions} sessions of {groups} groups");
+        Ok(())
+    })
+}
+
+/// The decision alone, from parsed request to header lines, against the copy of a header map that a server which
+/// decides nothing makes anyway.
+fn decision() -> anyhow::Result<()> {
+    const SAMPLE: usize = 1000;
+    const TURNS: u32 = 200_000;
+    runtime()?.block_on(async {
+        let site = people::site(SAMPLE, None)?;
+        let mut requests = Vec::new();
+        for number in 0..SAMPLE {
+            let handle = site.sessions.create(people::person(number, people::GROUPS), unix_now()).await?;
+            requests.push(load::Request::new(number, &people::cookie(&site, &handle)).parts()?);
+        }
+        let kept = people::answer_of(&site);
+        let mut ratios = Vec::new();
+        let mut fastest = (f64::MAX, f64::MAX);
+        for _ in 0..15 {
+            let started = Instant::now();
+            for _ in 0..TURNS {
+                black_box(black_box(&kept).clone());
+            }
+            let copy = started.elapsed().as_secs_f64();
+            let started = Instant::now();
+            for request in requests.iter().cycle().take(TURNS as usize) {
+                let visit = Dialect::Traefik.read(black_box(request), &site.cookies, Scheme::Https)?;
+                let Decision::Allow(grant) = site.gate.judge(&visit, unix_now()).await else {
+                    bail!("not let in")
+                };
+                black_box(grant.app().headers.lines(grant.person()));
+            }
+            let decided = started.elapsed().as_secs_f64();
+            ratios.push(decided / copy);
+            fastest = (fastest.0.min(decided), fastest.1.min(copy));
+        }
+        let each = |seconds: f64| seconds * 1e9 / f64::from(TURNS);
+        println!("decision / copying its answer's headers: {}", compare::spread(&mut ratios));
+        println!("decision at its fastest: {:.0} ns; the copy: {:.0} ns", each(fastest.0), each(fastest.1));
+        Ok(())
+    })
+}
+
+/// Resident memory of this process in bytes.
+fn resident() -> anyhow::Result<usize> {
+    let status = std::fs::read_to_string("/proc/self/status")?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).context("no VmRSS")?;
+    Ok(line.trim().trim_end_matches(" kB").parse::<usize>()? * 1024)
+}
+
+/// As the program itself starts it, with the one worker that one core calls for.
+fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?)
+}

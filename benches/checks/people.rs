@@ -1,0 +1,81 @@
+//! Who asks, and for what: a configuration of a thousand hosts, and people with fifty groups whose answers are
+//! all of one length.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use anyhow::Context as _;
+use foregate::config::{Config, Environment};
+use foregate::headers::Person;
+use foregate::http::Site;
+use foregate::identity::{Identity, Profile};
+use foregate::session::NewSession;
+use foregate::session::store::Location;
+use foregate::visit::SessionHandle;
+use http::HeaderMap;
+use http::header::{CACHE_CONTROL, HeaderValue};
+
+pub(crate) const HOSTS: usize = 1000;
+pub(crate) const GROUPS: usize = 50;
+
+pub(crate) fn host(number: usize) -> String {
+    format!("app{:04}.example.com", number % HOSTS)
+}
+
+/// A site with room for `sessions`, whose rows are in the file `store`, or in memory without one.
+pub(crate) fn site(sessions: usize, store: Option<&Path>) -> anyhow::Result<Site> {
+    let mut text = "public_url = \"https://auth.example.com\"\n[provider]\n\
+                    issuer = \"https://id.example.com/application/o/foregate/\"\n\
+                    client_id = \"foregate\"\nclient_secret = \"not-a-secret\"\n[apps]\n"
+        .to_owned();
+    for number in 0..HOSTS {
+        writeln!(text, "\"{}\" = \"group:group-{:03}\"", host(number), number % 5)?;
+    }
+    let mut config = Config::from_text(Some(("bench.toml", &text)), &Environment::default())?.config;
+    // Ids are spread over the parts of the cache by chance, so some parts need a little more than their share.
+    config.session.cache_sessions = sessions + sessions / 8 + 1000;
+    config.session.location = store.map_or(Location::Memory, |path| Location::Sqlite(path.to_owned()));
+    foregate::app::site(config)
+}
+
+pub(crate) fn person(number: usize, groups: usize) -> NewSession {
+    NewSession {
+        profile: profile(number, groups),
+        sid: None,
+        tokens: Vec::new().into(),
+        client: "192.0.2.1".to_owned(),
+        user_agent: "bench".to_owned(),
+    }
+}
+
+fn profile(number: usize, groups: usize) -> Profile {
+    Profile {
+        issuer: "https://id.example.com/application/o/foregate/".to_owned(),
+        subject: format!("{number:064x}"),
+        username: format!("user-{number:07}"),
+        name: format!("Some Person {number:07}"),
+        email: format!("user-{number:07}@example.com"),
+        groups: (0..groups).map(|group| format!("group-{group:03}")).collect(),
+        ..Profile::default()
+    }
+}
+
+/// `name=value`, as a browser sends it.
+pub(crate) fn cookie(site: &Site, handle: &SessionHandle) -> String {
+    let line = site.cookies.keep_session(handle, site.sessions.lifetime());
+    line.to_str().unwrap_or_default().split(';').next().unwrap_or_default().to_owned()
+}
+
+/// The headers that a check of one of these people is answered with.
+pub(crate) fn answer_of(site: &Site) -> HeaderMap {
+    let set = site.gate.policy.app_of(&host(0)).map(|app| &app.headers);
+    let person = Person::new(Identity::pack(&profile(0, GROUPS), "".into(), &[]));
+    let mut headers = set.map(|set| set.lines(Some(&person))).unwrap_or_default();
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    headers
+}
+
+/// Keeps a file of cookies for the load.
+pub(crate) fn write_cookies(path: &Path, cookies: &[String]) -> anyhow::Result<()> {
+    std::fs::write(path, cookies.join("\n")).with_context(|| format!("cannot write {}", path.display()))
+}
