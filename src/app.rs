@@ -6,6 +6,7 @@ use std::time::Duration;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use http::Method;
+use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::time::{MissedTickBehavior, interval};
@@ -43,7 +44,8 @@ impl House {
     /// # Errors
     /// What cannot ever work: an address in use, a store address or a key that is none.
     pub fn build(config: Config) -> anyhow::Result<Self> {
-        let settings = config.server.clone();
+        let mut settings = config.server.clone();
+        settings.connections = room_for(settings.connections);
         let listen = |address| server::bind(address).with_context(|| format!("cannot listen on {address}"));
         let (public, admin) = (listen(settings.listen)?, listen(settings.admin_listen)?);
         let site = Arc::new(ArcSwap::from_pointee(site(config)?));
@@ -83,6 +85,29 @@ impl House {
     pub fn address(&self) -> std::io::Result<std::net::SocketAddr> {
         self.public.local_addr()
     }
+}
+
+/// How many connections there can be: each is an open file, and some are left for the store, the provider and
+/// backends. The soft limit, which most systems set low, is raised as far as it may be.
+fn room_for(wanted: usize) -> usize {
+    let mut limit = getrlimit(Resource::Nofile);
+    if limit.current < limit.maximum || limit.maximum.is_none() {
+        limit.current = limit.maximum.or(limit.current);
+        if let Err(error) = setrlimit(Resource::Nofile, limit) {
+            tracing::debug!(%error, "the limit of open files could not be raised");
+            limit = getrlimit(Resource::Nofile);
+        }
+    }
+    let files = limit.current.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
+    let room = (files.saturating_sub(SPARE_FILES) / 2).max(1);
+    if room < wanted {
+        tracing::warn!(
+            files,
+            connections = room,
+            "the limit of open files allows fewer connections than configured"
+        );
+    }
+    room.min(wanted)
 }
 
 /// A token that is cancelled by SIGTERM or SIGINT.
@@ -203,4 +228,6 @@ async fn upkeep(sessions: Arc<Sessions>, stop: CancellationToken) {
 
 /// How long sign-outs under way may take at the end.
 const FAREWELL_TIME: Duration = Duration::from_secs(10);
+/// Open files that are not connections of visitors.
+const SPARE_FILES: usize = 128;
 const SWEEP_EVERY: Duration = Duration::from_secs(60);

@@ -151,8 +151,9 @@ fn new_key() -> anyhow::Result<String> {
 
 /// Prints the one file that matters. HAProxy cannot hold Lua in its own file, so that one is written beside.
 fn snippet(args: &SnippetArgs) -> anyhow::Result<()> {
-    for (name, value) in [("--host", &args.host), ("--upstream", &args.upstream), ("--listen", &args.listen)]
-    {
+    let foregate = args.foregate.as_ref().map(|address| ("--foregate", address));
+    let given = [("--host", &args.host), ("--upstream", &args.upstream), ("--listen", &args.listen)];
+    for (name, value) in given.into_iter().chain(foregate) {
         let fits = |c: char| c.is_ascii_alphanumeric() || ".-_:/[]".contains(c);
         anyhow::ensure!(
             !value.is_empty() && value.chars().all(fits),

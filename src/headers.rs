@@ -321,6 +321,8 @@ mod tests {
             ("Set-Cookie", "x"),
             ("Connection", "x"),
             ("Host", "x"),
+            ("content_length", "x"),
+            ("X_Forwarded_For", "x"),
             ("X-A", "{nobody}"),
             ("X-A", "{username"),
             ("X-A", "a\nb"),

@@ -5,6 +5,7 @@ mod attempt;
 mod error;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use aws_lc_rs::rand;
 use serde_json::{Map, Value};
@@ -327,9 +328,9 @@ impl Login {
 
     /// Takes the tokens of a session that has ended back at the provider, as far as it answers.
     pub async fn revoke(&self, farewell: &Farewell, now: u64) {
-        if let Some(tokens) = &farewell.tokens
-            && let Err(error) = self.provider.revoke(tokens, now).await
-        {
+        let Some(tokens) = &farewell.tokens else { return };
+        let revoked = tokio::time::timeout(REVOKE_TIME, self.provider.revoke(tokens, now)).await;
+        if let Err(error) = revoked.unwrap_or(Err(ProviderError::Interrupted)) {
             tracing::warn!(%error, "the tokens of a session that ended could not be revoked at the provider");
         }
     }
@@ -402,3 +403,5 @@ fn random<const N: usize>() -> Result<[u8; N], LoginError> {
 
 /// The turn that is not begun any more.
 const LAST_TURN: u8 = 3;
+/// How long a person who signs out waits for the provider to take tokens back.
+const REVOKE_TIME: Duration = Duration::from_secs(3);

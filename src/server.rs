@@ -137,7 +137,7 @@ async fn accept(
 ) -> io::Result<(TcpStream, SocketAddr, Entry)> {
     let entry = Arc::clone(connections).enter().await;
     let (stream, address) = listener.accept().await?;
-    entry.phase().enter_idle();
+    entry.phase().accepted();
     Ok((stream, address, entry))
 }
 

@@ -126,8 +126,9 @@ impl Sessions {
                 self.cache.note_use(&session, now);
                 Ok(Some(session))
             }
-            // One that has been idle here may have been in use on another replica.
-            Some(_) | None => self.load(handle, now).await,
+            // One that has been idle here may have been in use on another replica. Boxed, so that a hit does not pay
+            // for the size of a store's answer.
+            Some(_) | None => Box::pin(self.load(handle, now)).await,
         }
     }
 

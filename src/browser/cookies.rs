@@ -46,7 +46,7 @@ impl Cookies {
     }
 
     /// The session cookies of a request that are well formed, in the order sent. A neighbour may have set one of
-    /// the same name, so all are kept, up to four.
+    /// the same name, so all are kept, up to sixteen.
     pub fn credential(&self, headers: &HeaderMap) -> Credential {
         let mut handles = values(headers, &self.session_finder).filter_map(parse_handle);
         match handles.next() {
@@ -55,7 +55,7 @@ impl Cookies {
         }
     }
 
-    /// The login cookies of a request, in the order sent, up to four.
+    /// The login cookies of a request, in the order sent, up to sixteen.
     pub fn bindings<'h>(&'h self, headers: &'h HeaderMap) -> impl Iterator<Item = &'h str> {
         values(headers, &self.login_finder)
             .take(MOST_COOKIES)
@@ -168,7 +168,7 @@ pub fn write_handle(handle: &SessionHandle) -> String {
 /// Letters of a handle in base64url.
 const HANDLE_TEXT: usize = HANDLE_BYTES / 3 * 4;
 /// How many cookies of one name are looked at.
-const MOST_COOKIES: usize = 4;
+const MOST_COOKIES: usize = 16;
 
 #[cfg(test)]
 mod tests {
@@ -206,7 +206,7 @@ mod tests {
             assert_eq!(found(&lines), 1, "{lines:?}");
         }
         assert_eq!(found(&[&format!("{ours}; {ours}")]), 2, "a neighbour's copy does not hide ours");
-        assert_eq!(found(&[&format!("{ours}; ").repeat(9)]), MOST_COOKIES);
+        assert_eq!(found(&[&format!("{ours}; ").repeat(40)]), MOST_COOKIES);
     }
 
     #[test]

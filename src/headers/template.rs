@@ -5,6 +5,7 @@ use http::header::{HeaderName, HeaderValue};
 use serde_json::Value;
 use thiserror::Error;
 
+use super::fold;
 use crate::identity::{Field, GLUE, Identity};
 
 /// Why a header of the configuration cannot be sent.
@@ -187,7 +188,8 @@ fn encode(value: &str, separator: Option<char>, text: &mut String) {
 /// Reads a header name that may carry an identity.
 pub(super) fn header_name(name: &str) -> Result<HeaderName, HeaderError> {
     let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| HeaderError::Name(name.to_owned()))?;
-    if RESERVED.contains(&header.as_str()) || header.as_str().starts_with("x-forwarded-") {
+    let folded = fold(name);
+    if RESERVED.iter().any(|reserved| fold(reserved) == folded) || folded.starts_with("xforwarded") {
         return Err(HeaderError::Reserved(name.to_owned()));
     }
     Ok(header)

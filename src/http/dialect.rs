@@ -179,7 +179,7 @@ fn parse_method(word: &[u8]) -> Result<Method, Malformed> {
 fn refuse_look_alikes(headers: &HeaderMap) -> Result<(), Malformed> {
     for name in headers.keys().map(HeaderName::as_str) {
         let long = name.len() > SHORTEST_LOOK_ALIKE && name.starts_with('x');
-        if long && name.bytes().any(|byte| b"_.".contains(&byte)) {
+        if long && memchr::memchr2(b'_', b'.', name.as_bytes()).is_some() {
             let folded = fold(name);
             if let Some((_, real)) = FOLDED.iter().find(|(known, _)| *known == folded) {
                 return Err(Malformed::Alias(real));

@@ -5,7 +5,7 @@ mod query;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{HeaderMap, SET_COOKIE};
+use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use http_body_util::{BodyExt as _, Limited};
@@ -100,15 +100,15 @@ pub(super) async fn callback(site: &Site, parts: &Parts, peer: Peer) -> Response
 /// sent them.
 pub(super) async fn sign_out(site: &Arc<Site>, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
-    let foreign = parts.headers.get("sec-fetch-site").is_some_and(|from| from == "cross-site");
-    let guess = parts.headers.get("sec-purpose").is_some();
+    let foreign = is_foreign(&parts.headers);
     if parts.method == Method::GET {
         let rd = Query::of(&parts).rd();
-        if foreign || guess {
+        if foreign {
             return choices(site, &parts.headers, rd.as_deref()).await;
         }
         let scope = if rd.is_some() { Scope::Browser } else { Scope::Provider };
-        return depart(site, &parts.headers, scope, rd.as_deref()).await;
+        let credential = site.cookies.credential(&parts.headers);
+        return depart(site, credential, scope, rd.as_deref()).await;
     }
     if parts.method != Method::POST {
         return answer::wrong_method("GET, POST");
@@ -124,14 +124,26 @@ pub(super) async fn sign_out(site: &Arc<Site>, request: Request<Incoming>) -> Re
     };
     let proof = form.one("csrf").ok().flatten().unwrap_or_default();
     let proven = |handle: &SessionHandle| site.sealer.signed(Purpose::Form, &handle.0, &proof);
-    match site.cookies.credential(&parts.headers) {
-        Credential::Session(first, others) if !proven(&first) && !others.iter().any(proven) => {
-            answer::empty(StatusCode::FORBIDDEN)
+    let credential = match site.cookies.credential(&parts.headers) {
+        // A neighbour's session, whose proof a neighbour has, ends nobody else's.
+        Credential::Session(first, others) => {
+            let mut proven = std::iter::once(first).chain(others).filter(proven);
+            let Some(first) = proven.next() else { return answer::empty(StatusCode::FORBIDDEN) };
+            Credential::Session(first, proven.collect())
         }
-        Credential::Session(..) | Credential::None | Credential::Bearer => {
-            depart(site, &parts.headers, scope, form.rd().filter(|rd| !rd.is_empty()).as_deref()).await
-        }
-    }
+        credential @ (Credential::None | Credential::Bearer) => credential,
+    };
+    depart(site, credential, scope, form.rd().filter(|rd| !rd.is_empty()).as_deref()).await
+}
+
+/// Whether something but a person on one of our own pages is behind a request: another site, an image or script, or
+/// a browser that guesses what will be wanted.
+fn is_foreign(headers: &HeaderMap) -> bool {
+    let any = |name: &str, test: fn(&HeaderValue) -> bool| headers.get_all(name).iter().any(test);
+    any("sec-fetch-site", |from| from == "cross-site")
+        || any("sec-fetch-dest", |place| place != "document")
+        || headers.get_all("sec-fetch-site").iter().count() > 1
+        || headers.contains_key("sec-purpose")
 }
 
 /// `/.foregate/signed-out`: where the provider sends people back to.
@@ -196,9 +208,8 @@ async fn choices(site: &Site, headers: &HeaderMap, rd: Option<&str>) -> Response
 
 /// Ends sessions, then leads on: to `rd`, to the provider's own sign-out, or to our page. The local session ends
 /// first, as some providers never send anybody back.
-async fn depart(site: &Arc<Site>, headers: &HeaderMap, scope: Scope, rd: Option<&str>) -> Response<Body> {
+async fn depart(site: &Arc<Site>, credential: Credential, scope: Scope, rd: Option<&str>) -> Response<Body> {
     let now = unix_now();
-    let credential = site.cookies.credential(headers);
     // A task of its own: it goes on when the browser does not wait for it.
     let ending = site.farewells.spawn(end_sessions(Arc::clone(site), credential, scope, now));
     let farewell = match ending.await {

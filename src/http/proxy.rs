@@ -82,6 +82,9 @@ async fn forward(
     *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
     *request.version_mut() = Version::HTTP_11;
     match site.upstreams.send(grant, request).await {
+        Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
+            answer::text(StatusCode::BAD_GATEWAY, "The app behind foregate answered what nobody asked.\n")
+        }
         Ok(response) => {
             let mut response = response.map(Body::Stream);
             // The version is of the connection to the backend, not of this one (RFC 9110 2.5).
@@ -128,7 +131,7 @@ fn drop_routing(headers: &mut HeaderMap) {
     let routes = |name: &&HeaderName| {
         let folded = fold(name.as_str());
         ["xforwarded", "xoriginal", "xrewrite"].iter().any(|start| folded.starts_with(start))
-            || ["forwarded", "xrealip", "xscheme", "http2settings"].contains(&folded.as_str())
+            || OTHER_ROUTES.contains(&folded.as_str())
     };
     let named: Vec<HeaderName> = headers.keys().filter(routes).cloned().collect();
     for name in named {
@@ -145,5 +148,18 @@ const HOP_BY_HOP: [HeaderName; 8] = [
     header::TRAILER,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
+];
+/// Further names, folded, by which backends are told of another scheme, method or person than the one judged.
+const OTHER_ROUTES: [&str; 10] = [
+    "forwarded",
+    "foregateassertion",
+    "frontendhttps",
+    "http2settings",
+    "xhttpmethod",
+    "xhttpmethodoverride",
+    "xmethodoverride",
+    "xrealip",
+    "xscheme",
+    "xurlscheme",
 ];
 const NOTHING_HERE: &str = "foregate is here, but no app of its own is on this host.\n";

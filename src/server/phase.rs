@@ -59,9 +59,9 @@ impl Phase {
         self.now.store(state as u8, Ordering::Relaxed);
     }
 
-    /// Starts the time of a connection that has just been accepted.
-    pub(super) fn enter_idle(&self) {
-        self.enter(State::Idle);
+    /// Starts the time of a connection that has just been accepted: who connects has something to ask.
+    pub(super) fn accepted(&self) {
+        self.enter(State::Head);
     }
 
     /// Marks a request as being answered until the guard is dropped.

@@ -114,7 +114,11 @@ impl SqliteStore {
     }
 
     pub(super) async fn probe(&self) -> Result<(), StoreError> {
-        self.answer(&self.reader, |connection| rows(connection, PROBE, (), |_| Ok(())).map(drop)).await
+        // A file that can only be read would let nobody sign in or out.
+        let writable = |connection: &mut Connection| {
+            connection.execute_batch("BEGIN IMMEDIATE; COMMIT").map_err(|error| told(&error))
+        };
+        self.answer(&self.writer, writable).await
     }
 
     /// Does one piece of work on a lane, after the tables are made.
@@ -301,4 +305,3 @@ const TOUCH: &str = "UPDATE foregate_session SET last_seen = seen.time FROM \
     WHERE foregate_session.key = seen.key AND foregate_session.last_seen < seen.time";
 const SWEEP: &str = "DELETE FROM foregate_session WHERE key IN \
     (SELECT key FROM foregate_session WHERE expires_at <= ?1 OR last_seen <= ?2 LIMIT ?3)";
-const PROBE: &str = "SELECT 1 FROM foregate_session LIMIT 1";

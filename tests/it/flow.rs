@@ -134,7 +134,7 @@ fn the_backend_gets_the_identity_and_nothing_of_ours() {
         "Remote_User: root".into(),
         "remote.groups: admins".into(),
         "X-Other: kept".into(),
-        "Connection: close, Remote-User, X-Forwarded-For".into(),
+        "Connection: close, Remote-User, X-Forwarded-For, Host".into(),
         "X-Forwarded-For: 6.6.6.6".into(),
         "Forwarded: for=6.6.6.6".into(),
         "X-Original-URL: /admin".into(),
@@ -499,6 +499,47 @@ fn another_site_cannot_sign_anybody_out() {
     assert!(reply.status == 303 && browser.cookie("foregate").is_none(), "{reply:?}");
     let page = Url::parse(&house.url("app", "/")).expect("a URL");
     assert_eq!(other.clone().step("GET", &page, "").status, 302, "all of alice's sessions have ended");
+}
+
+#[test]
+fn a_neighbours_cookies_lock_nobody_out_and_end_nobody_elses_session() {
+    let house = House::new();
+    let mut browser = Browser::default();
+    let junk: Vec<String> =
+        (0..10).map(|n| format!("foregate-login=junk{n}; foregate={}", "A".repeat(64))).collect();
+    browser.lines = vec![format!("Cookie: {}", junk.join("; "))];
+    let reply = browser.sign_in(&house.url("app", "/"), "alice");
+    assert!(reply.status == 200 && reply.body.contains("remote-user: alice"), "{reply:?}");
+    // A neighbour adds their own session to a person's cookies and posts their own proof.
+    let (mut attacker, victim) = (house.sign_in("bob"), house.sign_in("alice"));
+    let url = Url::parse(&house.url("auth", "/.foregate/sign-out")).expect("a URL");
+    let mut asking = attacker.clone();
+    asking.lines = vec!["Sec-Fetch-Site: cross-site".into()];
+    let choices = asking.step("GET", &url, "");
+    let csrf = choices
+        .body
+        .split("name=\"csrf\" value=\"")
+        .nth(1)
+        .and_then(|rest| rest.split('"').next())
+        .expect("a proof");
+    attacker.lines =
+        vec![format!("Cookie: foregate={}", victim.cookie("foregate").expect("a session").value)];
+    attacker.step("POST", &url, &format!("scope=everywhere&csrf={csrf}"));
+    assert_eq!(victim.clone().open(&house.url("app", "/")).status, 200, "the victim is still signed in");
+}
+
+#[test]
+fn nobody_is_signed_out_by_an_image_or_a_guess() {
+    let house = House::new();
+    let mut browser = house.sign_in("alice");
+    let url = Url::parse(&house.url("auth", "/.foregate/sign-out")).expect("a URL");
+    for line in ["Sec-Fetch-Dest: image", "Sec-Purpose: prefetch", "Sec-Fetch-Site: cross-site"] {
+        browser.lines = vec!["Sec-Fetch-Site: same-site".into(), line.into()];
+        assert_eq!(browser.step("GET", &url, "").status, 200, "{line}");
+    }
+    browser.lines.clear();
+    assert_eq!(browser.step("HEAD", &url, "").status, 405);
+    assert_eq!(browser.open(&house.url("app", "/")).status, 200, "still signed in");
 }
 
 #[test]

@@ -861,6 +861,8 @@ fn a_slow_head_is_cut_off_and_an_idle_connection_is_not() {
     let mut idle = Wire::open(foregate.public);
     idle.write(&ask("traefik", "GET", "http://app.foregate.localhost/", &[]));
     assert_eq!(idle.read(false).expect("an answer").status, 200);
+    let mut silent = Wire::open(foregate.public);
+    assert!(silent.ends(), "who connects has something to ask");
     let mut slow = Wire::open(foregate.public);
     slow.write(b"GET / HTTP/1.1\r\nHost: x");
     assert!(slow.ends(), "the head never came");
