@@ -7,7 +7,7 @@ use std::collections::HashSet;
 use std::fmt;
 use std::sync::{Arc, OnceLock};
 
-use http::header::{HeaderMap, HeaderName, HeaderValue};
+use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
 
 use crate::identity::Identity;
 pub use template::HeaderError;
@@ -50,6 +50,8 @@ pub struct HeaderSet {
     templates: Vec<Template>,
     /// Every name with an empty value: what a person nobody knows looks like.
     blank: HeaderMap,
+    /// The same for an answer to a front proxy, which no cache may keep.
+    uncached: HeaderMap,
     /// What Envoy must take off a request, as it never removes what we do not set.
     look_alikes: HeaderValue,
     /// Its names and templates as text: sets that say the same share the lines of a person.
@@ -86,16 +88,28 @@ impl HeaderSet {
         for (name, _) in &parsed {
             blank.insert(name.clone(), HeaderValue::from_static(""));
         }
+        let mut uncached = blank.clone();
+        uncached.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let template_of =
             |name| parsed.iter().find(|(other, _)| other == name).map(|(_, template)| template.clone());
         let templates = blank.keys().filter_map(template_of).collect();
         let look_alikes = look_alikes(blank.keys());
-        Ok(Self { templates, blank, look_alikes, mark: mark.into() })
+        Ok(Self { templates, blank, uncached, look_alikes, mark: mark.into() })
     }
 
     /// The complete set for a person, or for nobody: every name once, empty where there is no value.
     pub fn lines(&self, person: Option<&Person>) -> HeaderMap {
-        let mut lines = self.blank.clone();
+        self.filled(&self.blank, person)
+    }
+
+    /// The complete set with `Cache-Control: no-store`, as an answer has it.
+    pub fn uncached_lines(&self, person: Option<&Person>) -> HeaderMap {
+        self.filled(&self.uncached, person)
+    }
+
+    /// A copy of `blank`, whose first lines are the set's own in the order of the templates.
+    fn filled(&self, blank: &HeaderMap, person: Option<&Person>) -> HeaderMap {
+        let mut lines = blank.clone();
         let Some(person) = person else { return lines };
         let kept =
             person.lines.get_or_init(|| Lines { of: Arc::clone(&self.mark), values: self.values(person) });
@@ -244,6 +258,12 @@ mod tests {
             let nobody = set.lines(None);
             assert!(nobody.values().all(HeaderValue::is_empty));
             assert_eq!(nobody.len(), set.lines(Some(&person(|_| ()))).len(), "{preset}");
+        }
+        for preset in ["remote", "authentik", "oauth2-proxy"] {
+            let (set, alice) = (HeaderSet::preset(preset).unwrap(), person(|_| ()));
+            let mut lines = set.lines(Some(&alice));
+            lines.insert("cache-control", HeaderValue::from_static("no-store"));
+            assert_eq!(set.uncached_lines(Some(&alice)), lines, "{preset}");
         }
         let set = HeaderSet::preset("remote").unwrap();
         let alice = person(|_| ());

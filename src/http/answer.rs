@@ -79,6 +79,6 @@ pub(super) fn retry(mut response: Response<Body>) -> Response<Body> {
 }
 
 /// Nothing that foregate says about somebody may be kept by anybody in between.
-pub(super) const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 const X_CONTENT_TYPE_OPTIONS: HeaderName = HeaderName::from_static("x-content-type-options");
 const REFERRER_POLICY: HeaderName = HeaderName::from_static("referrer-policy");

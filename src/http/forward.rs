@@ -3,11 +3,11 @@
 
 use std::time::Instant;
 
-use http::header::{CACHE_CONTROL, CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
-use super::answer::{self, NO_STORE};
+use super::answer;
 use super::body::Body;
 use super::denial::{self, Denied};
 use super::dialect::Dialect;
@@ -72,8 +72,7 @@ fn allow(dialect: Dialect, asked: &Method, grant: &Grant<'_>) -> Response<Body> 
     let set = &grant.app().headers;
     let mut response = Response::new(Body::Empty);
     let headers = response.headers_mut();
-    *headers = set.lines(grant.person());
-    headers.insert(CACHE_CONTROL, NO_STORE);
+    *headers = set.uncached_lines(grant.person());
     if asked == Method::HEAD {
         // Said for every other method by itself; some clients wait for a body they are not told about.
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
