@@ -9,6 +9,7 @@ use http::Method;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::Semaphore;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -25,6 +26,7 @@ use crate::oidc::Provider;
 use crate::outbound::Outbound;
 use crate::policy::{App, Fallback, HostPattern, PathPattern, Policy, Requirement, Rule};
 use crate::server;
+use crate::session::store::StoreError;
 use crate::session::{self, Sessions};
 use crate::upstream::Upstreams;
 
@@ -57,7 +59,7 @@ impl House {
         let site = self.site.load_full();
         let metrics = Arc::clone(&site.metrics);
         let drained = CancellationToken::new();
-        let upkeep = tokio::spawn(upkeep(Arc::clone(&site.sessions), drained.clone()));
+        let upkeep = tokio::spawn(upkeep(Arc::clone(&site), drained.clone()));
         for (name, listener) in [("public", &self.public), ("admin", &self.admin)] {
             if let Ok(address) = listener.local_addr() {
                 tracing::info!(listener = name, %address, "listening");
@@ -205,24 +207,43 @@ fn plain_app(name: &str, host: HostPattern, allow: Requirement, headers: &Arc<He
     }
 }
 
-/// Tells the store what was used and learns what ended elsewhere, and clears away what is over.
-async fn upkeep(sessions: Arc<Sessions>, stop: CancellationToken) {
-    let mut sync = interval(session::SYNC_EVERY);
-    let mut sweep = interval(SWEEP_EVERY);
-    sync.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    sweep.set_missed_tick_behavior(MissedTickBehavior::Delay);
+/// Everything that is done for sessions without a request: each kind of work goes on while another waits.
+async fn upkeep(site: Arc<Site>, stop: CancellationToken) {
+    let sessions = &site.sessions;
+    let synced = every(session::SYNC_EVERY, || sessions.sync(unix_now()));
+    let swept = every(SWEEP_EVERY, || async { sessions.sweep(unix_now()).await.map(drop) });
+    let renewed = renew(&site);
+    let work = async { tokio::join!(synced, swept, renewed, sessions.follow(unix_now)) };
+    tokio::select! { _ = work => {}, () = stop.cancelled() => {} }
+    if let Err(error) = sessions.sync(unix_now()).await {
+        tracing::warn!(%error, "the store could not be told which sessions were used last");
+    }
+}
+
+/// Does a piece of work again and again.
+async fn every<W: Future<Output = Result<(), StoreError>>>(time: Duration, work: impl Fn() -> W) {
+    let mut tick = interval(time);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
-        let done = tokio::select! {
-            _ = sync.tick() => sessions.sync(unix_now()).await.map(|()| 0),
-            _ = sweep.tick() => sessions.sweep(unix_now()).await,
-            () = stop.cancelled() => break,
-        };
-        if let Err(error) = done {
+        tick.tick().await;
+        if let Err(error) = work().await {
             tracing::debug!(%error, "the upkeep of sessions has to wait");
         }
     }
-    if let Err(error) = sessions.sync(unix_now()).await {
-        tracing::warn!(%error, "the store could not be told which sessions were used last");
+}
+
+/// Renews the tokens of sessions that are due, many at a time, each in a task of its own.
+async fn renew(site: &Arc<Site>) {
+    let Some(mut due) = site.sessions.due() else { return };
+    let places = Arc::new(Semaphore::new(RENEWALS));
+    while let Some(due) = due.recv().await {
+        let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
+        let house = Arc::clone(site);
+        // At the end it is waited for, so that no tokens are lost.
+        site.farewells.spawn(async move {
+            house.login.renew(due, unix_now()).await;
+            drop(place);
+        });
     }
 }
 
@@ -231,3 +252,5 @@ const FAREWELL_TIME: Duration = Duration::from_secs(10);
 /// Open files that are not connections of visitors.
 const SPARE_FILES: usize = 128;
 const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// Renewals of tokens at a time.
+const RENEWALS: usize = 64;

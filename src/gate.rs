@@ -46,6 +46,6 @@ impl Gate {
             Credential::None | Credential::Bearer => return Ok(None),
             Credential::Session(first, others) => self.sessions.find_any(first, others, now).await?,
         };
-        Ok(found.map(|(_, session)| Arc::clone(&session.person)))
+        Ok(found.map(|found| Arc::clone(&found.session.person)))
     }
 }

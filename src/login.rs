@@ -3,6 +3,7 @@
 
 mod attempt;
 mod error;
+mod renew;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -17,7 +18,7 @@ use crate::jwt::{Expect, KeyRing, Kind};
 use crate::metrics::Metrics;
 use crate::oidc::{self, Ask, Prompt, Provider, ProviderError, Rules, Tokens, Userinfo};
 use crate::session::store::StoreError;
-use crate::session::{NewSession, Session, Sessions};
+use crate::session::{Created, NewSession, Session, Sessions};
 use crate::visit::SessionHandle;
 pub use attempt::BINDING_LIFETIME;
 use attempt::{Binding, State};
@@ -80,7 +81,7 @@ pub struct Caller<'a> {
     /// Its login cookies.
     pub bindings: Vec<&'a str>,
     /// Its session, if it has a live one.
-    pub live: Option<(SessionHandle, Arc<Session>)>,
+    pub live: Option<Arc<Session>>,
     /// Its address.
     pub client: String,
     /// Its own name.
@@ -191,8 +192,7 @@ impl Login {
             return Err(Failed { error: LoginError::State, to: None });
         };
         let to = ReturnTo::parse(&state.to, origins).unwrap_or_else(|| ReturnTo::home(origins));
-        let newer =
-            |(_, session): &(SessionHandle, Arc<Session>)| session.created_at >= state.at && !state.another;
+        let newer = |session: &Arc<Session>| session.created_at >= state.at && !state.another;
         if caller.live.as_ref().is_some_and(newer) {
             return Ok(Finished::Onward(to));
         }
@@ -214,6 +214,7 @@ impl Login {
                     let new = NewSession {
                         profile,
                         sid,
+                        renew_at: tokens.renew_at(now),
                         tokens: tokens.to_json().map_err(|_| LoginError::Tokens)?,
                         client: caller.client,
                         user_agent: caller.user_agent,
@@ -279,15 +280,27 @@ impl Login {
         let access_token = Some(tokens.access_token.expose());
         let expected = expect(&rules, Kind::Id { nonce: Some(&nonce), access_token, code: Some(code) });
         let claims = self.keys.verify(tokens.id_token.expose(), &expected, now).await?;
+        let profile = self.profile(&claims, &tokens, &rules, now).await?;
+        Ok(Redeemed { profile, sid: sid_of(&claims), tokens })
+    }
+
+    /// Who the claims of an ID token and of userinfo are about (OpenID Connect Core 5.3).
+    async fn profile(
+        &self,
+        claims: &Map<String, Value>,
+        tokens: &Tokens,
+        rules: &Rules,
+        now: u64,
+    ) -> Result<Profile, LoginError> {
         let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
         let more = match self.provider.userinfo(&tokens.access_token, subject, now).await? {
             None => Map::new(),
             Some(Userinfo::Claims(more)) => more,
             Some(Userinfo::Signed(token)) => {
-                self.keys.verify(&token, &expect(&rules, Kind::Userinfo { subject }), now).await?
+                self.keys.verify(&token, &expect(rules, Kind::Userinfo { subject }), now).await?
             }
         };
-        let claims = oidc::merge(claims, more);
+        let claims = oidc::merge(claims.clone(), more);
         let mapped = self.provider.profile(&claims)?;
         for warning in mapped.warnings {
             tracing::warn!(
@@ -296,20 +309,22 @@ impl Login {
                 "not all that the provider says could be kept"
             );
         }
-        let sid = claims.get("sid").and_then(Value::as_str).map(str::to_owned);
-        Ok(Redeemed { profile: mapped.profile, sid, tokens })
+        Ok(mapped.profile)
     }
 
     /// Keeps the new session, then ends the one this browser had: a sign-in always gives a new handle.
     async fn replace(
         &self,
         new: NewSession,
-        old: Option<(SessionHandle, Arc<Session>)>,
+        old: Option<Arc<Session>>,
         now: u64,
     ) -> Result<SessionHandle, LoginError> {
-        let handle = self.sessions.create(new, now).await?;
-        if let Some((old, _)) = old
-            && let Err(error) = self.sessions.end(&old, now).await
+        let handle = match self.sessions.create(new, now).await? {
+            Created::Kept(handle) => handle,
+            Created::Disabled => return Err(LoginError::Disabled),
+        };
+        if let Some(old) = old
+            && let Err(error) = self.sessions.end(old.handle(), now).await
         {
             tracing::warn!(%error, "the session that a new sign-in replaced could not be ended");
         }
@@ -375,6 +390,11 @@ fn expect<'a>(rules: &'a Rules, kind: Kind<'a>) -> Expect<'a> {
         secret: rules.secret.as_ref(),
         kind,
     }
+}
+
+/// The provider's own session, if it names one.
+fn sid_of(claims: &Map<String, Value>) -> Option<String> {
+    claims.get("sid").and_then(Value::as_str).map(str::to_owned)
 }
 
 /// What a code was worth.

@@ -54,6 +54,10 @@ pub struct Metrics {
     pub sessions_created: Counter,
     /// Sessions ended by somebody, not by time.
     pub sessions_ended: Counter,
+    /// Sessions whose tokens were renewed.
+    pub sessions_renewed: Counter,
+    /// Renewals that did not succeed.
+    pub renewal_failures: Counter,
     /// Seconds a question to the store took.
     pub store_seconds: Histogram,
     /// Questions the store did not answer.
@@ -88,6 +92,9 @@ impl Default for Metrics {
             sessions_cached: register.gauge("sessions_cached", "Sessions in memory"),
             sessions_created: register.counter("sessions_created", "Sign-ins that made a session"),
             sessions_ended: register.counter("sessions_ended", "Sessions ended by somebody, not by time"),
+            sessions_renewed: register
+                .counter("sessions_renewed", "Sessions whose tokens were renewed at the provider"),
+            renewal_failures: register.counter("renewal_failures", "Renewals of tokens that did not succeed"),
             store_seconds: register.seconds("store_seconds", "Time the session store takes to answer"),
             store_errors: register.counter("store_errors", "Questions the session store did not answer"),
             provider_seconds: register.seconds("provider_seconds", "Time the provider takes to answer"),

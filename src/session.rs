@@ -2,8 +2,12 @@
 //! rules or providers.
 
 mod cache;
+mod follow;
+mod operate;
 #[cfg(feature = "postgres")]
 mod postgres;
+mod records;
+mod renewal;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 pub mod store;
@@ -15,6 +19,7 @@ use std::time::Duration;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::{constant_time, rand};
+use tokio::sync::{Notify, OnceCell};
 use tokio::time::Instant;
 use zeroize::Zeroizing;
 
@@ -25,7 +30,9 @@ use crate::metrics::Metrics;
 use crate::secret::Secret;
 use crate::visit::{HANDLE_BYTES, SessionHandle};
 use cache::Cache;
-use store::{ANSWER_TIME, Location, Row, SessionKey, SessionStore, StoreError};
+use renewal::Renewals;
+pub use renewal::{Due, Lease, Renewed};
+use store::{ANSWER_TIME, Admission, Location, Row, SessionId, SessionKey, SessionStore, StoreError};
 
 /// How sessions are kept and for how long.
 #[derive(Clone, Debug)]
@@ -40,6 +47,8 @@ pub struct Settings {
     pub lifetime: Duration,
     /// How long cached sessions count while the store cannot be reached.
     pub outage_grace: Duration,
+    /// How often to look for what other replicas ended, where nobody tells.
+    pub poll: Duration,
     /// How many sessions are kept in memory.
     pub cache_sessions: usize,
 }
@@ -54,8 +63,21 @@ pub struct Session {
     pub created_at: u64,
     expires_at: u64,
     last_seen: AtomicU64,
+    /// When the tokens want renewing; the end of time if they cannot be.
+    renew_at: AtomicU64,
+    /// How often they have been.
+    version: u64,
     /// Whether the store is still to be told of a use.
     noted: AtomicBool,
+}
+
+/// A session that lives.
+#[derive(Clone, Debug)]
+pub struct Found {
+    /// The session.
+    pub session: Arc<Session>,
+    /// When it had last been used before, in Unix seconds.
+    pub last_seen: u64,
 }
 
 /// What a sign-in hands over to be kept.
@@ -67,10 +89,21 @@ pub struct NewSession {
     pub sid: Option<String>,
     /// The tokens, as bytes that only their owner reads.
     pub tokens: Zeroizing<Vec<u8>>,
+    /// When they want renewing, in Unix seconds, if they can be renewed.
+    pub renew_at: Option<u64>,
     /// The address the sign-in came from.
     pub client: String,
     /// The browser, as it names itself.
     pub user_agent: String,
+}
+
+/// What came of a sign-in.
+#[derive(Debug)]
+pub enum Created {
+    /// A session, with the handle for the browser.
+    Kept(SessionHandle),
+    /// None: this person may not sign in here.
+    Disabled,
 }
 
 /// A session that has ended, with what it held.
@@ -93,6 +126,11 @@ pub struct Sessions {
     metrics: Arc<Metrics>,
     /// Since when the store has not answered, in Unix seconds; 0 while it does.
     down_since: AtomicU64,
+    /// Whether all on this store have the same keys, once that is known.
+    agreed: OnceCell<()>,
+    /// Something changed that others are to be told of.
+    untold: Notify,
+    renewals: Renewals,
 }
 
 impl Sessions {
@@ -109,22 +147,38 @@ impl Sessions {
     ) -> Result<Self, StoreError> {
         let store = SessionStore::open(&settings.location)?;
         let cache = Cache::new(settings.cache_sessions);
-        Ok(Self { store, cache, sealer, settings, wanted_claims, metrics, down_since: AtomicU64::new(0) })
+        let down_since = AtomicU64::new(0);
+        let (agreed, untold, renewals) = (OnceCell::new(), Notify::new(), Renewals::default());
+        Ok(Self {
+            store,
+            cache,
+            sealer,
+            settings,
+            wanted_claims,
+            metrics,
+            down_since,
+            agreed,
+            untold,
+            renewals,
+        })
     }
 
-    /// The session behind a handle, if it lives. A cached one costs no I/O.
+    /// The session behind a handle, if it lives. A cached one costs no I/O, unless its tokens are overdue.
     ///
     /// # Errors
     /// [`StoreError`] if only the store could tell and it cannot be asked, or has been silent for longer than
     /// `outage_grace`.
-    pub async fn find(&self, handle: &SessionHandle, now: u64) -> Result<Option<Arc<Session>>, StoreError> {
+    pub async fn find(&self, handle: &SessionHandle, now: u64) -> Result<Option<Found>, StoreError> {
         match self.cache.get(&handle.id()) {
             Some(session) if !session.is(handle) => Ok(None),
             Some(session) if session.lives(now, &self.settings) => {
                 self.check_grace(now)?;
                 self.metrics.cache_hits.inc();
-                self.cache.note_use(&session, now);
-                Ok(Some(session))
+                let found = self.used(session, now);
+                if now < found.session.renew_at.load(Ordering::Relaxed) {
+                    return Ok(Some(found));
+                }
+                Box::pin(self.renewed(found, now)).await
             }
             // One that has been idle here may have been in use on another replica. Boxed, so that a hit does not pay
             // for the size of a store's answer.
@@ -142,9 +196,9 @@ impl Sessions {
         first: &SessionHandle,
         others: &[SessionHandle],
         now: u64,
-    ) -> Result<Option<(SessionHandle, Arc<Session>)>, StoreError> {
+    ) -> Result<Option<Found>, StoreError> {
         if others.is_empty() {
-            return Ok(self.find(first, now).await?.map(|session| (first.clone(), session)));
+            return self.find(first, now).await;
         }
         let mut handles: Vec<&SessionHandle> = std::iter::once(first).chain(others).collect();
         handles.sort_by_key(|handle| self.cache.get(&handle.id()).is_none());
@@ -152,7 +206,7 @@ impl Sessions {
             let mut silent = None;
             for handle in handles {
                 match self.find(handle, now).await {
-                    Ok(Some(session)) => return Ok(Some((handle.clone(), session))),
+                    Ok(Some(found)) => return Ok(Some(found)),
                     Ok(None) => {}
                     Err(error) => silent = Some(error),
                 }
@@ -163,9 +217,9 @@ impl Sessions {
         found.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".to_owned())))
     }
 
-    async fn load(&self, handle: &SessionHandle, now: u64) -> Result<Option<Arc<Session>>, StoreError> {
+    async fn load(&self, handle: &SessionHandle, now: u64) -> Result<Option<Found>, StoreError> {
         self.metrics.cache_misses.inc();
-        let epoch = self.cache.epoch();
+        let epoch = self.cache.epoch(&handle.id());
         let key = key_of(handle);
         let row = match self.ask(self.store.find(&key, now, self.settings.idle.as_secs()), now).await {
             Ok(row) => row,
@@ -173,20 +227,31 @@ impl Sessions {
                 tracing::error!(error = what, "a session row cannot be read and counts as no session");
                 None
             }
-            Err(error @ (StoreError::Unavailable(_) | StoreError::TooNew { .. })) => return Err(error),
+            Err(error @ (StoreError::Unavailable(_) | StoreError::TooNew { .. } | StoreError::OtherKeys)) => {
+                return Err(error);
+            }
         };
         let Some(row) = row else { return Ok(None) };
-        let session = Arc::new(self.unpack(handle, &row, now));
+        let session = Arc::new(self.unpack(handle, &row));
         self.cache.put_unless_forgotten(&session, epoch);
-        self.cache.note_use(&session, now);
-        Ok(Some(session))
+        let found = self.used(session, now);
+        if now < found.session.renew_at.load(Ordering::Relaxed) {
+            return Ok(Some(found));
+        }
+        Box::pin(self.renewed(found, now)).await
     }
 
-    /// Keeps a new session and returns the handle for the browser. The row is committed when this returns.
+    fn used(&self, session: Arc<Session>, now: u64) -> Found {
+        let last_seen = session.last_seen.load(Ordering::Relaxed);
+        self.cache.note_use(&session, now);
+        Found { session, last_seen }
+    }
+
+    /// Keeps a new session, unless the person is disabled. The row is committed when this returns.
     ///
     /// # Errors
     /// [`StoreError`] if it could not be kept.
-    pub async fn create(&self, new: NewSession, now: u64) -> Result<SessionHandle, StoreError> {
+    pub async fn create(&self, new: NewSession, now: u64) -> Result<Created, StoreError> {
         let handle = SessionHandle(random()?);
         let tokens =
             self.sealer.seal(Purpose::Tokens, handle.secret(), &new.tokens, random::<NONCE_BYTES>()?);
@@ -197,17 +262,23 @@ impl Sessions {
             created_at: now,
             last_seen: now,
             expires_at: now.saturating_add(self.settings.lifetime.as_secs()),
+            renew_at: new.renew_at,
+            version: 0,
             tokens,
             client: new.client,
             user_agent: new.user_agent,
         };
-        self.ask(self.store.insert(&row), now).await?;
+        match self.ask(self.store.insert(&row), now).await? {
+            Admission::Kept => {}
+            Admission::Disabled => return Ok(Created::Disabled),
+        }
         self.metrics.sessions_created.inc();
-        self.cache.put(&Arc::new(self.unpack(&handle, &row, now)));
-        Ok(handle)
+        self.cache.put(&Arc::new(self.unpack(&handle, &row)));
+        Ok(Created::Kept(handle))
     }
 
-    /// Ends one session, here at once and on other replicas within [`SYNC_EVERY`] of its next use.
+    /// Ends one session, here at once and on other replicas as soon as they hear of it, at the latest after
+    /// `settings.poll`.
     ///
     /// # Errors
     /// [`StoreError`] if the store could not be told; the session then still lives.
@@ -218,38 +289,15 @@ impl Sessions {
             removed => removed?,
         };
         self.cache.forget(&handle.id());
+        self.untold.notify_one();
         let Some(row) = row else { return Ok(None) };
         self.metrics.sessions_ended.inc();
         let tokens = self.sealer.open(Purpose::Tokens, handle.secret(), &row.tokens);
         Ok(Some(Ended { profile: row.profile, tokens }))
     }
 
-    /// Ends every session of one person.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the store could not be told; the sessions then still live there.
-    pub async fn end_all_of(&self, issuer: &str, subject: &str, now: u64) -> Result<(), StoreError> {
-        let removed = self.ask(self.store.remove_all_of(issuer, subject), now).await;
-        // Also after an error, which may have come when they were gone already: the store can be asked again.
-        self.cache.forget_person(issuer, subject);
-        match removed {
-            Ok(rows) => {
-                self.metrics.sessions_ended.inc_by(rows.len() as u64);
-                Ok(())
-            }
-            Err(StoreError::Damaged(what)) => {
-                tracing::error!(
-                    error = what,
-                    "a session row that could not be read was removed with the others"
-                );
-                Ok(())
-            }
-            Err(error @ (StoreError::Unavailable(_) | StoreError::TooNew { .. })) => Err(error),
-        }
-    }
-
-    /// Tells the store what was used since the last call and learns what ended elsewhere: two statements for
-    /// thousands of sessions. Called every [`SYNC_EVERY`].
+    /// Tells the store what was used since the last call, and learns of rows that somebody removed by hand: two
+    /// statements for thousands of sessions. Called every [`SYNC_EVERY`].
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be asked; the next call makes up for it.
@@ -271,26 +319,38 @@ impl Sessions {
     }
 
     async fn sync_batch(&self, used: &[Arc<Session>], now: u64) -> Result<(), StoreError> {
-        let keys: Vec<SessionKey> = used.iter().map(|session| key_of(&session.handle)).collect();
-        let alive: HashSet<SessionKey> = self.ask(self.store.alive(&keys), now).await?.into_iter().collect();
+        let ids: Vec<SessionId> = used.iter().map(|session| session.handle.id()).collect();
+        let alive: HashSet<SessionId> = self.ask(self.store.alive(&ids), now).await?.into_iter().collect();
         let mut seen = Vec::with_capacity(alive.len());
-        for (key, session) in keys.iter().zip(used) {
-            if alive.contains(key) {
-                seen.push((*key, session.last_seen.load(Ordering::Relaxed)));
+        for (id, session) in ids.iter().zip(used) {
+            if alive.contains(id) {
+                seen.push((*id, session.last_seen.load(Ordering::Relaxed)));
             } else {
-                self.cache.forget(&session.handle.id());
+                self.cache.forget(id);
             }
         }
         self.ask(self.store.touch(&seen), now).await
     }
 
-    /// Removes rows that have ended, a small batch at a time, and drops them from memory.
+    /// Removes rows that have ended, in small batches with pauses, and drops them from memory; then forgets old
+    /// changes.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be asked.
     pub async fn sweep(&self, now: u64) -> Result<u64, StoreError> {
         self.cache.keep_only(|session| session.lives(now, &self.settings));
-        self.ask(self.store.sweep(now, self.settings.idle.as_secs(), SWEEP_BATCH), now).await
+        let mut swept = 0;
+        loop {
+            let batch = self.store.sweep(now, self.settings.idle.as_secs(), SWEEP_BATCH);
+            let gone = self.ask(batch, now).await?;
+            swept += gone;
+            if gone < u64::from(SWEEP_BATCH) {
+                break;
+            }
+            tokio::time::sleep(SWEEP_PAUSE).await;
+        }
+        self.ask(self.store.trim_changes(follow::RETENTION), now).await?;
+        Ok(swept)
     }
 
     /// Asks the store for any answer.
@@ -313,10 +373,13 @@ impl Sessions {
         now: u64,
     ) -> Result<T, StoreError> {
         let asked = Instant::now();
-        let answer = question.await;
+        let answer = match self.agreed.get_or_try_init(|| self.agree()).await {
+            Ok(()) => question.await,
+            Err(error) => Err(error),
+        };
         self.metrics.store_seconds.observe(asked.elapsed().as_secs_f64());
         match &answer {
-            Err(StoreError::Unavailable(_) | StoreError::TooNew { .. }) => {
+            Err(StoreError::Unavailable(_) | StoreError::TooNew { .. } | StoreError::OtherKeys) => {
                 self.metrics.store_errors.inc();
                 if self
                     .down_since
@@ -338,6 +401,20 @@ impl Sessions {
         answer
     }
 
+    /// Makes sure that what is sealed in this store opens with our keys, and what we seal with those of others.
+    async fn agree(&self) -> Result<(), StoreError> {
+        let ours = self.sealer.key_names();
+        let newest = ours.first().map_or("", String::as_str);
+        let known = self.store.fact(KEYS_FACT, newest).await?;
+        if !ours.contains(&known) {
+            return Err(StoreError::OtherKeys);
+        }
+        if known != newest {
+            self.store.set_fact(KEYS_FACT, Some(newest)).await?;
+        }
+        Ok(())
+    }
+
     fn check_grace(&self, now: u64) -> Result<(), StoreError> {
         let down_since = self.down_since.load(Ordering::Relaxed);
         if down_since != 0 && now.saturating_sub(down_since) > self.settings.outage_grace.as_secs() {
@@ -346,20 +423,27 @@ impl Sessions {
         Ok(())
     }
 
-    fn unpack(&self, handle: &SessionHandle, row: &Row, now: u64) -> Session {
+    fn unpack(&self, handle: &SessionHandle, row: &Row) -> Session {
         let issuer = self.cache.issuer(&row.profile.issuer);
         Session {
             handle: handle.clone(),
             person: Arc::new(Person::new(Identity::pack(&row.profile, issuer, &self.wanted_claims))),
             created_at: row.created_at,
             expires_at: row.expires_at,
-            last_seen: AtomicU64::new(now),
+            last_seen: AtomicU64::new(row.last_seen),
+            renew_at: AtomicU64::new(row.renew_at.unwrap_or(u64::MAX)),
+            version: row.version,
             noted: AtomicBool::new(false),
         }
     }
 }
 
 impl Session {
+    /// The value of its cookie.
+    pub fn handle(&self) -> &SessionHandle {
+        &self.handle
+    }
+
     /// Whether `handle` is this session's, compared in constant time.
     fn is(&self, handle: &SessionHandle) -> bool {
         constant_time::verify_slices_are_equal(&self.handle.0, &handle.0).is_ok()
@@ -372,7 +456,7 @@ impl Session {
 }
 
 /// Random bytes from the system.
-fn random<const N: usize>() -> Result<[u8; N], StoreError> {
+pub(crate) fn random<const N: usize>() -> Result<[u8; N], StoreError> {
     let mut bytes = [0; N];
     rand::fill(&mut bytes)
         .map_err(|_| StoreError::Unavailable("the system gives no random bytes".to_owned()))?;
@@ -380,14 +464,18 @@ fn random<const N: usize>() -> Result<[u8; N], StoreError> {
 }
 
 fn key_of(handle: &SessionHandle) -> SessionKey {
-    let mut key = [0; 32];
-    key.copy_from_slice(digest(&SHA256, &handle.0[..HANDLE_BYTES]).as_ref());
-    key
+    let mut proof = [0; 32];
+    proof.copy_from_slice(digest(&SHA256, &handle.0[..HANDLE_BYTES]).as_ref());
+    SessionKey { id: handle.id(), proof }
 }
 
-/// How often [`Sessions::sync`] is called: also how long a session that ended on another replica may go on here.
+/// How often [`Sessions::sync`] is called.
 pub const SYNC_EVERY: Duration = Duration::from_secs(5);
 /// Sessions told of in one statement.
 const SYNC_BATCH: usize = 5000;
-/// Rows removed by one statement of [`Sessions::sweep`].
-const SWEEP_BATCH: u32 = 1000;
+/// Rows removed by one statement of [`Sessions::sweep`], few enough to be no burden.
+const SWEEP_BATCH: u32 = 500;
+/// What others have for themselves between two of those.
+const SWEEP_PAUSE: Duration = Duration::from_millis(50);
+/// Under which name the store says whose keys it is sealed with.
+pub(crate) const KEYS_FACT: &str = "keys";

@@ -51,7 +51,7 @@ fn memory(sessions: usize, groups: usize) -> anyhow::Result<()> {
         let site = people::site(sessions, Some(&dir.path().join("sessions.db")))?;
         let before = resident()?;
         for number in 0..sessions {
-            let handle = site.sessions.create(people::person(number, groups), unix_now()).await?;
+            let handle = people::signed_in(&site, people::person(number, groups), unix_now()).await?;
             let request = load::Request::new(0, &people::cookie(&site, &handle)).parts()?;
             let visit = Dialect::Traefik.read(&request, &site.cookies, Scheme::Https)?;
             let Decision::Allow(grant) = site.gate.judge(&visit, unix_now()).await else {
@@ -74,7 +74,7 @@ fn decision() -> anyhow::Result<()> {
         let site = people::site(SAMPLE, None)?;
         let mut requests = Vec::new();
         for number in 0..SAMPLE {
-            let handle = site.sessions.create(people::person(number, people::GROUPS), unix_now()).await?;
+            let handle = people::signed_in(&site, people::person(number, people::GROUPS), unix_now()).await?;
             requests.push(load::Request::new(number, &people::cookie(&site, &handle)).parts()?);
         }
         let kept = people::answer_of(&site);

@@ -9,8 +9,8 @@ use foregate::config::{Config, Environment};
 use foregate::headers::Person;
 use foregate::http::Site;
 use foregate::identity::{Identity, Profile};
-use foregate::session::NewSession;
 use foregate::session::store::Location;
+use foregate::session::{Created, NewSession};
 use foregate::visit::SessionHandle;
 use http::HeaderMap;
 use http::header::{CACHE_CONTROL, HeaderValue};
@@ -38,10 +38,19 @@ pub(crate) fn site(sessions: usize, store: Option<&Path>) -> anyhow::Result<Site
     foregate::app::site(config)
 }
 
+/// Keeps a session for somebody who has signed in.
+pub(crate) async fn signed_in(site: &Site, new: NewSession, now: u64) -> anyhow::Result<SessionHandle> {
+    match site.sessions.create(new, now).await? {
+        Created::Kept(handle) => Ok(handle),
+        Created::Disabled => anyhow::bail!("nobody is disabled"),
+    }
+}
+
 pub(crate) fn person(number: usize, groups: usize) -> NewSession {
     NewSession {
         profile: profile(number, groups),
         sid: None,
+        renew_at: None,
         tokens: Vec::new().into(),
         client: "192.0.2.1".to_owned(),
         user_agent: "bench".to_owned(),

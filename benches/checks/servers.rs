@@ -57,7 +57,7 @@ pub(crate) fn foregate(sessions: usize) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let mut cookies = Vec::with_capacity(sessions);
         for number in 0..sessions {
-            let handle = site.sessions.create(people::person(number, people::GROUPS), unix_now()).await?;
+            let handle = people::signed_in(&site, people::person(number, people::GROUPS), unix_now()).await?;
             cookies.push(people::cookie(&site, &handle));
         }
         people::write_cookies(&file, &cookies)?;

@@ -84,6 +84,11 @@ impl Sealer {
         Ok(Self { keys: keys.collect::<Result<_, _>>()? })
     }
 
+    /// What tells the keys apart, newest first; it opens nothing.
+    pub fn key_names(&self) -> Vec<String> {
+        self.keys.iter().map(|key| format!("{:08x}", u32::from_be_bytes(key.tag))).collect()
+    }
+
     /// Seals `plain` so that only `purpose` with the same `context` opens it. `nonce` must be random.
     pub fn seal(&self, purpose: Purpose, context: &[u8], plain: &[u8], nonce: [u8; NONCE_BYTES]) -> Vec<u8> {
         let Some(key) = self.keys.first() else { return Vec::new() };

@@ -188,6 +188,12 @@ pub(crate) const KEYS: &[Key] = &[
         "How long sessions in memory count while the store cannot be reached.",
     ),
     key(
+        "session.poll",
+        Kind::Duration,
+        Value("5s"),
+        "How often to look for sessions that ended on other replicas, where the database does not tell.",
+    ),
+    key(
         "session.cookie_domain",
         Kind::Text,
         Words("one host, or the domain above that of public_url where apps need it"),

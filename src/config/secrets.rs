@@ -289,6 +289,7 @@ mod tests {
             keys: Vec::new(),
             idle: std::time::Duration::ZERO,
             lifetime: std::time::Duration::ZERO,
+            poll: std::time::Duration::ZERO,
             outage_grace: std::time::Duration::ZERO,
             cache_sessions: 1,
         };

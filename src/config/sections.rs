@@ -79,6 +79,7 @@ impl Reader {
             self.book.note(place, problem, "make it as long as the lifetime, or shorter");
         }
         let outage_grace = self.duration("session.outage_grace", Duration::ZERO);
+        let poll = self.duration("session.poll", SECOND);
         let cache_sessions = self.count("session.cache_sessions");
         Some(session::Settings {
             location: location?.0,
@@ -86,6 +87,7 @@ impl Reader {
             idle: idle?.value,
             lifetime: lifetime?.value,
             outage_grace: outage_grace?.value,
+            poll: poll?.value,
             cache_sessions: cache_sessions?,
         })
     }

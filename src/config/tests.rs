@@ -61,6 +61,7 @@ fn the_smallest_file_is_enough() {
     assert_eq!(config.session.idle, Duration::from_secs(7 * 86_400));
     assert_eq!(config.session.lifetime, Duration::from_secs(28 * 86_400));
     assert_eq!(config.session.outage_grace, Duration::from_secs(300));
+    assert_eq!(config.session.poll, Duration::from_secs(5));
     assert_eq!(config.session.cache_sessions, 200_000);
     assert!(config.session.keys.is_empty() && config.apps.is_empty());
     let provider = &config.provider;
@@ -91,6 +92,7 @@ fn every_setting_is_read_and_none_is_inert() {
         idle = "1h"
         lifetime = "1d"
         outage_grace = "0s"
+        poll = "2s"
         cookie_domain = ".Example.com"
         cache_sessions = 0x10
         [provider]

@@ -228,6 +228,7 @@ impl Story {
             LoginError::Provider(_) | LoginError::Token(_) | LoginError::Issuer => {
                 told(StatusCode::BAD_GATEWAY, NOT_FINISHED, MISMATCH, TELL, MISMATCH_CAUSES)
             }
+            LoginError::Disabled => told(StatusCode::FORBIDDEN, NOT_FINISHED, SHUT_OUT, TELL, &[]),
             LoginError::Profile(_) => {
                 told(StatusCode::FORBIDDEN, NOT_FINISHED, UNUSABLE, TELL, UNUSABLE_CAUSES)
             }
@@ -291,6 +292,7 @@ const FOREIGN: &str = "This sign-in was not started here, or its address was cha
 const DENIED: &str = "The sign-in service did not let you in.";
 const MISMATCH: &str = "What the sign-in service answered does not fit what was asked.";
 const UNUSABLE: &str = "The sign-in service did not say enough about your account.";
+const SHUT_OUT: &str = "Your account has been disabled here.";
 const START_OVER: &str = "Open the page you wanted once more.";
 const TRY_AGAIN_OR_TELL: &str = "Try again. If it happens again, show this page to whoever runs this site.";
 const TELL: &str = "Show this page to whoever runs this site; the log tells more under the same reference.";

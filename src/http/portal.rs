@@ -21,7 +21,7 @@ use crate::identity::Field;
 use crate::login::{Account, BINDING_LIFETIME, Callback, Caller, Farewell, Finished, LoginError, Wish};
 use crate::server::Peer;
 use crate::session::Session;
-use crate::session::store::StoreError;
+use crate::session::store::{PersonKey, Selection, StoreError};
 use crate::visit::{Credential, SessionHandle};
 use query::Query;
 
@@ -155,7 +155,7 @@ pub(super) fn signed_out(site: &Site) -> Response<Body> {
 /// The start of foregate's own host, where nothing else is: who is signed in, or a sign-in.
 pub(super) async fn home(site: &Site, parts: &Parts) -> Response<Body> {
     let session = match live_session(site, &parts.headers, unix_now()).await {
-        Ok(Some((_, session))) => session,
+        Ok(Some(session)) => session,
         Ok(None) => return sign_in(site, parts).await,
         Err(error) => return trouble(site, &LoginError::Store(error), None),
     };
@@ -180,8 +180,8 @@ enum Scope {
 }
 
 async fn choices(site: &Site, headers: &HeaderMap, rd: Option<&str>) -> Response<Body> {
-    let (handle, session) = match live_session(site, headers, unix_now()).await {
-        Ok(Some(live)) => live,
+    let session = match live_session(site, headers, unix_now()).await {
+        Ok(Some(session)) => session,
         Ok(None) => return signed_out(site),
         Err(error) => return trouble(site, &LoginError::Store(error), None),
     };
@@ -189,7 +189,7 @@ async fn choices(site: &Site, headers: &HeaderMap, rd: Option<&str>) -> Response
     let identity = session.person.identity();
     let issuer = site.login.provider().issuer();
     let action = site.own_url("/.foregate/sign-out", None, &[]);
-    let csrf = site.sealer.sign(Purpose::Form, &handle.0);
+    let csrf = site.sealer.sign(Purpose::Form, &session.handle().0);
     let page = SignOut {
         css: CSS,
         name: identity.field(Field::Name),
@@ -247,9 +247,9 @@ async fn end_sessions(
     for handle in std::iter::once(first).chain(others) {
         farewell = site.login.end(handle, now).await?.or(farewell);
     }
-    if let (Scope::Everywhere, Some((_, session))) = (scope, live) {
-        let identity = session.person.identity();
-        site.sessions.end_all_of(identity.issuer(), identity.field(Field::Subject), now).await?;
+    if let (Scope::Everywhere, Some(live)) = (scope, live) {
+        let person = PersonKey::of(live.session.person.identity());
+        site.sessions.end_selected(&Selection::Person(&person), now).await?;
     }
     if let Some(farewell) = &farewell {
         tracing::info!(user = farewell.username, "somebody signed out");
@@ -263,9 +263,12 @@ async fn live_session(
     site: &Site,
     headers: &HeaderMap,
     now: u64,
-) -> Result<Option<(SessionHandle, Arc<Session>)>, StoreError> {
+) -> Result<Option<Arc<Session>>, StoreError> {
     match site.cookies.credential(headers) {
-        Credential::Session(first, others) => site.sessions.find_any(&first, &others, now).await,
+        Credential::Session(first, others) => {
+            let found = site.sessions.find_any(&first, &others, now).await?;
+            Ok(found.map(|found| found.session))
+        }
         Credential::None | Credential::Bearer => Ok(None),
     }
 }

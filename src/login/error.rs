@@ -43,6 +43,9 @@ pub enum LoginError {
     /// The session could not be kept.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// An operator has shut this person out.
+    #[error("this person is disabled here")]
+    Disabled,
     /// The tokens cannot be written down.
     #[error("the tokens cannot be kept")]
     Tokens,

@@ -81,20 +81,36 @@ impl Tokens {
         })
     }
 
-    /// Reads a successful answer of the token endpoint.
+    /// When to get new ones: before the access token ends, as some providers tell of a sign-out only while one is
+    /// good, and once an hour in any case, as groups change. `None` if there is nothing to get them with.
+    pub fn renew_at(&self, now: u64) -> Option<u64> {
+        self.refresh_token.as_ref()?;
+        let ends = self.expires_at.unwrap_or(u64::MAX);
+        let lifetime = ends.saturating_sub(now);
+        let early = (lifetime / 3).min(LONGEST_LEAD_SECONDS);
+        Some(ends.saturating_sub(early).min(now.saturating_add(RENEW_EVERY_SECONDS)))
+    }
+
+    /// Reads a successful answer to a code.
     pub(super) fn read(json: &[u8], now: u64) -> Result<Self, ProviderError> {
+        Self::read_after(json, None, now)
+    }
+
+    /// Reads a successful answer of the token endpoint. What it leaves out of a renewal is as `before`
+    /// (RFC 6749 6, OpenID Connect Core 12.2).
+    pub(super) fn read_after(json: &[u8], before: Option<&Self>, now: u64) -> Result<Self, ProviderError> {
         let unusable = |reason| ProviderError::Answer { step: Step::Token, reason };
         let answer: Answer = serde_json::from_slice(json)
             .map_err(|_| unusable("it is no JSON object with access_token and token_type"))?;
         if !answer.token_type.eq_ignore_ascii_case("bearer") {
             return Err(unusable("its token_type is not Bearer"));
         }
-        let id_token =
-            answer.id_token.ok_or_else(|| unusable("it has no id_token; is openid among the scopes?"))?;
+        let id_token = answer.id_token.map(Secret::new).or_else(|| before.map(|old| old.id_token.clone()));
+        let refresh_token = answer.refresh_token.filter(|token| !token.is_empty()).map(Secret::new);
         Ok(Self {
-            id_token: Secret::new(id_token),
+            id_token: id_token.ok_or_else(|| unusable("it has no id_token; is openid among the scopes?"))?,
             access_token: Secret::new(answer.access_token),
-            refresh_token: answer.refresh_token.filter(|token| !token.is_empty()).map(Secret::new),
+            refresh_token: refresh_token.or_else(|| before?.refresh_token.clone()),
             expires_at: answer
                 .expires_in
                 .as_ref()
@@ -103,6 +119,10 @@ impl Tokens {
         })
     }
 }
+
+/// How long before its end an access token is renewed at the earliest.
+const LONGEST_LEAD_SECONDS: u64 = 60;
+const RENEW_EVERY_SECONDS: u64 = 3600;
 
 /// A lifetime in seconds: a number, or as some write it a text with one.
 fn seconds(value: &Value) -> Option<u64> {

@@ -9,7 +9,6 @@ use quick_cache::UnitWeighter;
 use quick_cache::sync::{Cache as QuickCache, DefaultLifecycle};
 
 use super::Session;
-use crate::identity::Field;
 use crate::visit::HANDLE_ID_BYTES;
 
 type Id = [u8; HANDLE_ID_BYTES];
@@ -18,8 +17,8 @@ type Id = [u8; HANDLE_ID_BYTES];
 #[derive(Debug)]
 pub(super) struct Cache {
     sessions: QuickCache<Id, Arc<Session>, UnitWeighter, RandomIds>,
-    /// Counts what was forgotten, so that a row read before that is not put back after it.
-    epoch: AtomicU64,
+    /// Count what was forgotten, each for a part of the ids, so that a row read before that is not put back after it.
+    epochs: Box<[AtomicU64; EPOCHS]>,
     /// Sessions used since the store was last told, each once.
     used: Mutex<Vec<Arc<Session>>>,
     /// The issuers seen, each kept once.
@@ -30,7 +29,8 @@ impl Cache {
     pub(super) fn new(capacity: usize) -> Self {
         let (weighter, lifecycle) = (UnitWeighter, DefaultLifecycle::default());
         let sessions = QuickCache::with(capacity, capacity as u64, weighter, RandomIds, lifecycle);
-        Self { sessions, epoch: AtomicU64::new(0), used: Mutex::default(), issuers: RwLock::default() }
+        let epochs = Box::new([const { AtomicU64::new(0) }; EPOCHS]);
+        Self { sessions, epochs, used: Mutex::default(), issuers: RwLock::default() }
     }
 
     pub(super) fn get(&self, id: &Id) -> Option<Arc<Session>> {
@@ -41,35 +41,38 @@ impl Cache {
         self.sessions.insert(session.handle.id(), Arc::clone(session));
     }
 
-    /// What to hand to [`Cache::put_unless_forgotten`] after a row was read.
-    pub(super) fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::Acquire)
+    /// What to hand to [`Cache::put_unless_forgotten`] after the row of `id` was read.
+    pub(super) fn epoch(&self, id: &Id) -> u64 {
+        self.epoch_of(id).load(Ordering::Acquire)
     }
 
-    /// Keeps a session whose row was read after `epoch` was taken, unless any session ended meanwhile: it might
-    /// have been this one, and the store can be asked again.
+    /// Keeps a session whose row was read after `epoch` was taken, unless a session with an id like its own was
+    /// forgotten meanwhile: it might have been this one, and the store can be asked again.
     pub(super) fn put_unless_forgotten(&self, session: &Arc<Session>, epoch: u64) {
-        if self.epoch() != epoch {
+        let id = session.handle.id();
+        if self.epoch(&id) != epoch {
             return;
         }
         self.put(session);
-        if self.epoch() != epoch {
-            self.sessions.remove(&session.handle.id());
+        if self.epoch(&id) != epoch {
+            self.sessions.remove(&id);
         }
     }
 
     pub(super) fn forget(&self, id: &Id) {
-        self.epoch.fetch_add(1, Ordering::AcqRel);
+        self.epoch_of(id).fetch_add(1, Ordering::AcqRel);
         self.sessions.remove(id);
     }
 
-    /// Forgets every session of one person.
-    pub(super) fn forget_person(&self, issuer: &str, subject: &str) {
-        self.epoch.fetch_add(1, Ordering::AcqRel);
-        self.sessions.retain(|_, session| {
-            let identity = session.person.identity();
-            identity.issuer() != issuer || identity.field(Field::Subject) != subject
-        });
+    pub(super) fn forget_all(&self) {
+        for epoch in self.epochs.iter() {
+            epoch.fetch_add(1, Ordering::AcqRel);
+        }
+        self.sessions.clear();
+    }
+
+    fn epoch_of(&self, id: &Id) -> &AtomicU64 {
+        &self.epochs[usize::from(id[0])]
     }
 
     pub(super) fn keep_only(&self, lives: impl Fn(&Session) -> bool) {
@@ -111,6 +114,9 @@ impl Cache {
         })
     }
 }
+
+/// One for each first byte of an id.
+const EPOCHS: usize = 256;
 
 /// Ids are random, so their first bytes are hash enough. Somebody who sends chosen ids finds nothing by them and
 /// stores nothing.

@@ -3,6 +3,8 @@
 //! Every statement goes out unnamed and in one round trip, outside of any transaction, so a pooler that hands its
 //! servers from transaction to transaction (PgBouncer) may stand in between.
 
+mod listen;
+mod statements;
 mod tls;
 
 use std::error::Error as _;
@@ -12,21 +14,30 @@ use std::time::Duration;
 use deadpool_postgres::{
     ClientWrapper, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
 };
-use tokio::sync::OnceCell;
+use tokio::sync::{Notify, OnceCell};
 use tokio::time::{Instant, sleep, timeout_at};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Json, ToSql, Type};
 use tokio_postgres::{Config, Row as PgRow};
 
-use super::store::parts::{damaged, idle_since, key, seconds, stored};
-use super::store::{ANSWER_TIME, Row, SessionKey, StoreError};
+use self::listen::Listener;
+use self::statements as sql;
+use super::records::Value;
+use super::store::parts::{changed, damaged, id, idle_since, micros, seconds, stored};
+use super::store::{
+    ANSWER_TIME, Admission, Changes, Listed, Person, PersonKey, REMOVED_AT_ONCE, Row, Selection, SessionId,
+    SessionKey, StoreError,
+};
 use crate::identity::Profile;
 use crate::secret::Secret;
 
 /// The sessions of one PostgreSQL database.
 pub struct PostgresStore {
     pool: Pool,
+    listener: Box<Listener>,
     migrated: OnceCell<()>,
+    /// Names this process in what it changes, so that it need not read that again.
+    author: [u8; 8],
 }
 
 impl PostgresStore {
@@ -34,9 +45,11 @@ impl PostgresStore {
     pub(super) fn open(url: &Secret) -> Result<Self, StoreError> {
         let (mut config, trust) = tls::read(url)?;
         fill_in(&mut config);
+        let connector = tls::connector(trust)?;
+        let listener = Box::new(Listener::new(config.clone(), connector.clone()));
         let manager = Manager::from_config(
             config,
-            tls::connector(trust)?,
+            connector,
             // A connection that died in silence is found by the deadline, and its statement sent once more.
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
@@ -47,26 +60,31 @@ impl PostgresStore {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Self { pool, migrated: OnceCell::new() })
+        Ok(Self { pool, listener, migrated: OnceCell::new(), author: super::random()? })
     }
 
-    pub(super) async fn insert(&self, row: &Row) -> Result<(), StoreError> {
+    pub(super) async fn insert(&self, row: &Row) -> Result<Admission, StoreError> {
         let profile = Json(&row.profile);
         let times = [row.created_at, row.last_seen, row.expires_at].map(stored);
-        let parameters: [Parameter<'_>; 11] = [
-            (&row.key.as_slice(), Type::BYTEA),
-            (&row.profile.issuer, Type::TEXT),
-            (&row.profile.subject, Type::TEXT),
+        let renew_at = row.renew_at.map(stored);
+        let (id, proof) = (row.key.id.as_slice(), row.key.proof.as_slice());
+        let mut parameters = person(&row.profile, &times[0]).to_vec();
+        parameters.extend::<[Parameter<'_>; 11]>([
+            (&id, Type::BYTEA),
+            (&proof, Type::BYTEA),
             (&profile, Type::JSONB),
             (&row.sid, Type::TEXT),
             (&times[0], Type::INT8),
             (&times[1], Type::INT8),
             (&times[2], Type::INT8),
+            (&renew_at, Type::INT8),
             (&row.tokens, Type::BYTEA),
             (&row.client, Type::TEXT),
             (&row.user_agent, Type::TEXT),
-        ];
-        self.ask(INSERT, &parameters).await.map(drop)
+        ]);
+        let rows = self.ask(sql::INSERT, &parameters).await?;
+        let welcome = rows.first().is_some_and(|row| row.try_get(0).unwrap_or(false));
+        Ok(if welcome { Admission::Kept } else { Admission::Disabled })
     }
 
     pub(super) async fn find(
@@ -76,48 +94,194 @@ impl PostgresStore {
         idle: u64,
     ) -> Result<Option<Row>, StoreError> {
         let (now, idle_since) = (stored(now), idle_since(now, idle));
-        let parameters: [Parameter<'_>; 3] =
-            [(&key.as_slice(), Type::BYTEA), (&now, Type::INT8), (&idle_since, Type::INT8)];
-        self.ask(FIND, &parameters).await?.first().map(read).transpose()
+        let parameters: [Parameter<'_>; 4] = [
+            (&key.id.as_slice(), Type::BYTEA),
+            (&key.proof.as_slice(), Type::BYTEA),
+            (&now, Type::INT8),
+            (&idle_since, Type::INT8),
+        ];
+        self.ask(sql::FIND, &parameters).await?.first().map(read).transpose()
     }
 
     pub(super) async fn remove(&self, key: &SessionKey) -> Result<Option<Row>, StoreError> {
-        self.ask(REMOVE, &[(&key.as_slice(), Type::BYTEA)]).await?.first().map(read).transpose()
+        let parameters: [Parameter<'_>; 3] = [
+            (&key.id.as_slice(), Type::BYTEA),
+            (&key.proof.as_slice(), Type::BYTEA),
+            (&self.author.as_slice(), Type::BYTEA),
+        ];
+        self.ask(sql::REMOVE, &parameters).await?.first().map(read).transpose()
     }
 
-    pub(super) async fn remove_all_of(&self, issuer: &str, subject: &str) -> Result<Vec<Row>, StoreError> {
-        let parameters: [Parameter<'_>; 2] = [(&issuer, Type::TEXT), (&subject, Type::TEXT)];
-        self.ask(REMOVE_ALL_OF, &parameters).await?.iter().map(read).collect()
+    pub(super) async fn remove_some(&self, which: &Selection<'_>) -> Result<Vec<SessionId>, StoreError> {
+        let (condition, values) = which.condition();
+        let author = self.author.as_slice();
+        let mut parameters: Vec<Parameter<'_>> = values.iter().map(bound).collect();
+        parameters.push((&author, Type::BYTEA));
+        let remove = sql::remove_some(condition, parameters.len(), REMOVED_AT_ONCE);
+        self.ask(&remove, &parameters).await?.iter().map(read_id).collect()
     }
 
-    pub(super) async fn alive(&self, keys: &[SessionKey]) -> Result<Vec<SessionKey>, StoreError> {
-        let keys: Vec<&[u8]> = keys.iter().map(SessionKey::as_slice).collect();
-        let rows = self.ask(ALIVE, &[(&keys, Type::BYTEA_ARRAY)]).await?;
-        rows.iter().map(read_key).collect()
+    pub(super) async fn alive(&self, ids: &[SessionId]) -> Result<Vec<SessionId>, StoreError> {
+        let ids: Vec<&[u8]> = ids.iter().map(SessionId::as_slice).collect();
+        let rows = self.ask(sql::ALIVE, &[(&ids, Type::BYTEA_ARRAY)]).await?;
+        rows.iter().map(read_id).collect()
     }
 
-    pub(super) async fn touch(&self, seen: &[(SessionKey, u64)]) -> Result<(), StoreError> {
-        let (keys, times): (Vec<&[u8]>, Vec<i64>) =
-            seen.iter().map(|(key, time)| (key.as_slice(), stored(*time))).unzip();
-        let parameters: [Parameter<'_>; 2] = [(&keys, Type::BYTEA_ARRAY), (&times, Type::INT8_ARRAY)];
-        self.ask(TOUCH, &parameters).await.map(drop)
+    pub(super) async fn touch(&self, seen: &[(SessionId, u64)]) -> Result<(), StoreError> {
+        let (ids, times): (Vec<&[u8]>, Vec<i64>) =
+            seen.iter().map(|(id, time)| (id.as_slice(), stored(*time))).unzip();
+        let parameters: [Parameter<'_>; 2] = [(&ids, Type::BYTEA_ARRAY), (&times, Type::INT8_ARRAY)];
+        self.ask(sql::TOUCH, &parameters).await.map(drop)
     }
 
     pub(super) async fn sweep(&self, now: u64, idle: u64, limit: u32) -> Result<u64, StoreError> {
         let (now, idle_since, limit) = (stored(now), idle_since(now, idle), i64::from(limit));
-        let parameters: [Parameter<'_>; 3] =
-            [(&now, Type::INT8), (&idle_since, Type::INT8), (&limit, Type::INT8)];
-        let rows = self.ask(SWEEP, &parameters).await?;
+        let parameters: [Parameter<'_>; 4] =
+            [(&now, Type::INT8), (&idle_since, Type::INT8), (&limit, Type::INT8), (&SWEEP_LOCK, Type::INT8)];
+        let rows = self.ask(sql::SWEEP, &parameters).await?;
         let count = rows.first().and_then(|row| row.try_get(0).ok()).unwrap_or(0);
         seconds(count)
     }
 
+    pub(super) async fn lease(
+        &self,
+        key: &SessionKey,
+        version: u64,
+        lease: Duration,
+    ) -> Result<Option<Row>, StoreError> {
+        let (version, lease) = (stored(version), micros(lease));
+        let parameters: [Parameter<'_>; 4] = [
+            (&key.id.as_slice(), Type::BYTEA),
+            (&key.proof.as_slice(), Type::BYTEA),
+            (&version, Type::INT8),
+            (&lease, Type::INT8),
+        ];
+        self.ask(sql::LEASE, &parameters).await?.first().map(read).transpose()
+    }
+
+    pub(super) async fn renew(&self, row: &Row) -> Result<bool, StoreError> {
+        let profile = Json(&row.profile);
+        let (version, now) = (stored(row.version), stored(row.last_seen));
+        let renew_at = row.renew_at.map(stored);
+        let (id, proof) = (row.key.id.as_slice(), row.key.proof.as_slice());
+        let author = self.author.as_slice();
+        let mut parameters = person(&row.profile, &now).to_vec();
+        parameters.extend::<[Parameter<'_>; 8]>([
+            (&id, Type::BYTEA),
+            (&proof, Type::BYTEA),
+            (&profile, Type::JSONB),
+            (&row.sid, Type::TEXT),
+            (&renew_at, Type::INT8),
+            (&version, Type::INT8),
+            (&row.tokens, Type::BYTEA),
+            (&author, Type::BYTEA),
+        ]);
+        let rows = self.ask(sql::RENEW, &parameters).await?;
+        Ok(!rows.is_empty())
+    }
+
+    pub(super) async fn postpone(
+        &self,
+        key: &SessionKey,
+        version: u64,
+        renew_at: u64,
+    ) -> Result<(), StoreError> {
+        let (version, renew_at) = (stored(version), stored(renew_at));
+        let parameters: [Parameter<'_>; 4] = [
+            (&key.id.as_slice(), Type::BYTEA),
+            (&key.proof.as_slice(), Type::BYTEA),
+            (&version, Type::INT8),
+            (&renew_at, Type::INT8),
+        ];
+        self.ask(sql::POSTPONE, &parameters).await.map(drop)
+    }
+
+    pub(super) async fn changes(&self, since: i64) -> Result<Changes, StoreError> {
+        let author = self.author.as_slice();
+        let rows = self.ask(sql::CHANGES, &[(&since, Type::INT8), (&author, Type::BYTEA)]).await?;
+        let mut changes = Changes::default();
+        for row in &rows {
+            changes.now = row.try_get(0).map_err(|error| told(&error))?;
+            if let Some(at) = row.try_get(1).map_err(|error| told(&error))? {
+                let session: &[u8] = row.try_get(2).map_err(|error| told(&error))?;
+                changes.changed.push((at, changed(session)));
+            }
+        }
+        Ok(changes)
+    }
+
+    pub(super) async fn trim_changes(&self, age: Duration) -> Result<(), StoreError> {
+        self.ask(sql::TRIM, &[(&micros(age), Type::INT8)]).await.map(drop)
+    }
+
+    /// Some engines and poolers do not know NOTIFY; then there is nothing to wake anybody with.
+    pub(super) async fn announce(&self) {
+        if let Err(error) = self.ask(sql::ANNOUNCE, &[]).await {
+            tracing::debug!(%error, "other replicas could not be woken and will look by themselves");
+        }
+    }
+
+    pub(super) async fn listen(&self, heard: &Notify) {
+        self.listener.run(heard).await;
+    }
+
+    pub(super) async fn sessions(
+        &self,
+        which: &Selection<'_>,
+        after: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<Listed>, StoreError> {
+        let (condition, values) = which.condition();
+        let (after, limit) = (after.map_or(Vec::new(), |id| id.to_vec()), i64::from(limit));
+        let mut parameters: Vec<Parameter<'_>> = values.iter().map(bound).collect();
+        parameters.extend::<[Parameter<'_>; 2]>([(&after, Type::BYTEA), (&limit, Type::INT8)]);
+        let list = sql::sessions(condition, parameters.len());
+        self.ask(&list, &parameters).await?.iter().map(read_listed).collect()
+    }
+
+    pub(super) async fn people(
+        &self,
+        username: Option<&str>,
+        after: &PersonKey,
+        limit: u32,
+    ) -> Result<Vec<Person>, StoreError> {
+        let limit = i64::from(limit);
+        let mut parameters: Vec<Parameter<'_>> =
+            vec![(&after.issuer, Type::TEXT), (&after.subject, Type::TEXT), (&limit, Type::INT8)];
+        if let Some(name) = &username {
+            parameters.push((name, Type::TEXT));
+        }
+        let people = sql::people(username.is_some());
+        self.ask(&people, &parameters).await?.iter().map(read_person).collect()
+    }
+
+    pub(super) async fn disable(&self, person: &PersonKey, since: Option<u64>) -> Result<bool, StoreError> {
+        let since = since.map(stored);
+        let parameters: [Parameter<'_>; 3] =
+            [(&person.issuer, Type::TEXT), (&person.subject, Type::TEXT), (&since, Type::INT8)];
+        Ok(!self.ask(sql::DISABLE, &parameters).await?.is_empty())
+    }
+
+    pub(super) async fn fact(&self, name: &str, value: &str) -> Result<String, StoreError> {
+        let rows = self.ask(sql::FACT, &[(&name, Type::TEXT), (&value, Type::TEXT)]).await?;
+        let kept = rows.first().and_then(|row| row.try_get(0).ok());
+        kept.ok_or_else(|| StoreError::Damaged(format!("the fact {name}")))
+    }
+
+    pub(super) async fn set_fact(&self, name: &str, value: Option<&str>) -> Result<(), StoreError> {
+        match value {
+            Some(value) => self.ask(sql::SET_FACT, &[(&name, Type::TEXT), (&value, Type::TEXT)]).await,
+            None => self.ask(sql::DROP_FACT, &[(&name, Type::TEXT)]).await,
+        }
+        .map(drop)
+    }
+
     pub(super) async fn probe(&self) -> Result<(), StoreError> {
-        self.ask(PROBE, &[]).await.map(drop)
+        self.ask(sql::PROBE, &[]).await.map(drop)
     }
 
     /// Sends one statement that may be sent twice, and waits for its rows.
-    async fn ask(&self, sql: &'static str, parameters: &[Parameter<'_>]) -> Result<Vec<PgRow>, StoreError> {
+    async fn ask(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Vec<PgRow>, StoreError> {
         let deadline = sleep(ANSWER_TIME).deadline();
         timeout_at(deadline, self.migrated.get_or_try_init(|| self.migrate(deadline)))
             .await
@@ -133,7 +297,7 @@ impl PostgresStore {
 
     async fn attempt(
         &self,
-        sql: &'static str,
+        sql: &str,
         parameters: &[Parameter<'_>],
         deadline: Instant,
     ) -> Result<Vec<PgRow>, Failure> {
@@ -192,6 +356,27 @@ enum Failure {
 /// A value to bind, and its type, so that the server need not be asked for it.
 type Parameter<'p> = (&'p (dyn ToSql + Sync), Type);
 
+/// What is kept of a person, as the first six parameters of a statement.
+fn person<'p>(profile: &'p Profile, now: &'p i64) -> [Parameter<'p>; 6] {
+    [
+        (&profile.issuer, Type::TEXT),
+        (&profile.subject, Type::TEXT),
+        (&profile.username, Type::TEXT),
+        (&profile.name, Type::TEXT),
+        (&profile.email, Type::TEXT),
+        (now, Type::INT8),
+    ]
+}
+
+/// A value of a condition as a parameter.
+fn bound<'p>(value: &'p Value<'p>) -> Parameter<'p> {
+    match value {
+        Value::Bytes(bytes) => (bytes, Type::BYTEA),
+        Value::Text(text) => (text, Type::TEXT),
+        Value::Number(number) => (number, Type::INT8),
+    }
+}
+
 /// Fills in what the URL leaves open, so that a silent network is noticed.
 fn fill_in(config: &mut Config) {
     let plain = Config::new();
@@ -213,10 +398,10 @@ fn fill_in(config: &mut Config) {
 async fn migrate(client: &mut ClientWrapper) -> Result<(), StoreError> {
     let change = client.transaction().await.map_err(|error| told(&error))?;
     let steps = async {
-        change.batch_execute(WAIT_BRIEFLY).await?;
-        change.query_typed(LOCK, &[(&LOCK_NAME, Type::INT8)]).await?;
-        let is_new: bool = change.query_typed_one(IS_NEW, &[]).await?.try_get(0)?;
-        if is_new { Ok(0) } else { change.query_typed_one(VERSION, &[]).await?.try_get::<_, i64>(0) }
+        change.batch_execute(sql::WAIT_BRIEFLY).await?;
+        change.query_typed(sql::LOCK, &[(&LOCK_NAME, Type::INT8)]).await?;
+        let is_new: bool = change.query_typed_one(sql::IS_NEW, &[]).await?.try_get(0)?;
+        if is_new { Ok(0) } else { change.query_typed_one(sql::VERSION, &[]).await?.try_get::<_, i64>(0) }
     };
     let found = steps.await.map_err(|error| told(&error))?;
     let known = stored(MIGRATIONS.len() as u64);
@@ -226,36 +411,76 @@ async fn migrate(client: &mut ClientWrapper) -> Result<(), StoreError> {
     let rest = async {
         for (version, script) in (1_i64..).zip(MIGRATIONS).filter(|(version, _)| *version > found) {
             change.batch_execute(script).await?;
-            change.execute_typed(MIGRATED, &[(&version, Type::INT8)]).await?;
+            change.execute_typed(sql::MIGRATED, &[(&version, Type::INT8)]).await?;
         }
         change.commit().await
     };
     rest.await.map_err(|error| told(&error))
 }
 
-fn read_key(row: &PgRow) -> Result<SessionKey, StoreError> {
-    let stored: &[u8] = row.try_get(0).map_err(|_| StoreError::Damaged("a key is not bytes".to_owned()))?;
-    key(stored)
+fn read_id(row: &PgRow) -> Result<SessionId, StoreError> {
+    let stored: &[u8] = row.try_get(0).map_err(|_| StoreError::Damaged("an id is not bytes".to_owned()))?;
+    id(stored)
 }
 
-/// Reads a row of [`FIND`], [`REMOVE`] or [`REMOVE_ALL_OF`].
+/// Reads a row of [`sql::COLUMNS`].
 fn read(row: &PgRow) -> Result<Row, StoreError> {
-    let key = read_key(row)?;
+    let id = read_id(row)?;
     let time = |index: usize, part: &str| match row.try_get(index) {
         Ok(stored) => seconds(stored),
-        Err(_) => Err(damaged(&key, part)),
+        Err(_) => Err(damaged(&id, part)),
     };
-    let Json(profile) = row.try_get::<_, Json<Profile>>(1).map_err(|_| damaged(&key, "profile"))?;
+    let proof: &[u8] = row.try_get(1).map_err(|_| damaged(&id, "proof"))?;
+    let Json(profile) = row.try_get::<_, Json<Profile>>(2).map_err(|_| damaged(&id, "profile"))?;
+    let renew_at: Option<i64> = row.try_get(7).map_err(|_| damaged(&id, "renew_at"))?;
     Ok(Row {
-        key,
+        key: SessionKey { id, proof: proof.try_into().map_err(|_| damaged(&id, "proof"))? },
         profile,
-        sid: row.try_get(2).map_err(|_| damaged(&key, "sid"))?,
-        created_at: time(3, "created_at")?,
-        last_seen: time(4, "last_seen")?,
-        expires_at: time(5, "expires_at")?,
-        tokens: row.try_get(6).map_err(|_| damaged(&key, "tokens"))?,
-        client: row.try_get(7).map_err(|_| damaged(&key, "client"))?,
-        user_agent: row.try_get(8).map_err(|_| damaged(&key, "user_agent"))?,
+        sid: row.try_get(3).map_err(|_| damaged(&id, "sid"))?,
+        created_at: time(4, "created_at")?,
+        last_seen: time(5, "last_seen")?,
+        expires_at: time(6, "expires_at")?,
+        renew_at: renew_at.map(seconds).transpose()?,
+        version: time(8, "version")?,
+        tokens: row.try_get(9).map_err(|_| damaged(&id, "tokens"))?,
+        client: row.try_get(10).map_err(|_| damaged(&id, "client"))?,
+        user_agent: row.try_get(11).map_err(|_| damaged(&id, "user_agent"))?,
+    })
+}
+
+/// Reads a row of [`sql::sessions`].
+fn read_listed(row: &PgRow) -> Result<Listed, StoreError> {
+    let id = read_id(row)?;
+    let time = |index: usize, part: &str| match row.try_get(index) {
+        Ok(stored) => seconds(stored),
+        Err(_) => Err(damaged(&id, part)),
+    };
+    let text = |index: usize, part: &str| row.try_get(index).map_err(|_| damaged(&id, part));
+    Ok(Listed {
+        id,
+        person: PersonKey { issuer: text(1, "issuer")?, subject: text(2, "subject")? },
+        username: text(3, "profile")?,
+        created_at: time(4, "created_at")?,
+        last_seen: time(5, "last_seen")?,
+        expires_at: time(6, "expires_at")?,
+        client: text(7, "client")?,
+        user_agent: text(8, "user_agent")?,
+    })
+}
+
+/// Reads a row of [`sql::people`].
+fn read_person(row: &PgRow) -> Result<Person, StoreError> {
+    let bad = |_| StoreError::Damaged("a person cannot be read".to_owned());
+    let disabled_at: Option<i64> = row.try_get(7).map_err(bad)?;
+    Ok(Person {
+        key: PersonKey { issuer: row.try_get(0).map_err(bad)?, subject: row.try_get(1).map_err(bad)? },
+        username: row.try_get(2).map_err(bad)?,
+        name: row.try_get(3).map_err(bad)?,
+        email: row.try_get(4).map_err(bad)?,
+        first_seen: seconds(row.try_get(5).map_err(bad)?)?,
+        last_seen: seconds(row.try_get(6).map_err(bad)?)?,
+        disabled_at: disabled_at.map(seconds).transpose()?,
+        sessions: seconds(row.try_get(8).map_err(bad)?)?,
     })
 }
 
@@ -304,34 +529,11 @@ const SILENCE: Duration = Duration::from_secs(5);
 const IDLE_TIME: Duration = Duration::from_secs(30);
 
 /// Every schema change, oldest first; the version of each is its place, counted from 1.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/postgres/0001_sessions.sql")];
-/// The name of the advisory lock: `foregate` in ASCII.
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/postgres/0001_sessions.sql"),
+    include_str!("migrations/postgres/0002_changes_and_people.sql"),
+];
+/// The name of the advisory lock of migrations: `foregate` in ASCII.
 const LOCK_NAME: i64 = i64::from_be_bytes(*b"foregate");
-/// Keeps a replica that gave up from waiting on in the server.
-const WAIT_BRIEFLY: &str = "SET LOCAL lock_timeout = '2s'";
-const LOCK: &str = "SELECT pg_advisory_xact_lock($1)";
-const IS_NEW: &str = "SELECT to_regclass('foregate_migration') IS NULL";
-const VERSION: &str = "SELECT coalesce(max(version), 0) FROM foregate_migration";
-const MIGRATED: &str = "INSERT INTO foregate_migration (version) VALUES ($1)";
-
-const INSERT: &str = "INSERT INTO foregate_session (key, issuer, subject, profile, sid, created_at, last_seen, \
-    expires_at, tokens, client, user_agent) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11) \
-    ON CONFLICT (key) DO NOTHING";
-const FIND: &str = "SELECT key, profile, sid, created_at, last_seen, expires_at, tokens, client, user_agent \
-    FROM foregate_session WHERE key = $1 AND expires_at > $2 AND last_seen > $3";
-const REMOVE: &str = "DELETE FROM foregate_session WHERE key = $1 \
-    RETURNING key, profile, sid, created_at, last_seen, expires_at, tokens, client, user_agent";
-const REMOVE_ALL_OF: &str = "DELETE FROM foregate_session WHERE issuer = $1 AND subject = $2 \
-    RETURNING key, profile, sid, created_at, last_seen, expires_at, tokens, client, user_agent";
-const ALIVE: &str = "SELECT key FROM foregate_session WHERE key = ANY($1)";
-/// Locks in the order of the keys, so that two replicas with the same sessions do not wait for each other.
-const TOUCH: &str = "WITH seen AS (SELECT key, max(time) AS time FROM unnest($1, $2) AS given (key, time) GROUP BY key), \
-    late AS (SELECT session.key, seen.time FROM foregate_session AS session JOIN seen USING (key) \
-    WHERE session.last_seen < seen.time ORDER BY session.key FOR NO KEY UPDATE OF session) \
-    UPDATE foregate_session AS session SET last_seen = late.time FROM late \
-    WHERE session.key = late.key AND session.last_seen < late.time";
-const SWEEP: &str = "WITH dead AS (SELECT key FROM foregate_session WHERE expires_at <= $1 OR last_seen <= $2 \
-    LIMIT $3 FOR UPDATE SKIP LOCKED), \
-    gone AS (DELETE FROM foregate_session AS session USING dead WHERE session.key = dead.key RETURNING 1) \
-    SELECT count(*) FROM gone";
-const PROBE: &str = "SELECT 1 FROM foregate_session LIMIT 1";
+/// The name of the advisory lock of sweeps.
+const SWEEP_LOCK: i64 = LOCK_NAME + 1;

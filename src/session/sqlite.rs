@@ -1,4 +1,6 @@
-//! Sessions in an SQLite database, for one process. Knows rows, not what a session opens or who asks.
+//! Sessions in an SQLite database, for one process and its commands. Knows rows, not what a session opens or who asks.
+
+mod statements;
 
 use std::fmt::Write as _;
 use std::fs::OpenOptions;
@@ -7,14 +9,20 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{
-    Connection, ErrorCode, OpenFlags, Params, Row as SqlRow, TransactionBehavior, named_params, params,
+    Connection, ErrorCode, OpenFlags, OptionalExtension as _, Params, Row as SqlRow, Transaction,
+    TransactionBehavior, named_params, params, params_from_iter,
 };
 use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use super::store::parts::{damaged, idle_since, key, seconds, stored};
-use super::store::{ANSWER_TIME, Row, SessionKey, StoreError};
+use self::statements as sql;
+use super::records::Value;
+use super::store::parts::{changed, damaged, id, idle_since, micros, seconds, stored};
+use super::store::{
+    ANSWER_TIME, Admission, Changes, Listed, Person, PersonKey, REMOVED_AT_ONCE, Row, Selection, SessionId,
+    SessionKey, StoreError,
+};
 
 /// The sessions of one SQLite database.
 pub struct SqliteStore {
@@ -22,6 +30,8 @@ pub struct SqliteStore {
     /// Reads beside the writer; the writer itself where there is no file to share.
     reader: Lane,
     migrated: OnceCell<()>,
+    /// Names this process in what it changes, so that it need not read that again.
+    author: [u8; 8],
 }
 
 impl SqliteStore {
@@ -37,26 +47,35 @@ impl SqliteStore {
         }
         let (writer, reader) = (connect(&path)?, connect(&path)?);
         reader.pragma_update(None, "query_only", true).map_err(|error| told(&error))?;
-        Ok(Self { writer: Lane::new(writer), reader: Lane::new(reader), migrated: OnceCell::new() })
+        Ok(Self::of(Lane::new(writer), Lane::new(reader), super::random()?))
     }
 
     /// Makes a database that ends with this value.
     pub(super) fn in_memory() -> Result<Self, StoreError> {
         let lane = Lane::new(Connection::open_in_memory().map_err(|error| told(&error))?);
-        Ok(Self { writer: lane.clone(), reader: lane, migrated: OnceCell::new() })
+        Ok(Self::of(lane.clone(), lane, super::random()?))
     }
 
-    pub(super) async fn insert(&self, row: &Row) -> Result<(), StoreError> {
+    fn of(writer: Lane, reader: Lane, author: [u8; 8]) -> Self {
+        Self { writer, reader, migrated: OnceCell::new(), author }
+    }
+
+    pub(super) async fn insert(&self, row: &Row) -> Result<Admission, StoreError> {
         let row = row.clone();
-        let profile = serde_json::to_string(&row.profile).map_err(|_| damaged(&row.key, "profile"))?;
-        self.answer(&self.writer, move |connection| {
+        let profile = serde_json::to_string(&row.profile).map_err(|_| damaged(&row.key.id, "profile"))?;
+        self.change(move |change| {
+            if !meet(change, &row)? {
+                return Ok(Admission::Disabled);
+            }
             let values = named_params! {
-                ":key": row.key, ":issuer": row.profile.issuer, ":subject": row.profile.subject, ":profile": profile,
-                ":sid": row.sid, ":created_at": stored(row.created_at), ":last_seen": stored(row.last_seen),
-                ":expires_at": stored(row.expires_at), ":tokens": row.tokens, ":client": row.client,
-                ":user_agent": row.user_agent,
+                ":id": row.key.id, ":proof": row.key.proof, ":issuer": row.profile.issuer,
+                ":subject": row.profile.subject, ":profile": profile, ":sid": row.sid,
+                ":created_at": stored(row.created_at), ":last_seen": stored(row.last_seen),
+                ":expires_at": stored(row.expires_at), ":renew_at": row.renew_at.map(stored), ":tokens": row.tokens,
+                ":client": row.client, ":user_agent": row.user_agent,
             };
-            connection.execute(INSERT, values).map(drop).map_err(|error| told(&error))
+            change.execute(sql::INSERT, values)?;
+            Ok(Admission::Kept)
         })
         .await
     }
@@ -70,45 +89,188 @@ impl SqliteStore {
         let key = *key;
         let times = (stored(now), idle_since(now, idle));
         self.answer(&self.reader, move |connection| {
-            Ok(rows(connection, FIND, params![key, times.0, times.1], read)?.pop())
+            Ok(rows(connection, sql::FIND, params![key.id, key.proof, times.0, times.1], read)?.pop())
         })
         .await
     }
 
     pub(super) async fn remove(&self, key: &SessionKey) -> Result<Option<Row>, StoreError> {
-        let key = *key;
-        self.answer(&self.writer, move |connection| Ok(rows(connection, REMOVE, params![key], read)?.pop()))
-            .await
+        let (key, author) = (*key, self.author);
+        let removed = self.change(move |change| {
+            let mut gone = gathered(change, sql::REMOVE, params![key.id, key.proof], read)?;
+            if !gone.is_empty() {
+                change.execute(sql::TELL, params![key.id, author])?;
+            }
+            Ok(gone.pop())
+        });
+        removed.await?.transpose()
     }
 
-    pub(super) async fn remove_all_of(&self, issuer: &str, subject: &str) -> Result<Vec<Row>, StoreError> {
-        let person = (issuer.to_owned(), subject.to_owned());
-        self.answer(&self.writer, move |connection| rows(connection, REMOVE_ALL_OF, person, read)).await
+    pub(super) async fn remove_some(&self, which: &Selection<'_>) -> Result<Vec<SessionId>, StoreError> {
+        let (condition, values) = which.condition();
+        let remove = sql::remove_some(condition, REMOVED_AT_ONCE);
+        let values: Vec<rusqlite::types::Value> = values.iter().map(owned).collect();
+        let author = self.author;
+        let removed = self.change(move |change| {
+            let gone = gathered(change, &remove, params_from_iter(values), read_id)?;
+            let mut tell = change.prepare(sql::TELL)?;
+            for id in gone.iter().flatten() {
+                tell.execute(params![id, author])?;
+            }
+            Ok(gone)
+        });
+        removed.await?.into_iter().collect()
     }
 
-    pub(super) async fn alive(&self, keys: &[SessionKey]) -> Result<Vec<SessionKey>, StoreError> {
-        let keys: serde_json::Value = keys.iter().map(hex).collect();
+    pub(super) async fn alive(&self, ids: &[SessionId]) -> Result<Vec<SessionId>, StoreError> {
+        let ids: serde_json::Value = ids.iter().map(hex).collect();
         self.answer(&self.reader, move |connection| {
-            rows(connection, ALIVE, params![keys.to_string()], read_key)
+            rows(connection, sql::ALIVE, params![ids.to_string()], read_id)
         })
         .await
     }
 
-    pub(super) async fn touch(&self, seen: &[(SessionKey, u64)]) -> Result<(), StoreError> {
+    pub(super) async fn touch(&self, seen: &[(SessionId, u64)]) -> Result<(), StoreError> {
         let seen: serde_json::Value =
-            seen.iter().map(|(key, time)| (hex(key), stored(*time))).map(pair).collect();
-        self.answer(&self.writer, move |connection| {
-            connection.execute(TOUCH, params![seen.to_string()]).map(drop).map_err(|error| told(&error))
+            seen.iter().map(|(id, time)| (hex(id), stored(*time))).map(pair).collect();
+        let seen = seen.to_string();
+        self.change(move |change| {
+            change.execute(sql::TOUCH, params![seen])?;
+            change.execute(sql::MEET_AGAIN, params![seen]).map(drop)
         })
         .await
     }
 
     pub(super) async fn sweep(&self, now: u64, idle: u64, limit: u32) -> Result<u64, StoreError> {
         let times = (stored(now), idle_since(now, idle));
-        self.answer(&self.writer, move |connection| {
-            let count =
-                connection.execute(SWEEP, params![times.0, times.1, limit]).map_err(|error| told(&error))?;
-            Ok(count as u64)
+        self.change(move |change| Ok(change.execute(sql::SWEEP, params![times.0, times.1, limit])? as u64))
+            .await
+    }
+
+    pub(super) async fn lease(
+        &self,
+        key: &SessionKey,
+        version: u64,
+        lease: Duration,
+    ) -> Result<Option<Row>, StoreError> {
+        let (key, version, lease) = (*key, stored(version), micros(lease));
+        let leased = self.change(move |change| {
+            Ok(gathered(change, sql::LEASE, params![key.id, key.proof, version, lease], read)?.pop())
+        });
+        leased.await?.transpose()
+    }
+
+    pub(super) async fn renew(&self, row: &Row) -> Result<bool, StoreError> {
+        let (row, author) = (row.clone(), self.author);
+        let profile = serde_json::to_string(&row.profile).map_err(|_| damaged(&row.key.id, "profile"))?;
+        self.change(move |change| {
+            if !meet(change, &row)? {
+                return Ok(false);
+            }
+            let values = named_params! {
+                ":id": row.key.id, ":proof": row.key.proof, ":profile": profile, ":sid": row.sid,
+                ":renew_at": row.renew_at.map(stored), ":version": stored(row.version), ":tokens": row.tokens,
+            };
+            let kept = change.execute(sql::RENEW, values)? > 0;
+            if kept {
+                change.execute(sql::TELL, params![row.key.id, author])?;
+            }
+            Ok(kept)
+        })
+        .await
+    }
+
+    pub(super) async fn postpone(
+        &self,
+        key: &SessionKey,
+        version: u64,
+        renew_at: u64,
+    ) -> Result<(), StoreError> {
+        let key = *key;
+        let times = (stored(version), stored(renew_at));
+        self.change(move |change| {
+            change.execute(sql::POSTPONE, params![key.id, key.proof, times.0, times.1]).map(drop)
+        })
+        .await
+    }
+
+    pub(super) async fn changes(&self, since: i64) -> Result<Changes, StoreError> {
+        let author = self.author;
+        self.answer(&self.reader, move |connection| {
+            let now = connection.query_row(sql::NOW, (), |row| row.get(0)).map_err(|error| told(&error))?;
+            let read = |row: &SqlRow<'_>| {
+                let session: Vec<u8> = row.get(1)?;
+                Ok((row.get(0)?, changed(&session)))
+            };
+            let mut statement = connection.prepare(sql::CHANGES).map_err(|error| told(&error))?;
+            let changed = statement.query_map(params![since, author], read);
+            let changed = changed.and_then(Iterator::collect).map_err(|error| told(&error))?;
+            Ok(Changes { now, changed })
+        })
+        .await
+    }
+
+    pub(super) async fn trim_changes(&self, age: Duration) -> Result<(), StoreError> {
+        let age = micros(age);
+        self.change(move |change| change.execute(sql::TRIM, params![age]).map(drop)).await
+    }
+
+    pub(super) async fn sessions(
+        &self,
+        which: &Selection<'_>,
+        after: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<Listed>, StoreError> {
+        let (condition, values) = which.condition();
+        let list = sql::sessions(condition);
+        let mut values: Vec<rusqlite::types::Value> = values.iter().map(owned).collect();
+        values.push(after.map_or(Vec::new(), |id| id.to_vec()).into());
+        values.push(i64::from(limit).into());
+        self.answer(&self.reader, move |connection| {
+            rows(connection, &list, params_from_iter(values), read_listed)
+        })
+        .await
+    }
+
+    pub(super) async fn people(
+        &self,
+        username: Option<&str>,
+        after: &PersonKey,
+        limit: u32,
+    ) -> Result<Vec<Person>, StoreError> {
+        let (username, after) = (username.map(str::to_owned), after.clone());
+        self.answer(&self.reader, move |connection| {
+            let values = params![after.issuer, after.subject, username, limit];
+            rows(connection, sql::PEOPLE, values, read_person)
+        })
+        .await
+    }
+
+    pub(super) async fn disable(&self, person: &PersonKey, since: Option<u64>) -> Result<bool, StoreError> {
+        let (person, since) = (person.clone(), since.map(stored));
+        self.change(move |change| {
+            Ok(change.execute(sql::DISABLE, params![person.issuer, person.subject, since])? > 0)
+        })
+        .await
+    }
+
+    pub(super) async fn fact(&self, name: &str, value: &str) -> Result<String, StoreError> {
+        let (name, value) = (name.to_owned(), value.to_owned());
+        self.change(move |change| {
+            change.execute(sql::KEEP_FACT, params![name, value])?;
+            change.query_row(sql::FACT, params![name], |row| row.get(0))
+        })
+        .await
+    }
+
+    pub(super) async fn set_fact(&self, name: &str, value: Option<&str>) -> Result<(), StoreError> {
+        let (name, value) = (name.to_owned(), value.map(str::to_owned));
+        self.change(move |change| {
+            match value {
+                Some(value) => change.execute(sql::SET_FACT, params![name, value]),
+                None => change.execute(sql::DROP_FACT, params![name]),
+            }
+            .map(drop)
         })
         .await
     }
@@ -119,6 +281,22 @@ impl SqliteStore {
             connection.execute_batch("BEGIN IMMEDIATE; COMMIT").map_err(|error| told(&error))
         };
         self.answer(&self.writer, writable).await
+    }
+
+    /// Makes one change in a transaction of its own.
+    async fn change<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Transaction<'_>) -> rusqlite::Result<T> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        self.answer(&self.writer, move |connection| {
+            let change = connection.transaction_with_behavior(TransactionBehavior::Immediate);
+            let made = change.and_then(|change| {
+                let outcome = work(&change)?;
+                change.commit().map(|()| outcome)
+            });
+            made.map_err(|error| told(&error))
+        })
+        .await
     }
 
     /// Does one piece of work on a lane, after the tables are made.
@@ -207,8 +385,8 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     let change =
         connection.transaction_with_behavior(TransactionBehavior::Immediate).map_err(|error| told(&error))?;
     let version = || {
-        let is_new: bool = change.query_row(IS_NEW, (), |row| row.get(0))?;
-        if is_new { Ok(0) } else { change.query_row(VERSION, (), |row| row.get::<_, i64>(0)) }
+        let is_new: bool = change.query_row(sql::IS_NEW, (), |row| row.get(0))?;
+        if is_new { Ok(0) } else { change.query_row(sql::VERSION, (), |row| row.get::<_, i64>(0)) }
     };
     let (found, known) = (version().map_err(|error| told(&error))?, stored(MIGRATIONS.len() as u64));
     if found > known {
@@ -216,66 +394,130 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     }
     for (version, script) in (1_i64..).zip(MIGRATIONS).filter(|(version, _)| *version > found) {
         change.execute_batch(script).map_err(|error| told(&error))?;
-        change.execute(MIGRATED, params![version]).map_err(|error| told(&error))?;
+        change.execute(sql::MIGRATED, params![version]).map_err(|error| told(&error))?;
     }
     change.commit().map_err(|error| told(&error))
 }
 
-/// All rows of a statement. It is run to its end before the first row that cannot be read is told of.
+/// Keeps who it is among the people seen; whether they are welcome.
+fn meet(change: &Transaction<'_>, row: &Row) -> rusqlite::Result<bool> {
+    let who = &row.profile;
+    let values = params![who.issuer, who.subject, who.username, who.name, who.email, stored(row.last_seen)];
+    let welcome: Option<bool> = change.query_row(sql::MEET, values, |row| row.get(0)).optional()?;
+    Ok(welcome.unwrap_or(false))
+}
+
+/// All rows of a statement, which is run to its end before they are looked at.
+fn gathered<T>(
+    connection: &Connection,
+    sql: &str,
+    values: impl Params,
+    read: fn(&SqlRow<'_>) -> Result<T, StoreError>,
+) -> rusqlite::Result<Vec<Result<T, StoreError>>> {
+    let mut statement = connection.prepare(sql)?;
+    statement.query_map(values, |row| Ok(read(row)))?.collect()
+}
+
+/// All rows of a statement, or the first that cannot be read.
 fn rows<T>(
     connection: &Connection,
-    sql: &'static str,
+    sql: &str,
     values: impl Params,
     read: fn(&SqlRow<'_>) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
-    let gather = || {
-        let mut statement = connection.prepare(sql)?;
-        statement.query_map(values, |row| Ok(read(row)))?.collect::<Result<Vec<_>, _>>()
-    };
-    gather().map_err(|error| told(&error))?.into_iter().collect()
+    gathered(connection, sql, values, read).map_err(|error| told(&error))?.into_iter().collect()
 }
 
-fn read_key(row: &SqlRow<'_>) -> Result<SessionKey, StoreError> {
-    let stored: Vec<u8> = row.get(0).map_err(|_| StoreError::Damaged("a key is not bytes".to_owned()))?;
-    key(&stored)
+fn read_id(row: &SqlRow<'_>) -> Result<SessionId, StoreError> {
+    let stored: Vec<u8> = row.get(0).map_err(|_| StoreError::Damaged("an id is not bytes".to_owned()))?;
+    id(&stored)
 }
 
-/// Reads a row of [`FIND`], [`REMOVE`] or [`REMOVE_ALL_OF`].
+/// Reads a row of a whole session.
 fn read(row: &SqlRow<'_>) -> Result<Row, StoreError> {
-    let key = read_key(row)?;
+    let id = read_id(row)?;
     let time = |index: usize, part: &str| match row.get(index) {
         Ok(stored) => seconds(stored),
-        Err(_) => Err(damaged(&key, part)),
+        Err(_) => Err(damaged(&id, part)),
     };
-    let profile: String = row.get(1).map_err(|_| damaged(&key, "profile"))?;
+    let proof: Vec<u8> = row.get(1).map_err(|_| damaged(&id, "proof"))?;
+    let profile: String = row.get(2).map_err(|_| damaged(&id, "profile"))?;
+    let renew_at: Option<i64> = row.get(7).map_err(|_| damaged(&id, "renew_at"))?;
     Ok(Row {
-        key,
-        profile: serde_json::from_str(&profile).map_err(|_| damaged(&key, "profile"))?,
-        sid: row.get(2).map_err(|_| damaged(&key, "sid"))?,
-        created_at: time(3, "created_at")?,
-        last_seen: time(4, "last_seen")?,
-        expires_at: time(5, "expires_at")?,
-        tokens: row.get(6).map_err(|_| damaged(&key, "tokens"))?,
-        client: row.get(7).map_err(|_| damaged(&key, "client"))?,
-        user_agent: row.get(8).map_err(|_| damaged(&key, "user_agent"))?,
+        key: SessionKey { id, proof: proof.try_into().map_err(|_| damaged(&id, "proof"))? },
+        profile: serde_json::from_str(&profile).map_err(|_| damaged(&id, "profile"))?,
+        sid: row.get(3).map_err(|_| damaged(&id, "sid"))?,
+        created_at: time(4, "created_at")?,
+        last_seen: time(5, "last_seen")?,
+        expires_at: time(6, "expires_at")?,
+        renew_at: renew_at.map(seconds).transpose()?,
+        version: time(8, "version")?,
+        tokens: row.get(9).map_err(|_| damaged(&id, "tokens"))?,
+        client: row.get(10).map_err(|_| damaged(&id, "client"))?,
+        user_agent: row.get(11).map_err(|_| damaged(&id, "user_agent"))?,
     })
+}
+
+/// Reads a row of [`sql::sessions`].
+fn read_listed(row: &SqlRow<'_>) -> Result<Listed, StoreError> {
+    let id = read_id(row)?;
+    let time = |index: usize, part: &str| match row.get(index) {
+        Ok(stored) => seconds(stored),
+        Err(_) => Err(damaged(&id, part)),
+    };
+    let text = |index: usize, part: &str| row.get(index).map_err(|_| damaged(&id, part));
+    Ok(Listed {
+        id,
+        person: PersonKey { issuer: text(1, "issuer")?, subject: text(2, "subject")? },
+        username: text(3, "profile")?,
+        created_at: time(4, "created_at")?,
+        last_seen: time(5, "last_seen")?,
+        expires_at: time(6, "expires_at")?,
+        client: text(7, "client")?,
+        user_agent: text(8, "user_agent")?,
+    })
+}
+
+/// Reads a row of [`sql::PEOPLE`].
+fn read_person(row: &SqlRow<'_>) -> Result<Person, StoreError> {
+    let bad = |_| StoreError::Damaged("a person cannot be read".to_owned());
+    let disabled_at: Option<i64> = row.get(7).map_err(bad)?;
+    Ok(Person {
+        key: PersonKey { issuer: row.get(0).map_err(bad)?, subject: row.get(1).map_err(bad)? },
+        username: row.get(2).map_err(bad)?,
+        name: row.get(3).map_err(bad)?,
+        email: row.get(4).map_err(bad)?,
+        first_seen: seconds(row.get(5).map_err(bad)?)?,
+        last_seen: seconds(row.get(6).map_err(bad)?)?,
+        disabled_at: disabled_at.map(seconds).transpose()?,
+        sessions: seconds(row.get(8).map_err(bad)?)?,
+    })
+}
+
+/// A value of a condition that outlives the question.
+fn owned(value: &Value<'_>) -> rusqlite::types::Value {
+    match value {
+        Value::Bytes(bytes) => bytes.to_vec().into(),
+        Value::Text(text) => (*text).to_owned().into(),
+        Value::Number(number) => (*number).into(),
+    }
 }
 
 fn told(error: &rusqlite::Error) -> StoreError {
     StoreError::Unavailable(format!("SQLite: {error}"))
 }
 
-/// A key as JSON can carry it.
-fn hex(key: &SessionKey) -> String {
-    key.iter().fold(String::with_capacity(2 * key.len()), |mut text, byte| {
+/// An id as JSON can carry it.
+fn hex(id: &SessionId) -> String {
+    id.iter().fold(String::with_capacity(2 * id.len()), |mut text, byte| {
         // Writing to a string does not fail.
         let _ = write!(text, "{byte:02x}");
         text
     })
 }
 
-fn pair((key, time): (String, i64)) -> serde_json::Value {
-    serde_json::Value::Array(vec![key.into(), time.into()])
+fn pair((id, time): (String, i64)) -> serde_json::Value {
+    serde_json::Value::Array(vec![id.into(), time.into()])
 }
 
 /// How long SQLite waits for another process to let go of the file.
@@ -285,23 +527,7 @@ const BUSY_TIME: Duration = Duration::from_millis(1500);
 const TURNS: usize = 20;
 
 /// Every schema change, oldest first; the version of each is its place, counted from 1.
-const MIGRATIONS: [&str; 1] = [include_str!("migrations/sqlite/0001_sessions.sql")];
-const IS_NEW: &str = "SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'foregate_migration')";
-const VERSION: &str = "SELECT coalesce(max(version), 0) FROM foregate_migration";
-const MIGRATED: &str = "INSERT INTO foregate_migration (version) VALUES (?1)";
-
-const INSERT: &str = "INSERT INTO foregate_session (key, issuer, subject, profile, sid, created_at, last_seen, \
-    expires_at, tokens, client, user_agent) VALUES (:key, :issuer, :subject, :profile, :sid, :created_at, :last_seen, \
-    :expires_at, :tokens, :client, :user_agent) ON CONFLICT (key) DO NOTHING";
-const FIND: &str = "SELECT key, profile, sid, created_at, last_seen, expires_at, tokens, client, user_agent \
-    FROM foregate_session WHERE key = ?1 AND expires_at > ?2 AND last_seen > ?3";
-const REMOVE: &str = "DELETE FROM foregate_session WHERE key = ?1 \
-    RETURNING key, profile, sid, created_at, last_seen, expires_at, tokens, client, user_agent";
-const REMOVE_ALL_OF: &str = "DELETE FROM foregate_session WHERE issuer = ?1 AND subject = ?2 \
-    RETURNING key, profile, sid, created_at, last_seen, expires_at, tokens, client, user_agent";
-const ALIVE: &str = "SELECT key FROM foregate_session WHERE key IN (SELECT unhex(value) FROM json_each(?1))";
-const TOUCH: &str = "UPDATE foregate_session SET last_seen = seen.time FROM \
-    (SELECT unhex(value ->> 0) AS key, max(value ->> 1) AS time FROM json_each(?1) GROUP BY 1) AS seen \
-    WHERE foregate_session.key = seen.key AND foregate_session.last_seen < seen.time";
-const SWEEP: &str = "DELETE FROM foregate_session WHERE key IN \
-    (SELECT key FROM foregate_session WHERE expires_at <= ?1 OR last_seen <= ?2 LIMIT ?3)";
+const MIGRATIONS: [&str; 2] = [
+    include_str!("migrations/sqlite/0001_sessions.sql"),
+    include_str!("migrations/sqlite/0002_changes_and_people.sql"),
+];

@@ -4,13 +4,16 @@ use std::fmt;
 use std::time::Duration;
 
 use thiserror::Error;
+use tokio::sync::Notify;
 
 use crate::identity::Profile;
 #[cfg(feature = "postgres")]
 use crate::secret::Secret;
+use crate::visit::HANDLE_ID_BYTES;
 
 #[cfg(feature = "postgres")]
 pub use super::postgres::PostgresStore;
+pub use super::records::{Listed, Person, PersonKey, Selection, Told};
 #[cfg(feature = "sqlite")]
 pub use super::sqlite::SqliteStore;
 
@@ -29,13 +32,22 @@ pub enum Location {
     Postgres(Secret),
 }
 
-/// The name of a session row: the SHA-256 of its handle, so that a dump of the store opens nothing.
-pub type SessionKey = [u8; 32];
+/// The public name of a session: the half of its handle that proves nothing.
+pub type SessionId = [u8; HANDLE_ID_BYTES];
+
+/// What finds a session row: its name, and the SHA-256 of the whole handle, so that a dump of the store opens nothing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct SessionKey {
+    /// The public half of the handle.
+    pub id: SessionId,
+    /// The hash of all of it.
+    pub proof: [u8; 32],
+}
 
 /// One session as it is kept. Times are Unix seconds.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Row {
-    /// The hash of the handle.
+    /// What finds it.
     pub key: SessionKey,
     /// Who signed in.
     pub profile: Profile,
@@ -47,12 +59,47 @@ pub struct Row {
     pub last_seen: u64,
     /// When it ends whatever happens.
     pub expires_at: u64,
+    /// When its tokens want renewing, if they can be renewed.
+    pub renew_at: Option<u64>,
+    /// How often they have been.
+    pub version: u64,
     /// Tokens, sealed with the handle's secret half.
     pub tokens: Vec<u8>,
     /// The address the sign-in came from.
     pub client: String,
     /// The browser that signed in, as it names itself, at most 256 bytes.
     pub user_agent: String,
+}
+
+/// What came of a new session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admission {
+    /// It is kept.
+    Kept,
+    /// The person is disabled, so nothing is kept.
+    Disabled,
+}
+
+/// Who may renew the tokens of a session.
+#[derive(Debug)]
+pub enum Claim {
+    /// Whoever asked, and nobody else until the lease ends; with the row as it is.
+    Ours(Box<Row>),
+    /// Another process, at this moment.
+    Taken,
+    /// Nobody needs to: it has been done, and this is what came of it.
+    Done(Box<Row>),
+    /// Nobody: the session has ended.
+    Gone,
+}
+
+/// Sessions that other processes ended or changed.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Changes {
+    /// The store's own time, in microseconds.
+    pub now: i64,
+    /// When, by that time, and which; `None` means any of them.
+    pub changed: Vec<(i64, Option<SessionId>)>,
 }
 
 /// What keeps a store from answering. Never a reason to let anybody in.
@@ -71,6 +118,11 @@ pub enum StoreError {
         /// The newest version this program knows.
         known: i64,
     },
+    /// The sealing keys of this process are not those of the others on this store.
+    #[error(
+        "the session store is sealed with other keys than session.keys: give every foregate on this store the same keys, or give up its sessions with `foregate session revoke --all`"
+    )]
+    OtherKeys,
     /// A row that cannot be read.
     #[error("a session row is damaged: {0}")]
     Damaged(String),
@@ -79,15 +131,31 @@ pub enum StoreError {
 /// How long any single answer of a store may take.
 pub const ANSWER_TIME: Duration = Duration::from_secs(2);
 
-/// The sessions, wherever they are kept. Every answer takes at most [`ANSWER_TIME`]; every change is one statement, so
-/// a dropped future leaves it made or not made, never half.
+/// Rows that one call of [`SessionStore::remove_some`] removes at most.
+pub const REMOVED_AT_ONCE: usize = 2000;
+
+/// The sessions, wherever they are kept. Every answer takes at most [`ANSWER_TIME`]; every change is one transaction, so
+/// a dropped future leaves it made or not made, never half. What ends or changes a session also writes down which one,
+/// for the other processes on the same store: [`Self::changes`].
 pub enum SessionStore {
     /// In PostgreSQL, shared by any number of replicas.
     #[cfg(feature = "postgres")]
     Postgres(PostgresStore),
-    /// In an SQLite database, for one process.
+    /// In an SQLite database, for one process and its commands.
     #[cfg(feature = "sqlite")]
     Sqlite(SqliteStore),
+}
+
+/// Hands a question to whichever store there is.
+macro_rules! ask {
+    ($self:ident, $store:ident => $question:expr) => {
+        match $self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres($store) => $question.await,
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite($store) => $question.await,
+        }
+    };
 }
 
 impl SessionStore {
@@ -109,35 +177,25 @@ impl SessionStore {
         }
     }
 
-    /// Keeps a new session. A key that is there already stays as it is: keys are hashes of random handles, so it is
-    /// this very row, sent again.
+    /// Keeps a new session, and who it is among the people seen, unless they are disabled. A key that is there already
+    /// stays as it is: keys are hashes of random handles, so it is this very row, sent again.
     ///
     /// # Errors
     ///
     /// [`StoreError::Damaged`] for a row the store cannot hold (PostgreSQL keeps no NUL in texts), else as for
     /// [`Self::probe`].
-    pub async fn insert(&self, row: &Row) -> Result<(), StoreError> {
-        match self {
-            #[cfg(feature = "postgres")]
-            Self::Postgres(store) => store.insert(row).await,
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(store) => store.insert(row).await,
-        }
+    pub async fn insert(&self, row: &Row) -> Result<Admission, StoreError> {
+        ask!(self, store => store.insert(row))
     }
 
-    /// The session of `key`, if it has not ended: `now` is before `expires_at`, and before `last_seen` and `idle`.
-    /// `now` is in Unix seconds, `idle` in seconds.
+    /// The session of `key`, if it has not ended: `now` is before `expires_at`, and before `last_seen` and `idle`, and
+    /// the person is not disabled. `now` is in Unix seconds, `idle` in seconds.
     ///
     /// # Errors
     ///
     /// [`StoreError::Damaged`] when the row cannot be read, else as for [`Self::probe`].
     pub async fn find(&self, key: &SessionKey, now: u64, idle: u64) -> Result<Option<Row>, StoreError> {
-        match self {
-            #[cfg(feature = "postgres")]
-            Self::Postgres(store) => store.find(key, now, idle).await,
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(store) => store.find(key, now, idle).await,
-        }
+        ask!(self, store => store.find(key, now, idle))
     }
 
     /// Ends a session and hands out what it was, dead or alive; `None` when it was gone already.
@@ -146,70 +204,183 @@ impl SessionStore {
     ///
     /// [`StoreError::Damaged`] when the row could not be read (it is gone all the same), else as for [`Self::probe`].
     pub async fn remove(&self, key: &SessionKey) -> Result<Option<Row>, StoreError> {
-        match self {
-            #[cfg(feature = "postgres")]
-            Self::Postgres(store) => store.remove(key).await,
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(store) => store.remove(key).await,
-        }
+        ask!(self, store => store.remove(key))
     }
 
-    /// Ends every session of one person and hands out what they were.
-    ///
-    /// # Errors
-    ///
-    /// [`StoreError::Damaged`] when a row could not be read (all are gone all the same), else as for [`Self::probe`].
-    pub async fn remove_all_of(&self, issuer: &str, subject: &str) -> Result<Vec<Row>, StoreError> {
-        match self {
-            #[cfg(feature = "postgres")]
-            Self::Postgres(store) => store.remove_all_of(issuer, subject).await,
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(store) => store.remove_all_of(issuer, subject).await,
-        }
-    }
-
-    /// Those of `keys` that the store still has, each once and in any order: one statement for thousands.
+    /// Ends up to [`REMOVED_AT_ONCE`] of the sessions selected, and says which. To be called again while it ends as
+    /// many as that.
     ///
     /// # Errors
     ///
     /// As for [`Self::probe`].
-    pub async fn alive(&self, keys: &[SessionKey]) -> Result<Vec<SessionKey>, StoreError> {
-        match self {
-            #[cfg(feature = "postgres")]
-            Self::Postgres(store) => store.alive(keys).await,
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(store) => store.alive(keys).await,
-        }
+    pub async fn remove_some(&self, which: &Selection<'_>) -> Result<Vec<SessionId>, StoreError> {
+        ask!(self, store => store.remove_some(which))
     }
 
-    /// Writes down when sessions were last seen: one statement for thousands. A session that is gone stays gone, and
-    /// `last_seen` never goes back.
+    /// Those of `ids` that the store still has, each once and in any order: one statement for thousands.
     ///
     /// # Errors
     ///
     /// As for [`Self::probe`].
-    pub async fn touch(&self, seen: &[(SessionKey, u64)]) -> Result<(), StoreError> {
-        match self {
-            #[cfg(feature = "postgres")]
-            Self::Postgres(store) => store.touch(seen).await,
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(store) => store.touch(seen).await,
-        }
+    pub async fn alive(&self, ids: &[SessionId]) -> Result<Vec<SessionId>, StoreError> {
+        ask!(self, store => store.alive(ids))
     }
 
-    /// Deletes at most `limit` sessions that [`Self::find`] would not show, and says how many it deleted. Replicas may
-    /// sweep at once.
+    /// Writes down when sessions were last seen, and once an hour when their people were: one statement for thousands.
+    /// A session that is gone stays gone, and `last_seen` never goes back.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::probe`].
+    pub async fn touch(&self, seen: &[(SessionId, u64)]) -> Result<(), StoreError> {
+        ask!(self, store => store.touch(seen))
+    }
+
+    /// Deletes at most `limit` sessions that [`Self::find`] would not show as they are too old or idle, and says how
+    /// many it deleted. Of several replicas that sweep at once one does the work.
     ///
     /// # Errors
     ///
     /// As for [`Self::probe`].
     pub async fn sweep(&self, now: u64, idle: u64, limit: u32) -> Result<u64, StoreError> {
+        ask!(self, store => store.sweep(now, idle, limit))
+    }
+
+    /// Asks to be the only one who renews the tokens of a session that has been renewed `version` times, for `lease`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::find`].
+    pub async fn claim(&self, key: &SessionKey, version: u64, lease: Duration) -> Result<Claim, StoreError> {
+        if let Some(row) = ask!(self, store => store.lease(key, version, lease))? {
+            return Ok(Claim::Ours(Box::new(row)));
+        }
+        let found = ask!(self, store => store.find(key, 0, u64::MAX))?;
+        Ok(match found {
+            None => Claim::Gone,
+            Some(row) if row.version == version => Claim::Taken,
+            Some(row) => Claim::Done(Box::new(row)),
+        })
+    }
+
+    /// Keeps what a renewal brought: profile, provider's session, tokens and the next time, as version `row.version`,
+    /// and ends the lease. Nothing is kept, and the answer is `false`, if the session has ended, its person is
+    /// disabled, or it was renewed by somebody else.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::insert`].
+    pub async fn renew(&self, row: &Row) -> Result<bool, StoreError> {
+        ask!(self, store => store.renew(row))
+    }
+
+    /// Ends a lease without a renewal; the next one is wanted at `renew_at`, in Unix seconds.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::probe`].
+    pub async fn postpone(&self, key: &SessionKey, version: u64, renew_at: u64) -> Result<(), StoreError> {
+        ask!(self, store => store.postpone(key, version, renew_at))
+    }
+
+    /// The sessions that other processes ended or changed since `since`, by the store's own time in microseconds.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::probe`].
+    pub async fn changes(&self, since: i64) -> Result<Changes, StoreError> {
+        ask!(self, store => store.changes(since))
+    }
+
+    /// Forgets changes older than `age`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::probe`].
+    pub async fn trim_changes(&self, age: Duration) -> Result<(), StoreError> {
+        ask!(self, store => store.trim_changes(age))
+    }
+
+    /// Wakes the other processes that listen, so that they look for changes now. Best effort: who misses it looks
+    /// some seconds later.
+    pub async fn announce(&self) {
         match self {
             #[cfg(feature = "postgres")]
-            Self::Postgres(store) => store.sweep(now, idle, limit).await,
+            Self::Postgres(store) => store.announce().await,
             #[cfg(feature = "sqlite")]
-            Self::Sqlite(store) => store.sweep(now, idle, limit).await,
+            Self::Sqlite(_) => {}
         }
+    }
+
+    /// Listens for what others announce and wakes `heard` each time, and whenever listening begins anew. Never ends by
+    /// itself.
+    pub async fn listen(&self, heard: &Notify) {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(store) => store.listen(heard).await,
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => {
+                let _ = heard;
+                std::future::pending().await
+            }
+        }
+    }
+
+    /// Up to `limit` of the sessions selected, by id, those behind `after` only.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Damaged`] when one cannot be read, else as for [`Self::probe`].
+    pub async fn sessions(
+        &self,
+        which: &Selection<'_>,
+        after: Option<SessionId>,
+        limit: u32,
+    ) -> Result<Vec<Listed>, StoreError> {
+        ask!(self, store => store.sessions(which, after, limit))
+    }
+
+    /// Up to `limit` of the people seen so far, by issuer and subject, those behind `after` only; all, or those who
+    /// sign in by the name `username`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::sessions`].
+    pub async fn people(
+        &self,
+        username: Option<&str>,
+        after: &PersonKey,
+        limit: u32,
+    ) -> Result<Vec<Person>, StoreError> {
+        ask!(self, store => store.people(username, after, limit))
+    }
+
+    /// Disables a person from `since` on, in Unix seconds, or enables them; `false` if nobody of this name was ever
+    /// seen. Their sessions are not ended here, but [`Self::find`] shows none of a disabled person.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::probe`].
+    pub async fn disable(&self, person: &PersonKey, since: Option<u64>) -> Result<bool, StoreError> {
+        ask!(self, store => store.disable(person, since))
+    }
+
+    /// What the store has on record under `name`; `value` from now on, if it has nothing.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::probe`].
+    pub async fn fact(&self, name: &str, value: &str) -> Result<String, StoreError> {
+        ask!(self, store => store.fact(name, value))
+    }
+
+    /// Replaces what the store has on record under `name`; with nothing if there is no `value`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::probe`].
+    pub async fn set_fact(&self, name: &str, value: Option<&str>) -> Result<(), StoreError> {
+        ask!(self, store => store.set_fact(name, value))
     }
 
     /// Whether the store answers, and with tables that this program knows.
@@ -219,12 +390,7 @@ impl SessionStore {
     /// [`StoreError::Unavailable`] when the store cannot be reached within [`ANSWER_TIME`], [`StoreError::TooNew`] when
     /// a newer foregate made its tables.
     pub async fn probe(&self) -> Result<(), StoreError> {
-        match self {
-            #[cfg(feature = "postgres")]
-            Self::Postgres(store) => store.probe().await,
-            #[cfg(feature = "sqlite")]
-            Self::Sqlite(store) => store.probe().await,
-        }
+        ask!(self, store => store.probe())
     }
 }
 
@@ -241,7 +407,9 @@ impl fmt::Debug for SessionStore {
 
 /// What both stores make of the parts of a row: databases count in `i64`, and hold whatever somebody wrote into them.
 pub(super) mod parts {
-    use super::{SessionKey, StoreError};
+    use std::time::Duration;
+
+    use super::{SessionId, StoreError};
 
     /// Seconds as databases count them.
     pub(in crate::session) fn stored(seconds: u64) -> i64 {
@@ -258,16 +426,26 @@ pub(super) mod parts {
         u64::try_from(stored).map_err(|_| StoreError::Damaged("a time lies before 1970".to_owned()))
     }
 
-    /// A key out of a row.
-    pub(in crate::session) fn key(stored: &[u8]) -> Result<SessionKey, StoreError> {
-        stored.try_into().map_err(|_| StoreError::Damaged("a key has not 32 bytes".to_owned()))
+    /// A length of time as the store's own clock counts it.
+    pub(in crate::session) fn micros(time: Duration) -> i64 {
+        i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
     }
 
-    /// What is told of the row of `key` whose `part` cannot be read: enough to find it, nothing of what it says.
-    pub(in crate::session) fn damaged(key: &SessionKey, part: &str) -> StoreError {
-        let [first, second, third, fourth, ..] = key;
+    /// The name of a session out of a row.
+    pub(in crate::session) fn id(stored: &[u8]) -> Result<SessionId, StoreError> {
+        stored.try_into().map_err(|_| StoreError::Damaged("an id has not 16 bytes".to_owned()))
+    }
+
+    /// Which session a change is about; all of them where it names none.
+    pub(in crate::session) fn changed(stored: &[u8]) -> Option<SessionId> {
+        stored.try_into().ok()
+    }
+
+    /// What is told of the row of `id` whose `part` cannot be read: enough to find it, nothing of what it says.
+    pub(in crate::session) fn damaged(id: &SessionId, part: &str) -> StoreError {
+        let [first, second, third, fourth, ..] = id;
         StoreError::Damaged(format!(
-            "the {part} of the row of key {first:02x}{second:02x}{third:02x}{fourth:02x}…"
+            "the {part} of the session {first:02x}{second:02x}{third:02x}{fourth:02x}…"
         ))
     }
 }

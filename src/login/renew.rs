@@ -1,0 +1,131 @@
+//! Renewing the tokens of a session, and with them what is known of the person. Knows no requests.
+
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::{Login, LoginError, expect, sid_of};
+use crate::identity::{Field, Profile};
+use crate::jwt::{KeyRing, Kind};
+use crate::oidc::{ProviderError, Tokens};
+use crate::session::{Due, Lease, Renewed, Session};
+
+/// Why a session that was to be renewed has to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Over {
+    /// The provider does not take the refresh token any more.
+    Grant,
+    /// Its own session has ended: the new ID token names none, or another.
+    Session,
+    /// It speaks of somebody else.
+    Person,
+}
+
+impl Login {
+    /// Renews the tokens of a session that is due. A provider that is not well puts it off; one that says no ends it.
+    pub async fn renew(&self, due: Due, now: u64) {
+        let session = Arc::clone(&due.session);
+        let lease = match self.sessions.lease(&session, now).await {
+            Ok(Some(lease)) => lease,
+            Ok(None) => return,
+            Err(error) => return self.put_off(&session, None, &error.into(), now).await,
+        };
+        let (old, new) = match self.refresh(&lease, now).await {
+            Ok(both) => both,
+            Err(LoginError::Provider(ProviderError::InvalidGrant { .. })) => {
+                return self.end_renewed(&session, Over::Grant, now).await;
+            }
+            Err(error) => return self.put_off(&session, Some(&lease), &error, now).await,
+        };
+        match self.who_now(&session, &lease, (&old, &new), now).await {
+            Ok(Ok(who)) => self.keep(&session, lease, renewed(who, &new, new.renew_at(now)), now).await,
+            Ok(Err(why)) => self.end_renewed(&session, why, now).await,
+            Err(error) => {
+                // The old refresh token may be used up, so the new one is kept whatever else went wrong.
+                self.tell_failure(&error);
+                let who = lease.as_before();
+                let again = new.renew_at(now).map(|_| now.saturating_add(TRY_AGAIN_SECONDS));
+                self.keep(&session, lease, renewed(who, &new, again), now).await;
+            }
+        }
+    }
+
+    async fn refresh(&self, lease: &Lease, now: u64) -> Result<(Tokens, Tokens), LoginError> {
+        let old = Tokens::from_json(&lease.tokens).map_err(|_| LoginError::Tokens)?;
+        let new = self.provider.refresh(&old, now).await?;
+        Ok((old, new))
+    }
+
+    /// Who the new tokens are about, and the provider's own session; or why the session is over.
+    async fn who_now(
+        &self,
+        session: &Session,
+        lease: &Lease,
+        (old, new): (&Tokens, &Tokens),
+        now: u64,
+    ) -> Result<Result<(Profile, Option<String>), Over>, LoginError> {
+        let rules = self.provider.keys_and_rules(now).await?;
+        // Some providers send no ID token with a renewal: what the last one said still holds, and userinfo is newer.
+        if new.id_token == old.id_token {
+            let claims = KeyRing::verified_before(old.id_token.expose())?;
+            let profile = self.profile(&claims, new, &rules, now).await?;
+            return Ok(Ok((profile, lease.sid().map(str::to_owned))));
+        }
+        let access_token = Some(new.access_token.expose());
+        let expected = expect(&rules, Kind::Id { nonce: None, access_token, code: None });
+        let claims = self.keys.verify(new.id_token.expose(), &expected, now).await?;
+        let subject = session.person.identity().field(Field::Subject);
+        if claims.get("sub").and_then(Value::as_str) != Some(subject) {
+            return Ok(Err(Over::Person));
+        }
+        let sid = sid_of(&claims);
+        if lease.sid().is_some() && sid.as_deref() != lease.sid() {
+            return Ok(Err(Over::Session));
+        }
+        let profile = self.profile(&claims, new, &rules, now).await?;
+        Ok(Ok((profile, sid)))
+    }
+
+    async fn keep(&self, session: &Session, lease: Lease, renewed: Result<Renewed, LoginError>, now: u64) {
+        let kept = match renewed {
+            Ok(renewed) => self.sessions.keep_renewed(session, lease, renewed, now).await,
+            Err(error) => return self.tell_failure(&error),
+        };
+        if let Err(error) = kept {
+            tracing::error!(%error, "new tokens could not be kept");
+        }
+    }
+
+    async fn end_renewed(&self, session: &Session, why: Over, now: u64) {
+        let user = session.person.identity().field(Field::Username);
+        tracing::info!(user, ?why, "a session ends, as the provider does not go on with it");
+        if let Err(error) = self.sessions.end(session.handle(), now).await {
+            tracing::error!(%error, "a session that is over could not be ended");
+        }
+    }
+
+    async fn put_off(&self, session: &Session, lease: Option<&Lease>, error: &LoginError, now: u64) {
+        self.tell_failure(error);
+        let until = now.saturating_add(TRY_AGAIN_SECONDS);
+        if let Err(error) = self.sessions.put_off(session, lease, until, now).await {
+            tracing::debug!(%error, "the store could not be told of a renewal that was put off");
+        }
+    }
+
+    fn tell_failure(&self, error: &LoginError) {
+        self.metrics.renewal_failures.inc();
+        tracing::warn!(%error, "a session could not be renewed, which is tried again");
+    }
+}
+
+fn renewed(
+    (profile, sid): (Profile, Option<String>),
+    tokens: &Tokens,
+    renew_at: Option<u64>,
+) -> Result<Renewed, LoginError> {
+    let tokens = tokens.to_json().map_err(|_| LoginError::Tokens)?;
+    Ok(Renewed { profile, sid, tokens, renew_at })
+}
+
+/// After how many seconds a renewal that did not succeed is tried again.
+const TRY_AGAIN_SECONDS: u64 = 30;

@@ -1,0 +1,160 @@
+//! The SQL for PostgreSQL. Statements that end or change sessions write down which, in the same transaction.
+
+/// What is read of a session.
+macro_rules! columns {
+    () => {
+        "id, proof, profile, sid, created_at, last_seen, expires_at, renew_at, version, tokens, client, user_agent"
+    };
+}
+
+/// The store's own time in microseconds, the same for every replica.
+macro_rules! now {
+    () => {
+        "(extract(epoch FROM clock_timestamp()) * 1000000)::bigint"
+    };
+}
+
+/// Keeps who it is among the people seen: parameters 1 to 6.
+macro_rules! person {
+    () => {
+        "WITH person AS (INSERT INTO foregate_person AS known \
+        (issuer, subject, username, name, email, first_seen, last_seen) VALUES ($1, $2, $3, $4, $5, $6, $6) \
+        ON CONFLICT (issuer, subject) DO UPDATE SET username = excluded.username, name = excluded.name, \
+        email = excluded.email, last_seen = greatest(known.last_seen, excluded.last_seen) \
+        RETURNING disabled_at IS NULL AS welcome), "
+    };
+}
+
+/// Keeps a replica that gave up from waiting on in the server.
+pub(super) const WAIT_BRIEFLY: &str = "SET LOCAL lock_timeout = '2s'";
+pub(super) const LOCK: &str = "SELECT pg_advisory_xact_lock($1)";
+pub(super) const IS_NEW: &str = "SELECT to_regclass('foregate_migration') IS NULL";
+pub(super) const VERSION: &str = "SELECT coalesce(max(version), 0) FROM foregate_migration";
+pub(super) const MIGRATED: &str = "INSERT INTO foregate_migration (version) VALUES ($1)";
+pub(super) const PROBE: &str = "SELECT 1 FROM foregate_session LIMIT 1";
+
+/// Who disables a person at the same moment waits for this row, or is waited for: the session is kept before their
+/// sessions are ended, or not at all.
+pub(super) const INSERT: &str = concat!(
+    person!(),
+    "kept AS (INSERT INTO foregate_session (id, proof, issuer, subject, profile, sid, created_at, last_seen, \
+    expires_at, renew_at, tokens, client, user_agent) \
+    SELECT $7, $8, $1, $2, $9, $10, $11, $12, $13, $14, $15, $16, $17 FROM person WHERE welcome \
+    ON CONFLICT (id) DO NOTHING) SELECT welcome FROM person"
+);
+
+pub(super) const FIND: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM foregate_session AS session WHERE id = $1 AND proof = $2 AND expires_at > $3 AND last_seen > $4 \
+    AND NOT EXISTS (SELECT 1 FROM foregate_person AS person WHERE person.issuer = session.issuer \
+    AND person.subject = session.subject AND person.disabled_at IS NOT NULL)"
+);
+
+pub(super) const REMOVE: &str = concat!(
+    "WITH gone AS (DELETE FROM foregate_session WHERE id = $1 AND proof = $2 RETURNING ",
+    columns!(),
+    "), told AS (INSERT INTO foregate_change (session, author) SELECT id, $3 FROM gone ON CONFLICT DO NOTHING) \
+    SELECT * FROM gone"
+);
+
+/// `author` is the number of the parameter with the author, the last one. Locks in the order of the ids, as touches
+/// do.
+pub(super) fn remove_some(condition: &str, author: usize, limit: usize) -> String {
+    format!(
+        "WITH picked AS (SELECT id FROM foregate_session WHERE {condition} ORDER BY id LIMIT {limit} FOR UPDATE), \
+        gone AS (DELETE FROM foregate_session AS session USING picked WHERE session.id = picked.id \
+        RETURNING session.id), \
+        told AS (INSERT INTO foregate_change (session, author) SELECT id, ${author} FROM gone \
+        ON CONFLICT DO NOTHING) SELECT id FROM gone"
+    )
+}
+
+pub(super) const ALIVE: &str = "SELECT id FROM foregate_session WHERE id = ANY($1)";
+
+/// Locks in the order of the ids, so that two replicas with the same sessions do not wait for each other.
+pub(super) const TOUCH: &str = "WITH seen AS (SELECT id, max(time) AS time FROM unnest($1, $2) AS given (id, time) \
+    GROUP BY id), \
+    late AS (SELECT session.id, session.issuer, session.subject, seen.time FROM foregate_session AS session \
+    JOIN seen USING (id) WHERE session.last_seen < seen.time ORDER BY session.id FOR NO KEY UPDATE OF session), \
+    people AS (SELECT issuer, subject, max(time) AS time FROM late GROUP BY issuer, subject), \
+    absent AS (SELECT known.issuer, known.subject, people.time FROM foregate_person AS known \
+    JOIN people USING (issuer, subject) WHERE known.last_seen < people.time - 3600 \
+    ORDER BY known.issuer, known.subject FOR NO KEY UPDATE OF known), \
+    met AS (UPDATE foregate_person AS known SET last_seen = absent.time FROM absent \
+    WHERE known.issuer = absent.issuer AND known.subject = absent.subject) \
+    UPDATE foregate_session AS session SET last_seen = late.time FROM late \
+    WHERE session.id = late.id AND session.last_seen < late.time";
+
+/// Both halves have an index. The lock is tried, so that one replica sweeps and the others go on.
+pub(super) const SWEEP: &str = "WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock($4) AS ours), \
+    dead AS (SELECT id FROM ((SELECT id FROM foregate_session WHERE expires_at <= $1 LIMIT $3) UNION \
+    (SELECT id FROM foregate_session WHERE seen_hour <= $2 / 3600 AND last_seen <= $2 LIMIT $3)) AS both_kinds \
+    WHERE (SELECT ours FROM turn) LIMIT $3), \
+    held AS (SELECT id FROM foregate_session JOIN dead USING (id) FOR UPDATE OF foregate_session SKIP LOCKED), \
+    gone AS (DELETE FROM foregate_session AS session USING held WHERE session.id = held.id \
+    AND (session.expires_at <= $1 OR session.last_seen <= $2) RETURNING 1) \
+    SELECT count(*) FROM gone";
+
+pub(super) const LEASE: &str = concat!(
+    "UPDATE foregate_session SET leased_till = ",
+    now!(),
+    " + $4 WHERE id = $1 AND proof = $2 AND version = $3 AND leased_till <= ",
+    now!(),
+    " RETURNING ",
+    columns!(),
+);
+
+pub(super) const RENEW: &str = concat!(
+    person!(),
+    "kept AS (UPDATE foregate_session SET profile = $9, sid = $10, renew_at = $11, version = $12, tokens = $13, \
+    leased_till = 0 FROM person WHERE welcome AND id = $7 AND proof = $8 AND version = $12 - 1 RETURNING id), \
+    told AS (INSERT INTO foregate_change (session, author) SELECT id, $14 FROM kept ON CONFLICT DO NOTHING) \
+    SELECT id FROM kept"
+);
+
+pub(super) const POSTPONE: &str = "UPDATE foregate_session SET renew_at = $4, leased_till = 0 \
+    WHERE id = $1 AND proof = $2 AND version = $3";
+
+pub(super) const CHANGES: &str = concat!(
+    "SELECT store.now, change.at, change.session FROM (SELECT ",
+    now!(),
+    " AS now) AS store LEFT JOIN foregate_change AS change ON change.at > $1 AND change.author <> $2"
+);
+
+pub(super) const TRIM: &str = concat!("DELETE FROM foregate_change WHERE at < ", now!(), " - $1");
+
+pub(super) const ANNOUNCE: &str = "SELECT pg_notify('foregate_change', '')";
+pub(super) const LISTEN: &str = "LISTEN foregate_change";
+
+/// `last` is the number of the last parameter, the limit; the one before it is the id to go on behind.
+pub(super) fn sessions(condition: &str, last: usize) -> String {
+    let after = last - 1;
+    format!(
+        "SELECT id, issuer, subject, profile ->> 'username', created_at, last_seen, expires_at, client, user_agent \
+        FROM foregate_session WHERE {condition} AND id > ${after} ORDER BY id LIMIT ${last}"
+    )
+}
+
+pub(super) fn people(by_name: bool) -> String {
+    let named = if by_name { "AND username = $4" } else { "" };
+    format!(
+        "WITH page AS (SELECT * FROM foregate_person WHERE (issuer, subject) > ($1, $2) {named} \
+        ORDER BY issuer, subject LIMIT $3) \
+        SELECT page.issuer, page.subject, page.username, page.name, page.email, page.first_seen, \
+        greatest(page.last_seen, coalesce(held.last_seen, 0)), page.disabled_at, coalesce(held.sessions, 0) \
+        FROM page LEFT JOIN LATERAL (SELECT max(last_seen) AS last_seen, count(*) AS sessions FROM foregate_session \
+        AS session WHERE session.issuer = page.issuer AND session.subject = page.subject) AS held ON true \
+        ORDER BY page.issuer, page.subject"
+    )
+}
+
+pub(super) const DISABLE: &str = "UPDATE foregate_person SET disabled_at = CASE WHEN $3::bigint IS NULL THEN NULL \
+    ELSE coalesce(disabled_at, $3) END WHERE issuer = $1 AND subject = $2 RETURNING 1";
+
+pub(super) const FACT: &str = "WITH kept AS (INSERT INTO foregate_fact (name, value) VALUES ($1, $2) \
+    ON CONFLICT (name) DO NOTHING RETURNING value) \
+    SELECT value FROM kept UNION ALL SELECT value FROM foregate_fact WHERE name = $1 LIMIT 1";
+pub(super) const SET_FACT: &str = "INSERT INTO foregate_fact (name, value) VALUES ($1, $2) \
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+pub(super) const DROP_FACT: &str = "DELETE FROM foregate_fact WHERE name = $1";

@@ -1,0 +1,220 @@
+//! Sessions whose tokens want renewing: noticed at a use, done by whoever knows the provider, once for all requests
+//! here and, by a lease, for all replicas. Knows no provider.
+
+use std::collections::HashMap;
+use std::sync::atomic::Ordering;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, watch};
+use zeroize::Zeroizing;
+
+use super::store::{Claim, Row, SessionId, StoreError};
+use super::{Found, Session, Sessions, key_of, random};
+use crate::browser::{NONCE_BYTES, Purpose};
+use crate::identity::Profile;
+
+/// A session whose tokens want renewing. Those who wait for it go on when this is dropped.
+#[derive(Debug)]
+pub struct Due {
+    /// The session.
+    pub session: Arc<Session>,
+    under_way: UnderWay,
+    _done: watch::Sender<()>,
+}
+
+/// The right to renew the tokens of one session, and what they are.
+#[derive(Debug)]
+pub struct Lease {
+    row: Box<Row>,
+    /// The tokens, as the sign-in kept them.
+    pub tokens: Zeroizing<Vec<u8>>,
+}
+
+impl Lease {
+    /// The provider's own session, as the sign-in or the last renewal named it.
+    pub fn sid(&self) -> Option<&str> {
+        self.row.sid.as_deref()
+    }
+
+    /// Who it was until now, with the provider's own session.
+    pub fn as_before(&self) -> (Profile, Option<String>) {
+        (self.row.profile.clone(), self.row.sid.clone())
+    }
+}
+
+/// What a renewal brought.
+#[derive(Debug)]
+pub struct Renewed {
+    /// Who it is now.
+    pub profile: Profile,
+    /// The provider's own session.
+    pub sid: Option<String>,
+    /// The new tokens.
+    pub tokens: Zeroizing<Vec<u8>>,
+    /// When they want renewing, in Unix seconds, if they can be.
+    pub renew_at: Option<u64>,
+}
+
+/// The renewals that wait or are under way.
+#[derive(Debug)]
+pub(super) struct Renewals {
+    under_way: UnderWay,
+    queue: mpsc::Sender<Due>,
+    waiting: Mutex<Option<mpsc::Receiver<Due>>>,
+}
+
+type UnderWay = Arc<Mutex<HashMap<SessionId, watch::Receiver<()>>>>;
+
+impl Default for Renewals {
+    fn default() -> Self {
+        let (queue, waiting) = mpsc::channel(QUEUE);
+        Self { under_way: UnderWay::default(), queue, waiting: Mutex::new(Some(waiting)) }
+    }
+}
+
+impl Renewals {
+    /// Sees to it that a session is renewed, and hands out what ends when it is; `None` if nobody can see to it now.
+    fn begin(&self, session: &Arc<Session>) -> Option<watch::Receiver<()>> {
+        let mut under_way = self.under_way.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = session.handle.id();
+        if let Some(done) = under_way.get(&id) {
+            return Some(done.clone());
+        }
+        let place = self.queue.try_reserve().ok()?;
+        let (sender, done) = watch::channel(());
+        under_way.insert(id, done.clone());
+        drop(under_way);
+        let under_way = Arc::clone(&self.under_way);
+        place.send(Due { session: Arc::clone(session), under_way, _done: sender });
+        Some(done)
+    }
+}
+
+impl Drop for Due {
+    fn drop(&mut self) {
+        let id = self.session.handle.id();
+        self.under_way.lock().unwrap_or_else(PoisonError::into_inner).remove(&id);
+    }
+}
+
+impl Sessions {
+    /// The sessions to renew, for the one who does it. Handed out once.
+    pub fn due(&self) -> Option<mpsc::Receiver<Due>> {
+        self.renewals.waiting.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+
+    /// The session with new tokens. One that is only just due goes on as it is while they are fetched; one that is
+    /// long overdue waits, as its groups may be long out of date.
+    pub(super) async fn renewed(&self, found: Found, now: u64) -> Result<Option<Found>, StoreError> {
+        let Some(mut done) = self.renewals.begin(&found.session) else { return Ok(Some(found)) };
+        let overdue = now.saturating_sub(found.session.renew_at.load(Ordering::Relaxed));
+        if overdue < PATIENCE_SECONDS {
+            return Ok(Some(found));
+        }
+        // Nothing is ever sent: it ends, or takes too long.
+        let _ = tokio::time::timeout(LONGEST_WAIT, done.changed()).await;
+        let handle = &found.session.handle;
+        match self.cache.get(&handle.id()) {
+            Some(session) if session.is(handle) && session.lives(now, &self.settings) => {
+                Ok(Some(Found { session, last_seen: found.last_seen }))
+            }
+            Some(_) | None => {
+                let idle = self.settings.idle.as_secs();
+                let epoch = self.cache.epoch(&handle.id());
+                let row = self.ask(self.store.find(&key_of(handle), now, idle), now).await?;
+                let Some(row) = row else { return Ok(None) };
+                let session = Arc::new(self.unpack(handle, &row));
+                self.cache.put_unless_forgotten(&session, epoch);
+                Ok(Some(Found { session, last_seen: found.last_seen }))
+            }
+        }
+    }
+
+    /// Asks to be the only one who renews a session, on any replica; `None` if nobody needs to any more, or another
+    /// one does it.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be asked.
+    pub async fn lease(&self, session: &Session, now: u64) -> Result<Option<Lease>, StoreError> {
+        let key = key_of(&session.handle);
+        loop {
+            match self.ask(self.store.claim(&key, session.version, LEASE), now).await? {
+                Claim::Ours(row) => {
+                    let secret = session.handle.secret();
+                    let opened = self.sealer.open(Purpose::Tokens, secret, &row.tokens);
+                    let Some(tokens) = opened else {
+                        return Err(StoreError::Damaged("the tokens of a session do not open".to_owned()));
+                    };
+                    return Ok(Some(Lease { row, tokens }));
+                }
+                // Another replica is at it: what it brings is wanted here too.
+                Claim::Taken => tokio::time::sleep(LOOK_AGAIN).await,
+                Claim::Done(_) | Claim::Gone => {
+                    self.cache.forget(&session.handle.id());
+                    return Ok(None);
+                }
+            }
+        }
+    }
+
+    /// Keeps what a renewal brought, here and for all replicas. A session that has ended meanwhile stays so.
+    ///
+    /// # Errors
+    /// [`StoreError`] if it could not be kept.
+    pub async fn keep_renewed(
+        &self,
+        session: &Session,
+        lease: Lease,
+        renewed: Renewed,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        let id = session.handle.id();
+        let secret = session.handle.secret();
+        let tokens = self.sealer.seal(Purpose::Tokens, secret, &renewed.tokens, random::<NONCE_BYTES>()?);
+        let row = Row {
+            profile: renewed.profile,
+            sid: renewed.sid,
+            tokens,
+            renew_at: renewed.renew_at,
+            version: lease.row.version + 1,
+            last_seen: now,
+            ..*lease.row
+        };
+        let epoch = self.cache.epoch(&id);
+        if self.ask(self.store.renew(&row), now).await? {
+            self.metrics.sessions_renewed.inc();
+            self.cache.put_unless_forgotten(&Arc::new(self.unpack(&session.handle, &row)), epoch);
+        } else {
+            self.cache.forget(&id);
+        }
+        self.untold.notify_one();
+        Ok(())
+    }
+
+    /// Puts a renewal off that did not succeed, for this process and, if there is a lease, for all.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store could not be told; the lease then ends by itself.
+    pub async fn put_off(
+        &self,
+        session: &Session,
+        lease: Option<&Lease>,
+        until: u64,
+        now: u64,
+    ) -> Result<(), StoreError> {
+        session.renew_at.store(until, Ordering::Relaxed);
+        let Some(lease) = lease else { return Ok(()) };
+        self.ask(self.store.postpone(&lease.row.key, lease.row.version, until), now).await
+    }
+}
+
+/// Renewals that may wait at a time; beyond them sessions go on as they are.
+const QUEUE: usize = 1024;
+/// A session overdue for less than this goes on as it is while its tokens are fetched.
+const PATIENCE_SECONDS: u64 = 5;
+/// How long a request waits for new tokens at most.
+const LONGEST_WAIT: Duration = Duration::from_secs(3);
+/// How long one replica may take; longer than all that it has to ask the provider.
+const LEASE: Duration = Duration::from_secs(30);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);

@@ -1,0 +1,115 @@
+//! The SQL for SQLite. Knows not which of them make one change together.
+
+/// What is read of a session.
+macro_rules! columns {
+    () => {
+        "id, proof, profile, sid, created_at, last_seen, expires_at, renew_at, version, tokens, client, user_agent"
+    };
+}
+
+/// The time in microseconds, as the database has it.
+macro_rules! now {
+    () => {
+        "CAST(unixepoch('subsec') * 1000000 AS INTEGER)"
+    };
+}
+
+pub(super) const IS_NEW: &str =
+    "SELECT NOT EXISTS (SELECT 1 FROM sqlite_schema WHERE name = 'foregate_migration')";
+pub(super) const VERSION: &str = "SELECT coalesce(max(version), 0) FROM foregate_migration";
+pub(super) const MIGRATED: &str = "INSERT INTO foregate_migration (version) VALUES (?1)";
+pub(super) const NOW: &str = concat!("SELECT ", now!());
+
+/// Keeps who it is among the people seen.
+pub(super) const MEET: &str = "INSERT INTO foregate_person AS known \
+    (issuer, subject, username, name, email, first_seen, last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) \
+    ON CONFLICT (issuer, subject) DO UPDATE SET username = excluded.username, name = excluded.name, \
+    email = excluded.email, last_seen = max(known.last_seen, excluded.last_seen) \
+    RETURNING disabled_at IS NULL";
+
+pub(super) const INSERT: &str = "INSERT INTO foregate_session (id, proof, issuer, subject, profile, sid, created_at, \
+    last_seen, expires_at, renew_at, tokens, client, user_agent) VALUES (:id, :proof, :issuer, :subject, :profile, \
+    :sid, :created_at, :last_seen, :expires_at, :renew_at, :tokens, :client, :user_agent) ON CONFLICT (id) DO NOTHING";
+
+pub(super) const FIND: &str = concat!(
+    "SELECT ",
+    columns!(),
+    " FROM foregate_session AS session WHERE id = ?1 AND proof = ?2 AND expires_at > ?3 AND last_seen > ?4 \
+    AND NOT EXISTS (SELECT 1 FROM foregate_person AS person WHERE person.issuer = session.issuer \
+    AND person.subject = session.subject AND person.disabled_at IS NOT NULL)"
+);
+
+pub(super) const REMOVE: &str =
+    concat!("DELETE FROM foregate_session WHERE id = ?1 AND proof = ?2 RETURNING ", columns!());
+
+pub(super) fn remove_some(condition: &str, limit: usize) -> String {
+    format!(
+        "DELETE FROM foregate_session WHERE id IN \
+        (SELECT id FROM foregate_session WHERE {condition} LIMIT {limit}) RETURNING id"
+    )
+}
+
+/// Writes down that a session ended or changed.
+pub(super) const TELL: &str =
+    "INSERT INTO foregate_change (session, author) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
+
+pub(super) const ALIVE: &str =
+    "SELECT id FROM foregate_session WHERE id IN (SELECT unhex(value) FROM json_each(?1))";
+
+pub(super) const TOUCH: &str = "UPDATE foregate_session SET last_seen = seen.time FROM \
+    (SELECT unhex(value ->> 0) AS id, max(value ->> 1) AS time FROM json_each(?1) GROUP BY 1) AS seen \
+    WHERE foregate_session.id = seen.id AND foregate_session.last_seen < seen.time";
+
+/// Writes down that people are still here, once an hour.
+pub(super) const MEET_AGAIN: &str = "UPDATE foregate_person AS known SET last_seen = here.time FROM \
+    (SELECT issuer, subject, max(last_seen) AS time FROM foregate_session \
+    WHERE id IN (SELECT unhex(value ->> 0) FROM json_each(?1)) GROUP BY issuer, subject) AS here \
+    WHERE known.issuer = here.issuer AND known.subject = here.subject AND known.last_seen < here.time - 3600";
+
+/// Both halves have an index.
+pub(super) const SWEEP: &str = "DELETE FROM foregate_session WHERE id IN (SELECT id FROM \
+    (SELECT id FROM foregate_session WHERE expires_at <= ?1 UNION \
+    SELECT id FROM foregate_session WHERE seen_hour <= ?2 / 3600 AND last_seen <= ?2) LIMIT ?3)";
+
+pub(super) const LEASE: &str = concat!(
+    "UPDATE foregate_session SET leased_till = ",
+    now!(),
+    " + ?4 WHERE id = ?1 AND proof = ?2 AND version = ?3 AND leased_till <= ",
+    now!(),
+    " RETURNING ",
+    columns!(),
+);
+
+pub(super) const RENEW: &str = "UPDATE foregate_session SET profile = :profile, sid = :sid, renew_at = :renew_at, \
+    version = :version, tokens = :tokens, leased_till = 0 \
+    WHERE id = :id AND proof = :proof AND version = :version - 1";
+
+pub(super) const POSTPONE: &str = "UPDATE foregate_session SET renew_at = ?4, leased_till = 0 \
+    WHERE id = ?1 AND proof = ?2 AND version = ?3";
+
+pub(super) const CHANGES: &str = "SELECT at, session FROM foregate_change WHERE at > ?1 AND author <> ?2";
+pub(super) const TRIM: &str = concat!("DELETE FROM foregate_change WHERE at < ", now!(), " - ?1");
+
+pub(super) fn sessions(condition: &str) -> String {
+    format!(
+        "SELECT id, issuer, subject, profile ->> 'username', created_at, last_seen, expires_at, client, user_agent \
+        FROM foregate_session WHERE {condition} AND id > ? ORDER BY id LIMIT ?"
+    )
+}
+
+pub(super) const PEOPLE: &str = "SELECT page.issuer, page.subject, page.username, page.name, page.email, \
+    page.first_seen, max(page.last_seen, coalesce(max(session.last_seen), 0)), page.disabled_at, count(session.id) \
+    FROM (SELECT * FROM foregate_person WHERE (issuer, subject) > (?1, ?2) AND (?3 IS NULL OR username = ?3) \
+    ORDER BY issuer, subject LIMIT ?4) AS page LEFT JOIN foregate_session AS session \
+    ON session.issuer = page.issuer AND session.subject = page.subject \
+    GROUP BY page.issuer, page.subject ORDER BY page.issuer, page.subject";
+
+pub(super) const DISABLE: &str = "UPDATE foregate_person SET disabled_at = \
+    CASE WHEN ?3 IS NULL THEN NULL ELSE coalesce(disabled_at, ?3) END WHERE issuer = ?1 AND subject = ?2";
+
+pub(super) const KEEP_FACT: &str =
+    "INSERT INTO foregate_fact (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING";
+pub(super) const FACT: &str = "SELECT value FROM foregate_fact WHERE name = ?1";
+pub(super) const SET_FACT: &str = "INSERT INTO foregate_fact (name, value) VALUES (?1, ?2) \
+    ON CONFLICT (name) DO UPDATE SET value = excluded.value";
+pub(super) const DROP_FACT: &str = "DELETE FROM foregate_fact WHERE name = ?1";
