@@ -54,6 +54,18 @@ impl House {
         Ok(Self { site, settings, public, admin })
     }
 
+    /// Makes sure that the store, if it is there already, is one for this foregate. One that is not there yet is no
+    /// reason to wait.
+    ///
+    /// # Errors
+    /// If a newer foregate made its tables, or if it is sealed with other keys.
+    pub async fn meet_store(&self) -> anyhow::Result<()> {
+        match self.site.load().sessions.probe(unix_now()).await {
+            Err(error @ (StoreError::TooNew { .. } | StoreError::OtherKeys)) => Err(error.into()),
+            Ok(()) | Err(StoreError::Unavailable(_) | StoreError::Damaged(_)) => Ok(()),
+        }
+    }
+
     /// Serves until `stop`, then lets requests in flight finish.
     pub async fn run(self, stop: CancellationToken) {
         let site = self.site.load_full();

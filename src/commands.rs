@@ -118,7 +118,9 @@ fn serve(file: &FromFile, terminal: bool) -> anyhow::Result<()> {
     let config: Config = loaded.config;
     runtime()?.block_on(async {
         let stop = until_signal()?;
-        House::build(config)?.run(stop).await;
+        let house = House::build(config)?;
+        house.meet_store().await?;
+        house.run(stop).await;
         Ok(())
     })
 }

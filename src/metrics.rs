@@ -54,6 +54,8 @@ pub struct Metrics {
     pub sessions_created: Counter,
     /// Sessions ended by somebody, not by time.
     pub sessions_ended: Counter,
+    /// Sessions that ended or changed on another replica.
+    pub sessions_forgotten: Counter,
     /// Sessions whose tokens were renewed.
     pub sessions_renewed: Counter,
     /// Renewals that did not succeed.
@@ -92,6 +94,8 @@ impl Default for Metrics {
             sessions_cached: register.gauge("sessions_cached", "Sessions in memory"),
             sessions_created: register.counter("sessions_created", "Sign-ins that made a session"),
             sessions_ended: register.counter("sessions_ended", "Sessions ended by somebody, not by time"),
+            sessions_forgotten: register
+                .counter("sessions_forgotten", "Sessions that ended or changed on another replica"),
             sessions_renewed: register
                 .counter("sessions_renewed", "Sessions whose tokens were renewed at the provider"),
             renewal_failures: register.counter("renewal_failures", "Renewals of tokens that did not succeed"),

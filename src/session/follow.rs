@@ -46,7 +46,10 @@ impl Sessions {
         let changes = self.ask(self.store.changes(place.since(reach)), now).await?;
         match place.move_to(changes) {
             News::Everything => self.cache.forget_all(),
-            News::Of(ids) => ids.iter().for_each(|id| self.cache.forget(id)),
+            News::Of(ids) => {
+                ids.iter().for_each(|id| self.cache.forget(id));
+                self.metrics.sessions_forgotten.inc_by(ids.len() as u64);
+            }
         }
         Ok(())
     }

@@ -6,7 +6,7 @@ use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
-use crate::flow::House;
+use crate::support::house::House;
 
 /// Runs the steps in a fresh Chromium profile and returns what each of them saw.
 pub fn browse(steps: &Value) -> Vec<Value> {

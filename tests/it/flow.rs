@@ -7,90 +7,10 @@ use url::Url;
 
 use crate::support::backend::Backend;
 use crate::support::foregate::{Foregate, KEY, free_port};
+use crate::support::house::{House, callback_for, config};
 use crate::support::http::{Browser, NAVIGATES, Reply};
 use crate::support::postgres;
 use crate::support::provider::Provider;
-
-/// A foregate that is the proxy itself, so that a browser meets nothing else.
-pub struct House {
-    provider: Provider,
-    backend: Backend,
-    foregate: Foregate,
-    config: String,
-    port: u16,
-}
-
-impl House {
-    pub fn new() -> Self {
-        Self::with("store = \"sqlite:DIR/foregate.db\"", Value::Null)
-    }
-
-    fn with(session: &str, provider: Value) -> Self {
-        let port = free_port();
-        let provider = Provider::for_foregate(&format!("http://auth.foregate.localhost:{port}"), provider);
-        let backend = Backend::start();
-        let config = config(port, session, &provider.config(), &backend);
-        Self { foregate: Foregate::start_at(&config, port), provider, backend, config, port }
-    }
-
-    pub fn url(&self, host: &str, page: &str) -> String {
-        format!("http://{host}.foregate.localhost:{}{page}", self.port)
-    }
-
-    fn sign_in(&self, user: &str) -> Browser {
-        let mut browser = Browser::default();
-        let reply = browser.sign_in(&self.url("app", "/"), user);
-        assert!(
-            reply.status == 200 && reply.body.contains(&format!("remote-user: {user}")),
-            "{reply:?} {:?}",
-            browser.visited
-        );
-        browser
-    }
-
-    fn tokens_asked(&self) -> usize {
-        self.provider.asked("/token/")
-    }
-}
-
-fn config(port: u16, session: &str, provider: &str, backend: &Backend) -> String {
-    let upstream = backend.url();
-    format!(
-        r#"
-public_url = "http://auth.foregate.localhost:{port}"
-[server]
-listen = "LISTEN"
-admin_listen = "ADMIN"
-[session]
-{session}
-{provider}
-[apps."app.foregate.localhost"]
-upstream = "{upstream}"
-allow = "signed-in"
-rules = [{{ path = "/open/**", allow = "public" }}]
-[apps."admins.foregate.localhost"]
-upstream = "{upstream}"
-allow = "group:Home Server Admins"
-"#
-    )
-}
-
-/// The callback that the provider would send this browser to, not yet opened.
-fn callback_for(browser: &mut Browser, page: &str, user: &str) -> Url {
-    let mut url = browser.step("GET", &Url::parse(page).expect("a URL"), "").location();
-    for _ in 0..6 {
-        let reply = if url.path().starts_with("/if/flow/login/") {
-            browser.step("POST", &url, &format!("login={user}"))
-        } else {
-            browser.step("GET", &url, "")
-        };
-        url = url.join(reply.header("location").expect("a Location")).expect("a URL");
-        if url.path() == "/.foregate/callback" {
-            return url;
-        }
-    }
-    panic!("no callback: {:?}", browser.visited);
-}
 
 fn is_page(reply: &Reply, part: &str) -> bool {
     reply.header("content-type").is_some_and(|kind| kind.starts_with("text/html"))

@@ -20,5 +20,6 @@ mod demo;
 mod floors;
 mod flow;
 mod proxies;
+mod sessions;
 mod stores;
 mod wire;

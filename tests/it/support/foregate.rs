@@ -84,9 +84,28 @@ impl Foregate {
     }
 
     /// Stops it and starts it again on what it left behind.
-    pub fn restart(mut self, config: &str) -> Self {
+    pub fn restart(self, config: &str) -> Self {
+        self.restart_after(config, || ())
+    }
+
+    /// The same, with something done while it is down.
+    pub fn restart_after(mut self, config: &str, meanwhile: impl FnOnce()) -> Self {
         self.stop();
+        meanwhile();
         Self::start_in(config, self.public.port(), Arc::clone(&self.dir))
+    }
+
+    /// Runs it to its end, which must come by itself: exit code and what it wrote.
+    pub fn refuses(config: &str) -> (Option<i32>, String) {
+        let dir = tempfile::tempdir().expect("a directory");
+        let config = config
+            .replace("LISTEN", &format!("127.0.0.1:{}", free_port()))
+            .replace("ADMIN", &format!("127.0.0.1:{}", free_port()))
+            .replace("DIR", dir.path().to_str().expect("a path"));
+        let file = dir.path().join("foregate.toml");
+        std::fs::write(&file, config).expect("a config file");
+        let (code, _, err) = run(&["serve", "--config", file.to_str().expect("a path")], dir.path());
+        (code, err)
     }
 
     /// Waits for a line of the log, or fails with all of it.

@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod foregate;
+pub mod house;
 pub mod http;
 pub mod postgres;
 pub mod provider;

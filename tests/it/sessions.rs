@@ -1,0 +1,308 @@
+//! Sessions over their life: on several replicas, renewed at a real provider, ended from elsewhere, in bad rows.
+
+use std::io::{Read as _, Write as _};
+use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::{Value, json};
+use url::Url;
+
+use crate::support::foregate::{Foregate, KEY};
+use crate::support::house::House;
+use crate::support::http::Browser;
+use crate::support::postgres::{self, Postgres};
+
+/// A house on a database of its own.
+struct Shared {
+    house: House,
+    url: String,
+}
+
+impl Shared {
+    fn new(provider: Value) -> Self {
+        Self::with("", provider)
+    }
+
+    fn with(session: &str, provider: Value) -> Self {
+        let url = postgres::fresh_url();
+        let session = format!("store = \"{url}\"\nkeys = [\"{KEY}\"]\n{session}");
+        Self { house: House::with(&session, provider), url }
+    }
+
+    /// Another replica, which answers on another port, so that only checks are asked of it.
+    fn replica(&self) -> Foregate {
+        Foregate::start(&self.house.config)
+    }
+
+    fn sql(&self, sql: &str) {
+        block_on(postgres::run_sql(&self.url, sql));
+    }
+
+    fn number(&self, sql: &str) -> i64 {
+        block_on(postgres::number(&self.url, sql))
+    }
+
+    /// How many refresh tokens the provider has been shown, and how many of them it did not take.
+    fn renewals(&self) -> (usize, usize) {
+        let log = self.house.provider.log();
+        let asked: Vec<_> = log.iter().filter(|entry| entry["grantType"] == "refresh_token").collect();
+        (asked.len(), asked.iter().filter(|entry| entry["status"] != 200).count())
+    }
+
+    /// Makes every session overdue, for replicas that start from now on.
+    fn make_due(&self) {
+        self.sql("UPDATE foregate_session SET renew_at = 1");
+    }
+}
+
+fn block_on<T>(work: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().expect("a runtime").block_on(work)
+}
+
+fn cookie(browser: &Browser) -> String {
+    format!("Cookie: foregate={}", browser.cookie("foregate").expect("a session").value)
+}
+
+fn eventually(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < end, "{what}: never");
+        thread::sleep(Duration::from_millis(20));
+    }
+}
+
+fn sign_out(browser: &mut Browser, house: &House) {
+    let url = Url::parse(&house.url("auth", "/.foregate/sign-out?rd=/")).expect("a URL");
+    assert_eq!(browser.step("GET", &url, "").status, 303);
+}
+
+#[test]
+fn a_sign_out_reaches_a_replica_that_only_listens() {
+    let shared = Shared::with("poll = \"1h\"", Value::Null);
+    let other = shared.replica();
+    let (mut alice, bob) = (shared.house.sign_in("alice"), shared.house.sign_in("bob"));
+    let url = shared.house.url("app", "/");
+    for browser in [&alice, &bob] {
+        assert_eq!(other.check(&url, &[&cookie(browser)]).status, 200);
+    }
+    let gone = cookie(&alice);
+    sign_out(&mut alice, &shared.house);
+    eventually("the other replica hears of it", || other.check(&url, &[&gone]).status == 401);
+    assert_eq!(other.check(&url, &[&cookie(&bob)]).status, 200);
+}
+
+#[test]
+fn a_replica_that_hears_nothing_looks_by_itself() {
+    let shared = Shared::with("poll = \"1s\"", Value::Null);
+    let other = Foregate::start(&shared.house.config.replace(&shared.url, &deaf_way_to(&shared.url)));
+    let mut alice = shared.house.sign_in("alice");
+    let url = shared.house.url("app", "/");
+    let gone = cookie(&alice);
+    assert_eq!(other.check(&url, &[&gone]).status, 200);
+    sign_out(&mut alice, &shared.house);
+    // Not used in between: the use is not what makes it look.
+    eventually("a look by the timer", || other.metric("foregate_sessions_forgotten_total") >= 1.0);
+    assert_eq!(other.check(&url, &[&gone]).status, 401);
+}
+
+/// The address of the same database by a way on which nobody can listen: connections that want to are ended.
+fn deaf_way_to(url: &str) -> String {
+    let address = Url::parse(url).expect("a URL");
+    let server = SocketAddr::from(([127, 0, 0, 1], address.port().expect("a port")));
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let mut deaf = address.clone();
+    deaf.set_port(Some(listener.local_addr().expect("an address").port())).expect("a port");
+    thread::spawn(move || {
+        for client in listener.incoming().map_while(Result::ok) {
+            thread::spawn(move || pass_unless_listening(client, server));
+        }
+    });
+    deaf.into()
+}
+
+fn pass_unless_listening(mut client: TcpStream, server: SocketAddr) -> std::io::Result<()> {
+    let mut upstream = TcpStream::connect(server)?;
+    let (mut answers, mut asker) = (upstream.try_clone()?, client.try_clone()?);
+    thread::spawn(move || {
+        let _ = std::io::copy(&mut answers, &mut asker);
+        asker.shutdown(Shutdown::Both)
+    });
+    let mut bytes = [0; 16 * 1024];
+    loop {
+        let count = client.read(&mut bytes)?;
+        if count == 0 || bytes[..count].windows(6).any(|word| word == b"LISTEN") {
+            return upstream.shutdown(Shutdown::Both);
+        }
+        upstream.write_all(&bytes[..count])?;
+    }
+}
+
+#[test]
+fn groups_are_taken_anew_at_a_renewal() {
+    let shared = Shared::new(json!({ "accessTokenTtl": 2 }));
+    let browser = shared.house.sign_in("bob");
+    let (admins, shown) = (shared.house.url("admins", "/"), cookie(&browser));
+    let check = || shared.house.foregate.check(&admins, &[&shown]);
+    assert_eq!(check().status, 403);
+    let claims =
+        json!({ "login": "bob", "claims": { "groups": ["Home Server Admins"], "email": "new@example.com" } });
+    shared.house.provider.control("user", &claims);
+    eventually("the new group counts", || check().status == 200);
+    assert_eq!(check().header("remote-email"), Some("new@example.com"));
+    shared.house.provider.control("user", &json!({ "login": "bob", "claims": { "groups": [] } }));
+    eventually("the lost group counts", || check().status == 403);
+    assert_eq!(shared.renewals().1, 0, "each token was shown once");
+}
+
+#[test]
+fn one_redemption_serves_all_requests_on_all_replicas() {
+    let shared = Shared::new(Value::Null);
+    let browser = shared.house.sign_in("alice");
+    let (url, shown) = (shared.house.url("app", "/"), cookie(&browser));
+    shared.make_due();
+    let replicas = [shared.replica(), shared.replica()];
+    shared.house.provider.control("pause?mode=delay&ms=300&path=/token/", &Value::Null);
+    thread::scope(|scope| {
+        for number in 0..40 {
+            let (replica, url, shown) = (&replicas[number % 2], &url, &shown);
+            scope.spawn(move || assert_eq!(replica.check(url, &[shown]).status, 200));
+        }
+    });
+    assert_eq!(shared.renewals(), (1, 0));
+    assert_eq!(shared.number("SELECT version FROM foregate_session"), 1);
+    for replica in &replicas {
+        assert_eq!(replica.check(&url, &[&shown]).status, 200);
+    }
+    assert_eq!(shared.renewals(), (1, 0), "nobody needs another one");
+}
+
+#[test]
+fn a_session_ends_when_the_provider_does_not_go_on_with_it() {
+    for (what, lever) in [
+        ("the account is disabled", ("user", json!({ "login": "alice", "disabled": true }))),
+        ("its session has ended, so that the ID token lost its sid", ("logout", json!({ "login": "alice" }))),
+    ] {
+        let shared = Shared::new(Value::Null);
+        let (alice, bob) = (shared.house.sign_in("alice"), shared.house.sign_in("bob"));
+        shared.house.provider.control(lever.0, &lever.1);
+        shared.make_due();
+        let replica = shared.replica();
+        let url = shared.house.url("app", "/");
+        assert_eq!(replica.check(&url, &[&cookie(&alice)]).status, 401, "{what}");
+        assert_eq!(replica.check(&url, &[&cookie(&bob)]).status, 200, "{what}");
+        assert_eq!(shared.number("SELECT count(*) FROM foregate_session"), 1, "{what}");
+        eventually("the first replica hears of it", || {
+            shared.house.foregate.check(&url, &[&cookie(&alice)]).status == 401
+        });
+    }
+}
+
+#[test]
+fn a_session_goes_on_while_the_provider_is_not_well() {
+    for mode in ["503", "429", "hang", "500&path=/userinfo/"] {
+        let shared = Shared::new(Value::Null);
+        let browser = shared.house.sign_in("alice");
+        let (url, shown) = (shared.house.url("app", "/"), cookie(&browser));
+        shared.make_due();
+        shared.house.provider.control(&format!("pause?mode={mode}"), &Value::Null);
+        let replica = shared.replica();
+        let reply = replica.check(&url, &[&shown]);
+        assert_eq!((reply.status, reply.header("remote-user")), (200, Some("alice")), "{mode}");
+        eventually("it is put off", || replica.metric("foregate_renewal_failures_total") >= 1.0);
+        shared.house.provider.control("resume", &Value::Null);
+        drop(replica);
+        // What was redeemed in the middle of it all is not lost.
+        shared.make_due();
+        let replica = shared.replica();
+        assert_eq!(replica.check(&url, &[&shown]).status, 200, "{mode}");
+        eventually("it is renewed", || replica.metric("foregate_sessions_renewed_total") >= 1.0);
+        assert_eq!(
+            replica.check(&url, &[&shown]).header("remote-groups"),
+            Some("Home Server Admins,a|b,family")
+        );
+    }
+}
+
+#[test]
+fn what_is_kept_of_a_renewal_opens_for_its_cookie_alone() {
+    let shared = Shared::new(json!({ "accessTokenTtl": 2 }));
+    let browser = shared.house.sign_in("alice");
+    let (url, shown) = (shared.house.url("app", "/"), cookie(&browser));
+    eventually("two renewals", || {
+        shared.house.foregate.check(&url, &[&shown]);
+        shared.number("SELECT version FROM foregate_session") >= 2
+    });
+    assert_eq!(
+        shared.number("SELECT count(*) FROM foregate_session WHERE position('eyJ'::bytea IN tokens) > 0"),
+        0
+    );
+    assert_eq!(shared.renewals().1, 0);
+}
+
+#[test]
+fn other_keys_and_newer_tables_are_refused_at_the_start() {
+    let shared = Shared::new(Value::Null);
+    let other = shared.house.config.replace(KEY, "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=");
+    let (code, told) = Foregate::refuses(&other);
+    assert!(code == Some(1) && told.contains("session.keys"), "{code:?} {told}");
+    let rotated = shared.house.config.replace(
+        &format!("[\"{KEY}\"]"),
+        &format!("[\"ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=\", \"{KEY}\"]"),
+    );
+    let browser = shared.house.sign_in("alice");
+    let replica = Foregate::start(&rotated);
+    assert_eq!(
+        replica.check(&shared.house.url("app", "/"), &[&cookie(&browser)]).status,
+        200,
+        "both keys open"
+    );
+    shared.sql("INSERT INTO foregate_migration (version) VALUES (999)");
+    let (code, told) = Foregate::refuses(&rotated);
+    assert!(code == Some(1) && told.contains("version 999"), "{code:?} {told}");
+}
+
+#[test]
+fn a_damaged_row_is_no_session_and_no_harm() {
+    let shared = Shared::new(Value::Null);
+    let (alice, bob) = (shared.house.sign_in("alice"), shared.house.sign_in("bob"));
+    shared.sql("UPDATE foregate_session SET profile = '[]' WHERE profile ->> 'username' = 'alice'");
+    let replica = shared.replica();
+    let url = shared.house.url("app", "/");
+    assert_eq!(replica.check(&url, &[&cookie(&alice)]).status, 401);
+    replica.wait_for_log("a session row cannot be read");
+    assert_eq!(replica.check(&url, &[&cookie(&bob)]).status, 200);
+}
+
+#[test]
+fn a_row_removed_by_hand_is_no_session_any_more() {
+    let shared = Shared::new(Value::Null);
+    let browser = shared.house.sign_in("alice");
+    shared.sql("DELETE FROM foregate_session");
+    let (url, shown) = (shared.house.url("app", "/"), cookie(&browser));
+    eventually("it is noticed", || shared.house.foregate.check(&url, &[&shown]).status == 401);
+}
+
+#[test]
+fn a_frozen_database_delays_and_ends_nobody() {
+    let server = Postgres::start();
+    let session = format!("store = \"{}\"\nkeys = [\"{KEY}\"]\npoll = \"1s\"", server.url());
+    let house = House::with(&session, Value::Null);
+    let (alice, bob) = (house.sign_in("alice"), house.sign_in("bob"));
+    let other = Foregate::start(&house.config);
+    let url = house.url("app", "/");
+    for browser in [&alice, &bob] {
+        assert_eq!(other.check(&url, &[&cookie(browser)]).status, 200);
+    }
+    server.signal("STOP");
+    for _ in 0..20 {
+        assert_eq!(other.check(&url, &[&cookie(&bob)]).status, 200, "who is in memory goes on");
+    }
+    let sign_out_url = Url::parse(&house.url("auth", "/.foregate/sign-out?rd=/")).expect("a URL");
+    assert_eq!(alice.clone().step("GET", &sign_out_url, "").status, 503, "it is not called a sign-out");
+    server.signal("CONT");
+    let gone = cookie(&alice);
+    eventually("a sign-out succeeds again", || alice.clone().step("GET", &sign_out_url, "").status == 303);
+    eventually("and reaches the other replica", || other.check(&url, &[&gone]).status == 401);
+    assert_eq!(other.check(&url, &[&cookie(&bob)]).status, 200);
+}
