@@ -24,7 +24,7 @@ use crate::login::Login;
 use crate::metrics::Metrics;
 use crate::oidc::Provider;
 use crate::outbound::Outbound;
-use crate::policy::{App, Fallback, HostPattern, PathPattern, Policy, Requirement, Rule};
+use crate::policy::{App, Fallback, HostPattern, Limits, PathPattern, Policy, Requirement, Rule};
 use crate::server;
 use crate::session::store::StoreError;
 use crate::session::{self, Sessions};
@@ -216,6 +216,7 @@ fn plain_app(name: &str, host: HostPattern, allow: Requirement, headers: &Arc<He
         last,
         headers: Arc::clone(headers),
         upstream: None,
+        limits: Limits::default(),
     }
 }
 

@@ -149,6 +149,9 @@ impl Reader {
             (Some(url), Some(apps)) => self.cookies(url, &apps.list, apps.fallback.as_ref()),
             (Some(_) | None, Some(_) | None) => None,
         };
+        if let (Some(apps), Some(session)) = (&apps, &session) {
+            self.note_long_limits(&apps.list, session);
+        }
         let apps = apps?;
         Some(Config {
             public_url: public_url?,

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use crate::headers::Person;
-use crate::policy::{Decision, Policy, Refusal, Ruling};
-use crate::session::Sessions;
+use crate::policy::{Decision, Limits, Policy, Refusal, Ruling};
 use crate::session::store::StoreError;
+use crate::session::{Session, Sessions};
 use crate::visit::{Credential, Visit};
 
 /// Decides about visits by one policy and the sessions of one store.
@@ -30,22 +30,37 @@ impl Gate {
             Ruling::UnknownHost => return Decision::Forbid(Refusal::UnknownHost),
             Ruling::AmbiguousPath => return Decision::Forbid(Refusal::AmbiguousPath),
         };
-        match self.person(&visit.credential, now).await {
+        match self.person(&visit.credential, app.limits, now).await {
             Ok(person) => rule.admits(app, person),
             Err(_) if rule.is_public() => rule.admits(app, None),
             Err(_) => Decision::Unavailable,
         }
     }
 
-    /// Whoever the first credential that works belongs to. One that does not work is none.
+    /// Whoever the first credential that works belongs to. One that does not work is none, and neither is one that the
+    /// app does not take any more: that is no use of the session.
     ///
     /// # Errors
     /// [`StoreError`] if no credential works and one of them could not be asked about.
-    pub async fn person(&self, credential: &Credential, now: u64) -> Result<Option<Arc<Person>>, StoreError> {
+    async fn person(
+        &self,
+        credential: &Credential,
+        limits: Limits,
+        now: u64,
+    ) -> Result<Option<Arc<Person>>, StoreError> {
         let found = match credential {
             Credential::None | Credential::Bearer => return Ok(None),
             Credential::Session(first, others) => self.sessions.find_any(first, others, now).await?,
         };
-        Ok(found.map(|found| Arc::clone(&found.session.person)))
+        let Some(mut session) = found else { return Ok(None) };
+        let good = |session: &Session| limits.admit(session.created_at, session.last_seen(), now);
+        if !good(&session) {
+            // It may have been in use on another replica.
+            let anew = self.sessions.find_anew(session.handle(), now).await?;
+            let Some(newer) = anew.filter(|session| good(session)) else { return Ok(None) };
+            session = newer;
+        }
+        self.sessions.note_use(&session, now);
+        Ok(Some(Arc::clone(&session.person)))
     }
 }

@@ -33,6 +33,26 @@ pub struct App {
     pub headers: Arc<HeaderSet>,
     /// Where the backend is, if foregate itself is the proxy in front of it.
     pub upstream: Option<http::Uri>,
+    /// For how long a sign-in is good here.
+    pub limits: Limits,
+}
+
+/// For how long a sign-in is good for an app, where that is shorter than the session lives; in seconds.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Limits {
+    /// Since the session was last used, for whichever app.
+    pub idle: Option<u64>,
+    /// Since the sign-in.
+    pub lifetime: Option<u64>,
+}
+
+impl Limits {
+    /// Whether a session is still good at `now`; all in Unix seconds.
+    pub fn admit(self, created_at: u64, last_seen: u64, now: u64) -> bool {
+        let within =
+            |limit: Option<u64>, since: u64| limit.is_none_or(|limit| now.saturating_sub(since) < limit);
+        within(self.lifetime, created_at) && within(self.idle, last_seen)
+    }
 }
 
 /// Who may do some part of an app.

@@ -71,15 +71,6 @@ pub struct Session {
     noted: AtomicBool,
 }
 
-/// A session that lives.
-#[derive(Clone, Debug)]
-pub struct Found {
-    /// The session.
-    pub session: Arc<Session>,
-    /// When it had last been used before, in Unix seconds.
-    pub last_seen: u64,
-}
-
 /// What a sign-in hands over to be kept.
 #[derive(Debug)]
 pub struct NewSession {
@@ -163,22 +154,21 @@ impl Sessions {
         })
     }
 
-    /// The session behind a handle, if it lives. A cached one costs no I/O, unless its tokens are overdue.
+    /// The session behind a handle, if it lives; finding it is no use of it. A cached one costs no I/O, unless its tokens are overdue.
     ///
     /// # Errors
     /// [`StoreError`] if only the store could tell and it cannot be asked, or has been silent for longer than
     /// `outage_grace`.
-    pub async fn find(&self, handle: &SessionHandle, now: u64) -> Result<Option<Found>, StoreError> {
+    pub async fn find(&self, handle: &SessionHandle, now: u64) -> Result<Option<Arc<Session>>, StoreError> {
         match self.cache.get(&handle.id()) {
             Some(session) if !session.is(handle) => Ok(None),
             Some(session) if session.lives(now, &self.settings) => {
                 self.check_grace(now)?;
                 self.metrics.cache_hits.inc();
-                let found = self.used(session, now);
-                if now < found.session.renew_at.load(Ordering::Relaxed) {
-                    return Ok(Some(found));
+                if now < session.renew_at.load(Ordering::Relaxed) {
+                    return Ok(Some(session));
                 }
-                Box::pin(self.renewed(found, now)).await
+                Box::pin(self.renewed(session, now)).await
             }
             // One that has been idle here may have been in use on another replica. Boxed, so that a hit does not pay
             // for the size of a store's answer.
@@ -196,7 +186,7 @@ impl Sessions {
         first: &SessionHandle,
         others: &[SessionHandle],
         now: u64,
-    ) -> Result<Option<Found>, StoreError> {
+    ) -> Result<Option<Arc<Session>>, StoreError> {
         if others.is_empty() {
             return self.find(first, now).await;
         }
@@ -206,7 +196,7 @@ impl Sessions {
             let mut silent = None;
             for handle in handles {
                 match self.find(handle, now).await {
-                    Ok(Some(found)) => return Ok(Some(found)),
+                    Ok(Some(session)) => return Ok(Some(session)),
                     Ok(None) => {}
                     Err(error) => silent = Some(error),
                 }
@@ -217,8 +207,25 @@ impl Sessions {
         found.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".to_owned())))
     }
 
-    async fn load(&self, handle: &SessionHandle, now: u64) -> Result<Option<Found>, StoreError> {
+    async fn load(&self, handle: &SessionHandle, now: u64) -> Result<Option<Arc<Session>>, StoreError> {
         self.metrics.cache_misses.inc();
+        match self.find_anew(handle, now).await? {
+            Some(session) if now >= session.renew_at.load(Ordering::Relaxed) => {
+                Box::pin(self.renewed(session, now)).await
+            }
+            found => Ok(found),
+        }
+    }
+
+    /// The session behind a handle as the store has it, if it lives.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be asked.
+    pub async fn find_anew(
+        &self,
+        handle: &SessionHandle,
+        now: u64,
+    ) -> Result<Option<Arc<Session>>, StoreError> {
         let epoch = self.cache.epoch(&handle.id());
         let key = key_of(handle);
         let row = match self.ask(self.store.find(&key, now, self.settings.idle.as_secs()), now).await {
@@ -234,17 +241,12 @@ impl Sessions {
         let Some(row) = row else { return Ok(None) };
         let session = Arc::new(self.unpack(handle, &row));
         self.cache.put_unless_forgotten(&session, epoch);
-        let found = self.used(session, now);
-        if now < found.session.renew_at.load(Ordering::Relaxed) {
-            return Ok(Some(found));
-        }
-        Box::pin(self.renewed(found, now)).await
+        Ok(Some(session))
     }
 
-    fn used(&self, session: Arc<Session>, now: u64) -> Found {
-        let last_seen = session.last_seen.load(Ordering::Relaxed);
-        self.cache.note_use(&session, now);
-        Found { session, last_seen }
+    /// Remembers that a session was used; the store learns of it within [`SYNC_EVERY`].
+    pub fn note_use(&self, session: &Arc<Session>, now: u64) {
+        self.cache.note_use(session, now);
     }
 
     /// Keeps a new session, unless the person is disabled. The row is committed when this returns.
@@ -442,6 +444,11 @@ impl Session {
     /// The value of its cookie.
     pub fn handle(&self) -> &SessionHandle {
         &self.handle
+    }
+
+    /// When it was last used, in Unix seconds.
+    pub fn last_seen(&self) -> u64 {
+        self.last_seen.load(Ordering::Relaxed)
     }
 
     /// Whether `handle` is this session's, compared in constant time.

@@ -10,10 +10,10 @@ use super::backend::{read_headers, read_upstream};
 use super::findings::{Notebook, Place};
 use super::keys::APP_KEYS;
 use super::rules::{note_unknown_entry, read_allow, read_rules};
-use super::values::Reader;
+use super::values::{Reader, parse_duration};
 use super::written::{Entry, Node, Value};
 use crate::headers::HeaderSet;
-use crate::policy::{App, HostPattern, Requirement, Rule};
+use crate::policy::{App, HostPattern, Limits, Requirement, Rule};
 
 /// The apps with their places, and who may use hosts that none of them names. What cannot be read is left out, with
 /// a finding for it.
@@ -160,6 +160,7 @@ fn read_app(entry: &Entry, headers: &Arc<HeaderSet>, book: &mut Notebook) -> Opt
         last: Rule::new(format!("{} allow", entry.key), None, Vec::new(), body.allow),
         headers: body.headers.unwrap_or_else(|| Arc::clone(headers)),
         upstream: body.upstream,
+        limits: body.limits,
     })
 }
 
@@ -169,12 +170,19 @@ struct Body {
     rules: Vec<Rule>,
     headers: Option<Arc<HeaderSet>>,
     upstream: Option<Uri>,
+    limits: Limits,
+}
+
+impl Body {
+    fn new(allow: Requirement) -> Self {
+        Self { allow, rules: Vec::new(), headers: None, upstream: None, limits: Limits::default() }
+    }
 }
 
 fn read_body(app: &Entry, book: &mut Notebook) -> Option<Body> {
     let Value::Table(entries) = &app.node.value else {
         let allow = read_allow(&app.node, book)?;
-        return Some(Body { allow, rules: Vec::new(), headers: None, upstream: None });
+        return Some(Body::new(allow));
     };
     if let Some(nested) = entries.iter().find(|entry| is_split_host(app, entry)) {
         let problem = format!("`{}` and `{}` are parts of one host name", app.key, nested.key);
@@ -182,7 +190,7 @@ fn read_body(app: &Entry, book: &mut Notebook) -> Option<Body> {
         return None;
     }
     let before = book.count();
-    let mut body = Body { allow: Requirement::Nobody, rules: Vec::new(), headers: None, upstream: None };
+    let mut body = Body::new(Requirement::Nobody);
     let (mut closed, mut allow_place) = (false, None);
     for entry in entries {
         match entry.key.as_str() {
@@ -193,6 +201,8 @@ fn read_body(app: &Entry, book: &mut Notebook) -> Option<Body> {
             "rules" => (body.rules, closed) = read_rules(&app.key, &entry.node, book).unwrap_or_default(),
             "headers" => body.headers = read_headers(&entry.node, book).map(Arc::new),
             "upstream" => body.upstream = read_upstream(&entry.node, book),
+            "idle" => body.limits.idle = read_seconds(entry, book),
+            "lifetime" => body.limits.lifetime = read_seconds(entry, book),
             "all" | "any" => {
                 let fix = format!("write allow = {{ {} = […] }}", entry.key);
                 book.note(&entry.key_place, format!("`{}` belongs into `allow`", entry.key), fix);
@@ -215,6 +225,19 @@ fn read_body(app: &Entry, book: &mut Notebook) -> Option<Body> {
         Some(_) | None => {}
     }
     (book.count() == before).then_some(body)
+}
+
+/// A length of time of an app.
+fn read_seconds(entry: &Entry, book: &mut Notebook) -> Option<u64> {
+    let seconds = match &entry.node.value {
+        Value::Text(text) => parse_duration(text).map(|time| time.as_secs()).filter(|seconds| *seconds > 0),
+        Value::Count(_) | Value::Flag(_) | Value::List(_) | Value::Table(_) | Value::Odd(_) => None,
+    };
+    if seconds.is_none() {
+        let problem = format!("`{}` is not a length of time", entry.key);
+        book.note(&entry.node.place, problem, "write a number with s, m, h, d or w, such as 30m or 12h");
+    }
+    seconds
 }
 
 /// Whether an app's table is what TOML makes of a host without quotes: `wiki.example.com = "public"`.

@@ -291,6 +291,11 @@ pub(crate) const APP_KEYS: &[(&str, &str)] = &[
     ("rules", "Tried in order before allow."),
     ("headers", "The identity headers this app gets."),
     ("upstream", "Where the app itself is, if foregate is its reverse proxy: http://host:port."),
+    ("idle", "A session not used for this long has to sign in anew for this app; shorter than session.idle."),
+    (
+        "lifetime",
+        "A sign-in older than this has to be done anew for this app; shorter than session.lifetime.",
+    ),
 ];
 
 /// What a rule's table may hold, with what it means.

@@ -132,6 +132,7 @@ fn app_shape(name: &str) -> Json {
         "methods" => {
             json!({ "type": "array", "minItems": 1, "items": { "type": "string", "pattern": "^[^a-z ]+$" } })
         }
+        "idle" | "lifetime" => shape(Kind::Duration),
         "path" => json!({ "type": "string", "pattern": "^/" }),
         _ => json!({ "type": "string", "pattern": "^http://" }),
     }

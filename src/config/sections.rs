@@ -8,6 +8,7 @@ use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use super::findings::Place;
 use super::secrets::NEW_KEY;
 use super::values::{Read, Reader};
+use crate::policy::App;
 use crate::secret::Secret;
 use crate::session::store::Location;
 use crate::{server, session};
@@ -90,6 +91,23 @@ impl Reader {
             poll: poll?.value,
             cache_sessions: cache_sessions?,
         })
+    }
+
+    /// Notes limits of apps that are no shorter than those of every session.
+    pub(crate) fn note_long_limits(&mut self, apps: &[(App, Place)], session: &session::Settings) {
+        for (app, place) in apps {
+            for (name, own, common) in
+                [("idle", app.limits.idle, session.idle), ("lifetime", app.limits.lifetime, session.lifetime)]
+            {
+                if own.is_some_and(|seconds| seconds >= common.as_secs()) {
+                    let problem = format!(
+                        "`{name}` of `{}` is not shorter than `session.{name}` and would have no effect",
+                        app.name
+                    );
+                    self.book.note(place, problem, format!("make it shorter, or raise session.{name}"));
+                }
+            }
+        }
     }
 
     fn location(&mut self) -> Option<(Location, Place)> {

@@ -248,7 +248,7 @@ async fn end_sessions(
         farewell = site.login.end(handle, now).await?.or(farewell);
     }
     if let (Scope::Everywhere, Some(live)) = (scope, live) {
-        let person = PersonKey::of(live.session.person.identity());
+        let person = PersonKey::of(live.person.identity());
         site.sessions.end_selected(&Selection::Person(&person), now).await?;
     }
     if let Some(farewell) = &farewell {
@@ -265,10 +265,7 @@ async fn live_session(
     now: u64,
 ) -> Result<Option<Arc<Session>>, StoreError> {
     match site.cookies.credential(headers) {
-        Credential::Session(first, others) => {
-            let found = site.sessions.find_any(&first, &others, now).await?;
-            Ok(found.map(|found| found.session))
-        }
+        Credential::Session(first, others) => site.sessions.find_any(&first, &others, now).await,
         Credential::None | Credential::Bearer => Ok(None),
     }
 }

@@ -25,6 +25,7 @@ fn app(key: &str, allow: &str, rules: &[(&str, &str, &str)]) -> App {
         last: Rule::new(allow.to_owned(), None, Vec::new(), Requirement::parse_term(allow).unwrap()),
         headers: Arc::new(HeaderSet::preset("remote").unwrap()),
         upstream: None,
+        limits: Limits::default(),
     }
 }
 
@@ -154,4 +155,21 @@ fn signing_in_is_offered_only_where_it_could_help() {
     assert!(
         matches!(closed.last.admits(&closed, None), Decision::Forbid(Refusal::NotAllowed { missing, .. }) if missing.is_empty())
     );
+}
+
+#[test]
+fn a_limit_counts_from_its_own_moment() {
+    for (idle, lifetime, now, good) in [
+        (None, None, u64::MAX, true),
+        (Some(60), None, 259, true),
+        (Some(60), None, 260, false),
+        (None, Some(150), 249, true),
+        (None, Some(150), 250, false),
+        (Some(60), Some(150), 249, true),
+        (Some(60), Some(150), 255, false),
+        (Some(60), Some(150), 50, true),
+    ] {
+        let limits = Limits { idle, lifetime };
+        assert_eq!(limits.admit(100, 200, now), good, "{limits:?} at {now}");
+    }
 }

@@ -10,7 +10,7 @@ use tokio::sync::{mpsc, watch};
 use zeroize::Zeroizing;
 
 use super::store::{Claim, Row, SessionId, StoreError};
-use super::{Found, Session, Sessions, key_of, random};
+use super::{Session, Sessions, key_of, random};
 use crate::browser::{NONCE_BYTES, Purpose};
 use crate::identity::Profile;
 
@@ -106,28 +106,22 @@ impl Sessions {
 
     /// The session with new tokens. One that is only just due goes on as it is while they are fetched; one that is
     /// long overdue waits, as its groups may be long out of date.
-    pub(super) async fn renewed(&self, found: Found, now: u64) -> Result<Option<Found>, StoreError> {
-        let Some(mut done) = self.renewals.begin(&found.session) else { return Ok(Some(found)) };
-        let overdue = now.saturating_sub(found.session.renew_at.load(Ordering::Relaxed));
+    pub(super) async fn renewed(
+        &self,
+        session: Arc<Session>,
+        now: u64,
+    ) -> Result<Option<Arc<Session>>, StoreError> {
+        let Some(mut done) = self.renewals.begin(&session) else { return Ok(Some(session)) };
+        let overdue = now.saturating_sub(session.renew_at.load(Ordering::Relaxed));
         if overdue < PATIENCE_SECONDS {
-            return Ok(Some(found));
+            return Ok(Some(session));
         }
         // Nothing is ever sent: it ends, or takes too long.
         let _ = tokio::time::timeout(LONGEST_WAIT, done.changed()).await;
-        let handle = &found.session.handle;
+        let handle = &session.handle;
         match self.cache.get(&handle.id()) {
-            Some(session) if session.is(handle) && session.lives(now, &self.settings) => {
-                Ok(Some(Found { session, last_seen: found.last_seen }))
-            }
-            Some(_) | None => {
-                let idle = self.settings.idle.as_secs();
-                let epoch = self.cache.epoch(&handle.id());
-                let row = self.ask(self.store.find(&key_of(handle), now, idle), now).await?;
-                let Some(row) = row else { return Ok(None) };
-                let session = Arc::new(self.unpack(handle, &row));
-                self.cache.put_unless_forgotten(&session, epoch);
-                Ok(Some(Found { session, last_seen: found.last_seen }))
-            }
+            Some(session) if session.is(handle) && session.lives(now, &self.settings) => Ok(Some(session)),
+            Some(_) | None => self.find_anew(handle, now).await,
         }
     }
 

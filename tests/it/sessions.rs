@@ -284,6 +284,45 @@ fn a_row_removed_by_hand_is_no_session_any_more() {
 }
 
 #[test]
+fn an_app_may_want_a_newer_sign_in_than_others() {
+    let limits = |house: &House| {
+        format!(
+            "{}\n[apps.\"idle.foregate.localhost\"]\nallow = \"signed-in\"\nidle = \"1h\"\n\
+             [apps.\"fresh.foregate.localhost\"]\nallow = \"signed-in\"\nlifetime = \"1h\"\n",
+            house.config
+        )
+    };
+    let shared = Shared::new(Value::Null);
+    let browser = shared.house.sign_in("alice");
+    let shown = cookie(&browser);
+    let statuses = |foregate: &Foregate| {
+        ["idle", "fresh", "app"].map(|app| foregate.check(&shared.house.url(app, "/"), &[&shown]).status)
+    };
+    let replica = Foregate::start(&limits(&shared.house));
+    assert_eq!(statuses(&replica), [200, 200, 200]);
+    drop(replica);
+    shared.sql("UPDATE foregate_session SET last_seen = last_seen - 7200");
+    let mut replica = Foregate::start(&limits(&shared.house));
+    let idle = shared.house.url("idle", "/");
+    for _ in 0..2 {
+        assert_eq!(replica.check(&idle, &[&shown]).status, 401, "being refused is no use");
+    }
+    assert_eq!(statuses(&replica), [401, 200, 200]);
+    assert_eq!(statuses(&replica), [200, 200, 200], "the others have used it");
+    assert_eq!(replica.stop(), Some(0), "what was used is told to the store before the end");
+    shared.sql("UPDATE foregate_session SET created_at = created_at - 7200");
+    let replica = Foregate::start(&limits(&shared.house));
+    assert_eq!(statuses(&replica), [200, 401, 200]);
+    let fresh = shared.house.url("fresh", "/");
+    let reply = replica.check(&fresh, &[&shown, crate::support::http::NAVIGATES]);
+    let to = reply.location().to_string();
+    assert!(
+        reply.status == 302 && to.starts_with(&shared.house.provider.issuer[..20]),
+        "not to ourselves: {to}"
+    );
+}
+
+#[test]
 fn a_frozen_database_delays_and_ends_nobody() {
     let server = Postgres::start();
     let session = format!("store = \"{}\"\nkeys = [\"{KEY}\"]\npoll = \"1s\"", server.url());
