@@ -2,13 +2,14 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 use url::Url;
 
-use crate::support::foregate::{Foregate, KEY};
+use crate::support::foregate::{Foregate, KEY, free_port};
 use crate::support::house::House;
 use crate::support::http::Browser;
 use crate::support::postgres::{self, Postgres};
@@ -320,6 +321,101 @@ fn an_app_may_want_a_newer_sign_in_than_others() {
         reply.status == 302 && to.starts_with(&shared.house.provider.issuer[..20]),
         "not to ourselves: {to}"
     );
+}
+
+/// Asks all the time, from several sides, while something happens; every answer must be a yes.
+fn under_load(foregate: &Foregate, url: &str, cookies: &[String], happens: impl FnOnce()) {
+    let over = AtomicBool::new(false);
+    thread::scope(|scope| {
+        let asking: Vec<_> = cookies
+            .iter()
+            .map(|shown| {
+                scope.spawn(|| {
+                    let mut asked = 0;
+                    while !over.load(Ordering::Relaxed) {
+                        assert_eq!(foregate.check(url, &[shown]).status, 200);
+                        asked += 1;
+                    }
+                    asked
+                })
+            })
+            .collect();
+        happens();
+        over.store(true, Ordering::Relaxed);
+        for asked in asking {
+            assert!(asked.join().expect("only yes") > 0);
+        }
+    });
+}
+
+#[test]
+fn a_database_killed_under_load_costs_nobody_a_session() {
+    let mut server = Postgres::start();
+    let session = format!("store = \"{}\"\nkeys = [\"{KEY}\"]", server.url());
+    let house = House::with(&session, Value::Null);
+    let url = house.url("app", "/");
+    let cookies: Vec<_> = ["alice", "bob", "carol"].map(|user| cookie(&house.sign_in(user))).into();
+    let is_ready = || crate::support::http::get(house.foregate.admin, "/readyz", &[]).status == 200;
+    under_load(&house.foregate, &url, &cookies, || {
+        for _ in 0..2 {
+            server.kill_hard();
+            eventually("it is noticed", || !is_ready());
+            server.restart();
+            eventually("it is back", is_ready);
+        }
+    });
+    let replica = Foregate::start(&house.config);
+    for shown in &cookies {
+        assert_eq!(replica.check(&url, &[shown]).status, 200, "the rows are still there");
+    }
+}
+
+#[test]
+fn a_database_that_moves_is_found_by_its_other_address() {
+    let mut server = Postgres::start();
+    let other = free_port();
+    let here = server.url();
+    let port = Url::parse(&here).expect("a URL").port().expect("a port");
+    let both = here.replace(&format!("127.0.0.1:{port}"), &format!("127.0.0.1:{port},127.0.0.1:{other}"));
+    let house = House::with(&format!("store = \"{both}\"\nkeys = [\"{KEY}\"]"), Value::Null);
+    let (url, alice) = (house.url("app", "/"), cookie(&house.sign_in("alice")));
+    under_load(&house.foregate, &url, &[alice], || {
+        server.kill_hard();
+        server.restart_at(other);
+        eventually("it is found", || {
+            let mut browser = Browser::default();
+            browser.sign_in(&house.url("app", "/"), "bob").status == 200
+        });
+    });
+    let mut bob = house.sign_in("bob");
+    let gone = cookie(&bob);
+    sign_out(&mut bob, &house);
+    assert_eq!(house.foregate.check(&url, &[&gone]).status, 401);
+}
+
+#[test]
+fn a_replica_killed_under_load_leaves_everything_to_the_other() {
+    let shared = Shared::new(Value::Null);
+    let url = shared.house.url("app", "/");
+    let (mut alice, bob) = (shared.house.sign_in("alice"), shared.house.sign_in("bob"));
+    let other = shared.replica();
+    let doomed = shared.replica();
+    let (gone, shown) = (cookie(&alice), cookie(&bob));
+    for foregate in [&other, &doomed] {
+        for cookie in [&gone, &shown] {
+            assert_eq!(foregate.check(&url, &[cookie]).status, 200);
+        }
+    }
+    sign_out(&mut alice, &shared.house);
+    eventually("both hear of it", || {
+        [&other, &doomed].iter().all(|foregate| foregate.check(&url, &[&gone]).status == 401)
+    });
+    under_load(&other, &url, &[shown], || {
+        drop(doomed);
+        let late = cookie(&shared.house.sign_in("carol"));
+        eventually("a sign-in after it", || other.check(&url, &[&late]).status == 200);
+    });
+    assert_eq!(other.check(&url, &[&gone]).status, 401, "nothing signed out comes back");
 }
 
 #[test]

@@ -85,6 +85,12 @@ impl Postgres {
         guard.wait().unwrap();
     }
 
+    /// Starts the server again on its data and another port.
+    pub(crate) fn restart_at(&mut self, port: u16) {
+        self.port = port;
+        self.restart();
+    }
+
     /// Starts the server again on its data and port.
     pub(crate) fn restart(&mut self) {
         self.kill_hard();
