@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
 tools=$root/.tools
 bin=$tools/bin
-names='traefik caddy envoy nginx haproxy chromium node initdb postgres'
+names='traefik caddy envoy nginx haproxy chromium node initdb postgres pgbouncer'
 
 fail() { echo "tests/setup.sh: $*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -45,6 +45,7 @@ need() { packages="$packages $*"; }
 [ -n "$(find_part nginx)" ] || need nginx
 [ -n "$(find_part haproxy)" ] || need haproxy
 [ -n "$(find_part initdb)" ] && [ -n "$(find_part postgres)" ] || need postgresql
+[ -n "$(find_part pgbouncer)" ] || need pgbouncer
 [ -n "$(find_part chromium)" ] || need chromium
 [ -d /usr/share/fonts/truetype/dejavu ] || need fonts-dejavu-core
 have cc || need gcc libc6-dev
@@ -66,7 +67,7 @@ if [ -n "$packages" ]; then
   # shellcheck disable=SC2086
   apt install -y --no-install-recommends $packages || { cat "$tools/apt.log" >&2; fail "could not install:$packages"; }
   if have systemctl; then
-    for name in nginx haproxy postgresql; do
+    for name in nginx haproxy postgresql pgbouncer; do
       case " $packages " in *" $name "*) as_root systemctl disable "$name" >/dev/null 2>&1 || true ;; esac
     done
   fi
@@ -85,7 +86,7 @@ for name in traefik caddy envoy; do [ -x "$tools/venv/bin/$name" ] || again=--fo
 
 # --- one place for all ---
 link() { [ -n "$2" ] && [ -x "$2" ] || fail "$1 is missing"; ln -sfn "$2" "$bin/$1"; }
-for name in nginx haproxy chromium initdb postgres; do link "$name" "$(find_part "$name")"; done
+for name in nginx haproxy chromium initdb postgres pgbouncer; do link "$name" "$(find_part "$name")"; done
 link node "$(node -p process.execPath)"
 link traefik "$tools/venv/bin/traefik"
 link caddy "$tools/venv/bin/caddy"

@@ -12,6 +12,7 @@ use url::Url;
 use crate::support::foregate::{Foregate, KEY, free_port};
 use crate::support::house::House;
 use crate::support::http::Browser;
+use crate::support::pgbouncer::PgBouncer;
 use crate::support::postgres::{self, Postgres};
 
 /// A house on a database of its own.
@@ -105,6 +106,29 @@ fn a_replica_that_hears_nothing_looks_by_itself() {
     // Not used in between: the use is not what makes it look.
     eventually("a look by the timer", || other.metric("foregate_sessions_forgotten_total") >= 1.0);
     assert_eq!(other.check(&url, &[&gone]).status, 401);
+}
+
+#[test]
+fn everything_works_through_a_pooler_in_transaction_mode() {
+    let url = postgres::fresh_url();
+    let pooler = PgBouncer::before(&url);
+    let session = format!("store = \"{}\"\nkeys = [\"{KEY}\"]\npoll = \"1s\"", pooler.url(&url));
+    let house = House::with(&session, json!({ "accessTokenTtl": 2 }));
+    let other = Foregate::start(&house.config);
+    let page = house.url("app", "/");
+    let (mut alice, bob) = (house.sign_in("alice"), house.sign_in("bob"));
+    let gone = cookie(&alice);
+    thread::scope(|scope| {
+        for _ in 0..20 {
+            scope.spawn(|| assert_eq!(other.check(&page, &[&gone]).status, 200));
+        }
+    });
+    eventually("a renewal", || {
+        other.check(&page, &[&cookie(&bob)]);
+        block_on(postgres::number(&url, "SELECT count(*) FROM foregate_session WHERE version > 0")) > 0
+    });
+    sign_out(&mut alice, &house);
+    eventually("the sign-out is seen", || other.check(&page, &[&gone]).status == 401);
 }
 
 /// The address of the same database by a way on which nobody can listen: connections that want to are ended.

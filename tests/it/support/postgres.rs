@@ -175,7 +175,7 @@ pub(crate) async fn number(url: &str, sql: &str) -> i64 {
     number
 }
 
-fn binary(name: &str) -> PathBuf {
+pub(super) fn binary(name: &str) -> PathBuf {
     let mut places: Vec<PathBuf> =
         std::env::var_os("FOREGATE_TEST_BIN").map(PathBuf::from).into_iter().collect();
     places.push(Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/bin"));
@@ -206,7 +206,7 @@ fn as_postgres(program: &Path) -> Command {
     command
 }
 
-fn is_root() -> bool {
+pub(super) fn is_root() -> bool {
     fs::metadata("/proc/self").unwrap().uid() == 0
 }
 
