@@ -10,3 +10,14 @@ if command -v valgrind >/dev/null; then "$program" instructions; else echo "inst
 "$program" memory "$million" 20
 "$program" memory "$million" 50
 taskset -c 0 "$program" decision
+bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
+if [ -z "$bin" ]; then echo "replicas: no PostgreSQL here"; exit; fi
+home=$(mktemp -d)
+as_postgres() { if [ "$(id -u)" = 0 ]; then runuser -u postgres -- "$@"; else "$@"; fi; }
+if [ "$(id -u)" = 0 ]; then chown postgres "$home"; fi
+trap 'as_postgres "$bin/pg_ctl" -s -D "$home/data" -m immediate stop; rm -rf "$home"' EXIT
+as_postgres "$bin/initdb" -A trust -U postgres -E UTF8 --locale=C -D "$home/data" >/dev/null
+as_postgres "$bin/pg_ctl" -s -w -D "$home/data" -l "$home/log" -o "-h 127.0.0.1 -k $home -p 15497" start
+as_postgres "$bin/createdb" -h 127.0.0.1 -p 15497 -U postgres rows
+"$program" replicas postgres://postgres@127.0.0.1:15497/postgres 100000
+"$program" rows postgres://postgres@127.0.0.1:15497/rows "$million"

@@ -6,6 +6,7 @@
 mod compare;
 mod load;
 mod people;
+mod replicas;
 mod servers;
 
 use std::hint::black_box;
@@ -39,6 +40,8 @@ fn main() -> anyhow::Result<()> {
         ["instructions"] => compare::instructions(),
         ["memory", sessions, groups] => memory(number(sessions)?, number(groups)?),
         ["decision"] => decision(),
+        ["replicas", url, sessions] => two_workers()?.block_on(replicas::run(url, number(sessions)?)),
+        ["rows", url, rows] => two_workers()?.block_on(replicas::rows(url, number(rows)?)),
         _ => bail!("no such part; benches/run.sh runs them all"),
     }
 }
@@ -115,4 +118,9 @@ fn resident() -> anyhow::Result<usize> {
 /// As the program itself starts it, with the one worker that one core calls for.
 fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build()?)
+}
+
+/// For replicas that live in one process.
+fn two_workers() -> anyhow::Result<tokio::runtime::Runtime> {
+    Ok(tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?)
 }

@@ -9,6 +9,7 @@ use foregate::config::{Config, Environment};
 use foregate::headers::Person;
 use foregate::http::Site;
 use foregate::identity::{Identity, Profile};
+use foregate::secret::Secret;
 use foregate::session::store::Location;
 use foregate::session::{Created, NewSession};
 use foregate::visit::SessionHandle;
@@ -24,6 +25,11 @@ pub(crate) fn host(number: usize) -> String {
 
 /// A site with room for `sessions`, whose rows are in the file `store`, or in memory without one.
 pub(crate) fn site(sessions: usize, store: Option<&Path>) -> anyhow::Result<Site> {
+    site_at(sessions, store.map_or(Location::Memory, |path| Location::Sqlite(path.to_owned())))
+}
+
+/// A site with room for `sessions`, whose rows are somewhere.
+pub(crate) fn site_at(sessions: usize, location: Location) -> anyhow::Result<Site> {
     let mut text = "public_url = \"https://auth.example.com\"\n[provider]\n\
                     issuer = \"https://id.example.com/application/o/foregate/\"\n\
                     client_id = \"foregate\"\nclient_secret = \"not-a-secret\"\n[apps]\n"
@@ -34,7 +40,8 @@ pub(crate) fn site(sessions: usize, store: Option<&Path>) -> anyhow::Result<Site
     let mut config = Config::from_text(Some(("bench.toml", &text)), &Environment::default())?.config;
     // Ids are spread over the parts of the cache by chance, so some parts need a little more than their share.
     config.session.cache_sessions = sessions + sessions / 8 + 1000;
-    config.session.location = store.map_or(Location::Memory, |path| Location::Sqlite(path.to_owned()));
+    config.session.location = location;
+    config.session.keys = vec![Secret::new("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")];
     foregate::app::site(config)
 }
 
