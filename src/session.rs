@@ -20,7 +20,7 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::{constant_time, rand};
 use tokio::sync::{Notify, OnceCell};
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
 use zeroize::Zeroizing;
 
 use crate::browser::{NONCE_BYTES, Purpose, Sealer};
@@ -203,7 +203,7 @@ impl Sessions {
             }
             silent.map_or(Ok(None), Err)
         };
-        let found = tokio::time::timeout(ANSWER_TIME, search).await;
+        let found = timeout(ANSWER_TIME, search).await;
         found.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".to_owned())))
     }
 
@@ -375,9 +375,12 @@ impl Sessions {
         now: u64,
     ) -> Result<T, StoreError> {
         let asked = Instant::now();
-        let answer = match self.agreed.get_or_try_init(|| self.agree()).await {
-            Ok(()) => question.await,
-            Err(error) => Err(error),
+        // Many who wait for the same first answer wait together, and no longer than for any other.
+        let agreed = timeout(ANSWER_TIME, self.agreed.get_or_try_init(|| self.agree())).await;
+        let answer = match agreed {
+            Ok(Ok(())) => question.await,
+            Ok(Err(error)) => Err(error),
+            Err(_) => Err(StoreError::Unavailable("no answer in time".to_owned())),
         };
         self.metrics.store_seconds.observe(asked.elapsed().as_secs_f64());
         match &answer {

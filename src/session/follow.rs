@@ -121,6 +121,7 @@ const LONG: Duration = Duration::from_secs(60);
 /// How far a look after a word reaches back.
 const SHORT: Duration = Duration::from_secs(3);
 const BREATH: Duration = Duration::from_millis(10);
+#[cfg(feature = "sqlite")]
 const FILE_POLL: Duration = Duration::from_secs(1);
 
 #[cfg(test)]

@@ -116,8 +116,10 @@ impl Sessions {
         if overdue < PATIENCE_SECONDS {
             return Ok(Some(session));
         }
-        // Nothing is ever sent: it ends, or takes too long.
-        let _ = tokio::time::timeout(LONGEST_WAIT, done.changed()).await;
+        // Nothing is ever sent: it ends, or takes too long for a visitor.
+        if tokio::time::timeout(LONGEST_WAIT, done.changed()).await.is_err() {
+            return Ok(Some(session));
+        }
         let handle = &session.handle;
         match self.cache.get(&handle.id()) {
             Some(session) if session.is(handle) && session.lives(now, &self.settings) => Ok(Some(session)),
@@ -208,7 +210,7 @@ const QUEUE: usize = 1024;
 /// A session overdue for less than this goes on as it is while its tokens are fetched.
 const PATIENCE_SECONDS: u64 = 5;
 /// How long a request waits for new tokens at most.
-const LONGEST_WAIT: Duration = Duration::from_secs(3);
+const LONGEST_WAIT: Duration = Duration::from_millis(2500);
 /// How long one replica may take; longer than all that it has to ask the provider.
 const LEASE: Duration = Duration::from_secs(30);
 const LOOK_AGAIN: Duration = Duration::from_millis(50);

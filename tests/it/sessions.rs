@@ -443,6 +443,24 @@ fn a_replica_killed_under_load_leaves_everything_to_the_other() {
 }
 
 #[test]
+fn a_store_that_never_answered_keeps_nobody_waiting_in_line() {
+    let silent = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let url = format!("postgres://u@{}/f", silent.local_addr().expect("an address"));
+    let house = House::with(&format!("store = \"{url}\"\nkeys = [\"{KEY}\"]"), Value::Null);
+    let page = house.url("app", "/");
+    let began = Instant::now();
+    thread::scope(|scope| {
+        for number in 0..30_u8 {
+            let shown = format!("Cookie: foregate={}", char::from(b'A' + number % 26).to_string().repeat(64));
+            let (house, page) = (&house, &page);
+            scope.spawn(move || assert_eq!(house.foregate.check(page, &[&shown]).status, 503));
+        }
+    });
+    // In line they would take a minute.
+    assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+}
+
+#[test]
 fn a_frozen_database_delays_and_ends_nobody() {
     let server = Postgres::start();
     let session = format!("store = \"{}\"\nkeys = [\"{KEY}\"]\npoll = \"1s\"", server.url());
