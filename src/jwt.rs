@@ -7,6 +7,7 @@ use url::Url;
 
 pub use self::error::{KeysError, TokenError};
 use self::keys::KeySet;
+pub use self::logout::{LogoutToken, UnverifiedIssuer};
 use self::raw::RawToken;
 use self::ring::Ring;
 use crate::outbound::Outbound;
@@ -15,6 +16,7 @@ use crate::secret::Secret;
 mod claims;
 mod error;
 mod keys;
+mod logout;
 mod raw;
 mod ring;
 
@@ -60,7 +62,12 @@ pub enum Kind<'a> {
         /// The subject of the ID token, which it must be about.
         subject: &'a str,
     },
+    /// A logout token (Back-Channel Logout 2.4): read it with [`LogoutToken::read`].
+    Logout,
 }
+
+/// For how many seconds after its `iat` a logout token can pass at most.
+pub const LOGOUT_LIFETIME: u64 = claims::LOGOUT_LIFETIME;
 
 impl KeyRing {
     /// A ring without keys yet, which fetches through `outbound`.
@@ -73,7 +80,8 @@ impl KeyRing {
 
     /// Checks signature, kind and claims of `token` at the time `now` (Unix seconds) and yields its claims.
     ///
-    /// Clocks may differ by a minute; `iat` may lie 5 minutes ahead.
+    /// Clocks may differ by a minute; `iat` may lie 5 minutes ahead, but a logout token's only that minute, and it must be
+    /// at most 5 minutes old.
     ///
     /// # Errors
     /// One [`TokenError`] per reason; [`TokenError::NoKeys`] alone is the provider's fault, not the token's.
@@ -84,6 +92,7 @@ impl KeyRing {
         now: u64,
     ) -> Result<Map<String, Value>, TokenError> {
         let raw = RawToken::parse(token)?;
+        raw.check_type(expect.kind)?;
         // An algorithm is taken from our list, never from the token (RFC 8725 3.1).
         let named = keys::algorithm(&raw.algorithm);
         let Some(algorithm) = named.filter(|algorithm| expect.algorithms.contains(algorithm)) else {

@@ -379,7 +379,7 @@ impl Login {
 /// What a token of this kind must be like.
 fn expect<'a>(rules: &'a Rules, kind: Kind<'a>) -> Expect<'a> {
     let algorithms = match kind {
-        Kind::Id { .. } => &rules.algorithms,
+        Kind::Id { .. } | Kind::Logout => &rules.algorithms,
         Kind::Userinfo { .. } => &rules.userinfo_algorithms,
     };
     Expect {

@@ -7,6 +7,7 @@ use jsonwebtoken::Algorithm;
 use serde_json::{Map, Value};
 
 use super::error::TokenError;
+use super::logout::LogoutToken;
 use super::{Expect, Kind};
 
 type Claims = Map<String, Value>;
@@ -18,16 +19,13 @@ pub(super) fn check(
     expect: &Expect<'_>,
     now: u64,
 ) -> Result<(), TokenError> {
-    check_kind(claims)?;
-    let subject = text(claims, "sub")?.filter(|subject| !subject.is_empty());
-    let subject = subject.ok_or(TokenError::Missing("sub"))?;
     match expect.kind {
         Kind::Id { nonce, access_token, code } => {
-            for name in ["iss", "aud", "exp", "iat"] {
-                claims.get(name).ok_or(TokenError::Missing(name))?;
-            }
+            check_kind(claims)?;
+            subject(claims)?;
+            require(claims, &["iss", "aud", "exp", "iat"])?;
             check_parties(claims, expect)?;
-            check_times(claims, now)?;
+            check_times(claims, AHEAD_SECONDS, now)?;
             if nonce.is_some() && text(claims, "nonce")? != nonce {
                 return Err(TokenError::Nonce);
             }
@@ -40,14 +38,46 @@ pub(super) fn check(
             Ok(())
         }
         Kind::Userinfo { subject: expected } => {
+            check_kind(claims)?;
+            let subject = subject(claims)?;
             check_parties(claims, expect)?;
-            check_times(claims, now)?;
+            check_times(claims, AHEAD_SECONDS, now)?;
             if subject == expected { Ok(()) } else { Err(TokenError::Subject) }
         }
+        Kind::Logout => check_logout(claims, expect, now),
     }
 }
 
-/// Refuses tokens whose claims mark them as another kind.
+/// Back-Channel Logout 2.6. `exp` may be missing, so that its age decides.
+fn check_logout(claims: &Claims, expect: &Expect<'_>, now: u64) -> Result<(), TokenError> {
+    if claims
+        .get("typ")
+        .is_some_and(|mark| ["Bearer", "DPoP", "Refresh", "Offline", "ID"].iter().any(|kind| mark == kind))
+    {
+        return Err(TokenError::Kind("typ"));
+    }
+    if claims.contains_key("token_use") {
+        return Err(TokenError::Kind("token_use"));
+    }
+    require(claims, &["iss", "aud", "iat"])?;
+    check_parties(claims, expect)?;
+    check_times(claims, LEEWAY_SECONDS, now)?;
+    let token = LogoutToken::read(claims)?;
+    if token.issued_at + LOGOUT_LIFETIME <= now { Err(TokenError::Stale) } else { Ok(()) }
+}
+
+fn require(claims: &Claims, names: &[&'static str]) -> Result<(), TokenError> {
+    names
+        .iter()
+        .find(|name| !claims.contains_key(**name))
+        .map_or(Ok(()), |name| Err(TokenError::Missing(name)))
+}
+
+fn subject(claims: &Claims) -> Result<&str, TokenError> {
+    text(claims, "sub")?.filter(|subject| !subject.is_empty()).ok_or(TokenError::Missing("sub"))
+}
+
+/// Refuses tokens whose claims mark them as neither ID token nor userinfo.
 fn check_kind(claims: &Claims) -> Result<(), TokenError> {
     if claims.contains_key("events") {
         return Err(TokenError::Kind("events")); // Back-Channel Logout 2.4
@@ -85,13 +115,16 @@ fn check_parties(claims: &Claims, expect: &Expect<'_>) -> Result<(), TokenError>
     }
     match text(claims, "azp")? {
         Some(party) if party != expect.audience => Err(TokenError::AuthorizedParty),
-        None if audiences.len() > 1 => Err(TokenError::AuthorizedParty),
+        // A logout token may be for all whom it concerns, and has no such claim.
+        None if audiences.len() > 1 && !matches!(expect.kind, Kind::Logout) => {
+            Err(TokenError::AuthorizedParty)
+        }
         Some(_) | None => Ok(()),
     }
 }
 
 /// Core 3.1.3.7, steps 9 and 10, and `nbf` (RFC 7519 4.1.5): each if it is there.
-fn check_times(claims: &Claims, now: u64) -> Result<(), TokenError> {
+fn check_times(claims: &Claims, ahead: f64, now: u64) -> Result<(), TokenError> {
     let now = now as f64;
     let (expires, begins, issued) = (time(claims, "exp")?, time(claims, "nbf")?, time(claims, "iat")?);
     if expires.is_some_and(|expires| now >= expires + LEEWAY_SECONDS) {
@@ -100,7 +133,7 @@ fn check_times(claims: &Claims, now: u64) -> Result<(), TokenError> {
     if begins.is_some_and(|begins| begins > now + LEEWAY_SECONDS) {
         return Err(TokenError::NotYet);
     }
-    if issued.is_some_and(|issued| issued > now + AHEAD_SECONDS) {
+    if issued.is_some_and(|issued| issued > now + ahead) {
         return Err(TokenError::IssuedAhead);
     }
     Ok(())
@@ -133,7 +166,7 @@ fn hashes(algorithm: Algorithm) -> &'static [&'static digest::Algorithm] {
     }
 }
 
-fn text<'a>(claims: &'a Claims, name: &'static str) -> Result<Option<&'a str>, TokenError> {
+pub(super) fn text<'a>(claims: &'a Claims, name: &'static str) -> Result<Option<&'a str>, TokenError> {
     match claims.get(name) {
         None => Ok(None),
         Some(Value::String(text)) => Ok(Some(text)),
@@ -142,7 +175,7 @@ fn text<'a>(claims: &'a Claims, name: &'static str) -> Result<Option<&'a str>, T
 }
 
 /// A time in Unix seconds, perhaps with a fraction (RFC 7519 2, NumericDate).
-fn time(claims: &Claims, name: &'static str) -> Result<Option<f64>, TokenError> {
+pub(super) fn time(claims: &Claims, name: &'static str) -> Result<Option<f64>, TokenError> {
     let Some(value) = claims.get(name) else { return Ok(None) };
     let seconds = value.as_f64().ok_or(TokenError::Mistyped(name))?;
     if (0.0..=YEAR_9999_SECONDS).contains(&seconds) {
@@ -156,4 +189,6 @@ fn time(claims: &Claims, name: &'static str) -> Result<Option<f64>, TokenError> 
 const LEEWAY_SECONDS: f64 = 60.0;
 /// How far ahead a token may have been issued.
 const AHEAD_SECONDS: f64 = 300.0;
+/// How old a logout token may be, and the leeway.
+pub(super) const LOGOUT_LIFETIME: u64 = 300 + LEEWAY_SECONDS as u64;
 const YEAR_9999_SECONDS: f64 = 253_402_300_799.0;

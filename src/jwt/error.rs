@@ -69,7 +69,10 @@ pub enum TokenError {
     /// Before its time (`nbf`).
     #[error("the token is not valid yet")]
     NotYet,
-    /// `iat` lies ahead by more than 5 minutes: a clock is wrong.
+    /// Issued longer ago than a token of its kind may be.
+    #[error("the token was issued too long ago; compare the clocks")]
+    Stale,
+    /// `iat` lies further ahead than a token of its kind may: a clock is wrong.
     #[error("the token was issued in the future; compare the clocks")]
     IssuedAhead,
     /// It answers another sign-in.
@@ -81,12 +84,56 @@ pub enum TokenError {
     /// The code is not the one it was issued for.
     #[error("the token's c_hash does not match the code")]
     CodeHash,
-    /// Its claims say that it is for something else: a logout token, or an access token.
+    /// Its claims say that it is for something else: a logout token, an access token, or an ID token.
     #[error("the token is of another kind, as its claim {0:?} says")]
     Kind(&'static str),
+    /// A name in it is longer than we are willing to remember.
+    #[error("the token's claim {0:?} is too long")]
+    LongName(&'static str),
+    /// A logout token that signs nobody out.
+    #[error("the token has neither \"sub\" nor \"sid\"")]
+    Nobody,
     /// It is about somebody else.
     #[error("the token is about another subject")]
     Subject,
+}
+
+impl TokenError {
+    /// The reason in our own words only, for an answer to somebody who may have made the token up: nothing of what it
+    /// says is in it.
+    pub fn reason(&self) -> String {
+        match self {
+            Self::Algorithm(_) => "the token's algorithm is not allowed".to_owned(),
+            Self::Type(_) => "the token's type is that of another kind of token".to_owned(),
+            Self::Issuer { .. } => "the token's issuer is not the provider".to_owned(),
+            Self::NoKeys(_) => "no keys to check the token with".to_owned(),
+            told @ (Self::TooLong
+            | Self::Malformed(_)
+            | Self::Duplicate
+            | Self::Encrypted
+            | Self::Critical
+            | Self::UnknownKey
+            | Self::KeyMismatch
+            | Self::Signature
+            | Self::Missing(_)
+            | Self::Mistyped(_)
+            | Self::Absurd(_)
+            | Self::Audience
+            | Self::AuthorizedParty
+            | Self::Expired
+            | Self::NotYet
+            | Self::Stale
+            | Self::IssuedAhead
+            | Self::Nonce
+            | Self::AccessTokenHash
+            | Self::CodeHash
+            | Self::Kind(_)
+            | Self::LongName(_)
+            | Self::Nobody
+            // RFC 6749 5.2 has no double quotes in descriptions.
+            | Self::Subject) => told.to_string().replace('"', "'"),
+        }
+    }
 }
 
 /// Why a provider's keys cannot be had.

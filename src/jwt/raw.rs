@@ -7,12 +7,15 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::Kind;
 use super::error::TokenError;
 
 /// A token whose header is read and whose claims are not yet.
 pub(super) struct RawToken<'a> {
     /// The header's `alg`, as written.
     pub(super) algorithm: String,
+    /// The header's `typ`.
+    kind: Option<String>,
     /// The header's `kid`.
     pub(super) key_id: Option<String>,
     /// What is signed.
@@ -36,29 +39,43 @@ impl<'a> RawToken<'a> {
         };
         let message = &token[..header.len() + 1 + payload.len()];
         let header = object(header, "the header is not a JSON object in base64url")?;
-        let (algorithm, key_id) = read_header(&header)?;
-        Ok(Self { algorithm, key_id, message, signature, payload })
+        let (kind, algorithm, key_id) = read_header(&header)?;
+        Ok(Self { kind, algorithm, key_id, message, signature, payload })
     }
 
-    /// The claims; only for a token whose signature is checked.
+    /// Refuses a token whose header says that it is of a special kind (RFC 8725 3.11): `at+jwt`, `dpop+jwt` and their
+    /// like always, `logout+jwt` but where a logout token is due. Any of them may go without.
+    pub(super) fn check_type(&self, expected: Kind<'_>) -> Result<(), TokenError> {
+        let Some(kind) = &self.kind else { return Ok(()) };
+        let lower = kind.to_ascii_lowercase();
+        // RFC 7515 4.1.9: the prefix may be left out.
+        let name = lower.strip_prefix("application/").unwrap_or(&lower);
+        let fits = match expected {
+            Kind::Id { .. } | Kind::Userinfo { .. } => !name.ends_with("+jwt"),
+            Kind::Logout => name == "logout+jwt" || name == "jwt",
+        };
+        if fits { Ok(()) } else { Err(TokenError::Type(kind.clone())) }
+    }
+
+    /// The claims; only for a token whose signature is checked, but for [`super::UnverifiedIssuer`].
     pub(super) fn claims(&self) -> Result<Map<String, Value>, TokenError> {
         object(self.payload, "the claims are not a JSON object in base64url")
     }
 }
 
-fn read_header(header: &Map<String, Value>) -> Result<(String, Option<String>), TokenError> {
+/// `typ`, `alg` and `kid`.
+fn read_header(header: &Map<String, Value>) -> Result<(Option<String>, String, Option<String>), TokenError> {
     if header.contains_key("enc") {
         return Err(TokenError::Encrypted);
     }
     if header.contains_key("crit") {
         return Err(TokenError::Critical);
     }
-    match header.get("typ") {
-        None => {}
-        Some(Value::String(kind)) if is_plain(kind) => {}
-        Some(Value::String(kind)) => return Err(TokenError::Type(kind.clone())),
+    let kind = match header.get("typ") {
+        None => None,
+        Some(Value::String(kind)) => Some(kind.clone()),
         Some(_) => return Err(TokenError::Malformed("typ is not a text")),
-    }
+    };
     let Some(Value::String(algorithm)) = header.get("alg") else {
         return Err(TokenError::Malformed("alg is not a text"));
     };
@@ -67,12 +84,7 @@ fn read_header(header: &Map<String, Value>) -> Result<(String, Option<String>), 
         Some(Value::String(id)) => Some(id.clone()),
         Some(_) => return Err(TokenError::Malformed("kid is not a text")),
     };
-    Ok((algorithm.clone(), key_id))
-}
-
-/// Whether `typ` names no special kind: `at+jwt`, `logout+jwt` and their like are (RFC 8725 3.11).
-fn is_plain(kind: &str) -> bool {
-    !kind.to_ascii_lowercase().ends_with("+jwt")
+    Ok((kind, algorithm.clone(), key_id))
 }
 
 fn object(part: &str, fault: &'static str) -> Result<Map<String, Value>, TokenError> {

@@ -25,6 +25,8 @@ const ALL: &[Algorithm] = &[
 ];
 const ID: Kind<'static> = Kind::Id { nonce: Some("n-1"), access_token: Some("at-1"), code: Some("c-1") };
 
+const LOGOUT: Kind<'static> = Kind::Logout;
+
 /// A provider with a key set, and a ring that asks it.
 struct Setup {
     server: Server,
@@ -365,6 +367,176 @@ async fn signed_userinfo_needs_its_subject_and_may_lack_the_rest() {
     assert_eq!(setup.ring.verify(&forged, &expect, NOW).await.unwrap_err(), TokenError::Signature);
     let bare = RSA.token(&json!({"alg": "RS256"}), &json!({"sub": "s-1"}));
     assert_eq!(setup.verify(&bare).await.unwrap_err(), TokenError::Missing("iss"), "is no ID token");
+}
+
+/// A logout token as authentik sends it.
+fn logout_claims(over: Value) -> Value {
+    let usual = json!({
+        "iss": "https://id.test/", "aud": "me", "iat": NOW, "jti": "j-1", "sub": "s-1", "sid": "x-1",
+        "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+    });
+    merged(usual, over)
+}
+
+#[tokio::test]
+#[expect(clippy::too_many_lines, reason = "one table")]
+async fn logout_tokens_are_refused_each_for_its_reason() {
+    use TokenError::*;
+    const EVENT: &str = "http://schemas.openid.net/event/backchannel-logout";
+    let setup = Setup::new(&[RSA.bare_jwk()]).await;
+    let expect = Expect { kind: LOGOUT, ..setup.expect() };
+    let issuer = |found: &str| Issuer { expected: "https://id.test/".into(), found: found.into() };
+    let (longest, longer) = ("x".repeat(1024), "x".repeat(1025));
+    for (over, expected) in [
+        (json!({}), Ok(())),
+        (json!({"exp": NOW + 120}), Ok(())),
+        (json!({"exp": NOW - 59}), Ok(())),
+        (json!({"exp": NOW - 60}), Err(Expired)),
+        (json!({"exp": "1"}), Err(Mistyped("exp"))),
+        (json!({"nbf": NOW + 61}), Err(NotYet)),
+        (json!({"iat": null}), Err(Missing("iat"))),
+        (json!({"iat": "1"}), Err(Mistyped("iat"))),
+        (json!({"iat": -1}), Err(Absurd("iat"))),
+        (json!({"iat": NOW - 359}), Ok(())),
+        (json!({"iat": NOW - 360}), Err(Stale)),
+        (json!({"iat": NOW - 360, "exp": NOW + 900}), Err(Stale)),
+        (json!({"iat": 0}), Err(Stale)),
+        (json!({"iat": NOW + 60}), Ok(())),
+        (json!({"iat": NOW + 61}), Err(IssuedAhead)),
+        (json!({"iss": null}), Err(Missing("iss"))),
+        (json!({"iss": "https://id.test"}), Err(issuer("https://id.test"))),
+        (json!({"iss": ["https://id.test/"]}), Err(Mistyped("iss"))),
+        (json!({"aud": null}), Err(Missing("aud"))),
+        (json!({"aud": "you"}), Err(Audience)),
+        (json!({"aud": []}), Err(Audience)),
+        (json!({"aud": ["me"]}), Ok(())),
+        (json!({"aud": ["you", "me"]}), Ok(())),
+        (json!({"aud": ["you", 1, "me"]}), Err(Mistyped("aud"))),
+        (json!({"aud": ["you", "me"], "azp": "you"}), Err(AuthorizedParty)),
+        (json!({"events": null}), Err(Missing("events"))),
+        (json!({"events": [EVENT]}), Err(Mistyped("events"))),
+        (json!({"events": EVENT}), Err(Mistyped("events"))),
+        (json!({"events": {}}), Err(Kind("events"))),
+        (
+            json!({"events": {"https://schemas.openid.net/secevent/risc/event-type/account-disabled": {}}}),
+            Err(Kind("events")),
+        ),
+        (json!({"events": {EVENT: null, "other": {}}}), Err(Mistyped(EVENT))),
+        (json!({"events": {EVENT: true}}), Err(Mistyped(EVENT))),
+        (json!({"events": {EVENT: []}}), Err(Mistyped(EVENT))),
+        (json!({"events": {EVENT: {"more": 1}, "other": 1}}), Ok(())),
+        (json!({"nonce": "n-1"}), Err(Kind("nonce"))),
+        (json!({"nonce": ""}), Err(Kind("nonce"))),
+        (json!({"jti": null}), Err(Missing("jti"))),
+        (json!({"jti": ""}), Err(Missing("jti"))),
+        (json!({"jti": 1}), Err(Mistyped("jti"))),
+        (json!({"jti": longest.clone()}), Ok(())),
+        (json!({"jti": longer.clone()}), Err(LongName("jti"))),
+        (json!({"sub": null}), Ok(())),
+        (json!({"sid": null}), Ok(())),
+        (json!({"sub": null, "sid": null}), Err(Nobody)),
+        (json!({"sub": ""}), Err(Missing("sub"))),
+        (json!({"sub": 1}), Err(Mistyped("sub"))),
+        (json!({"sub": longer.clone()}), Err(LongName("sub"))),
+        (json!({"sid": ""}), Err(Missing("sid"))),
+        (json!({"sid": ["x-1"]}), Err(Mistyped("sid"))),
+        (json!({"sid": longest}), Ok(())),
+        (json!({"sid": longer}), Err(LongName("sid"))),
+        (json!({"typ": "Logout"}), Ok(())), // Keycloak's mark
+        (json!({"typ": "Bearer"}), Err(Kind("typ"))),
+        (json!({"typ": "ID"}), Err(Kind("typ"))),
+        (json!({"token_use": "id"}), Err(Kind("token_use"))),
+    ] {
+        let token = RSA.token(&json!({"alg": "RS256", "typ": "logout+jwt"}), &logout_claims(over.clone()));
+        assert_eq!(setup.ring.verify(&token, &expect, NOW).await.map(drop), expected, "{over}");
+    }
+    for (header, expected) in [
+        (json!({"alg": "RS256"}), Ok(())),
+        (json!({"alg": "RS256", "typ": "JWT"}), Ok(())),
+        (json!({"alg": "RS256", "typ": "application/Logout+JWT"}), Ok(())),
+        (json!({"alg": "RS256", "typ": "at+jwt"}), Err(Type("at+jwt".into()))),
+        (json!({"alg": "RS256", "typ": "secevent+jwt"}), Err(Type("secevent+jwt".into()))),
+        (json!({"alg": "RS256", "typ": "logout"}), Err(Type("logout".into()))),
+        (json!({"alg": "RS256", "typ": ""}), Err(Type(String::new()))),
+        (json!({"alg": "none"}), Err(Algorithm("none".into()))),
+        (json!({"alg": "HS256"}), Err(Algorithm("HS256".into()))),
+        (json!({"alg": "RS256", "crit": ["x"]}), Err(Critical)),
+    ] {
+        let token = RSA.token(&header, &logout_claims(json!({})));
+        assert_eq!(setup.ring.verify(&token, &expect, NOW).await.map(drop), expected, "{header}");
+    }
+    let forged = OTHER_RSA.token(&json!({"alg": "RS256"}), &logout_claims(json!({})));
+    assert_eq!(setup.ring.verify(&forged, &expect, NOW).await.unwrap_err(), Signature);
+}
+
+#[tokio::test]
+async fn no_kind_of_token_passes_for_another() {
+    let setup = Setup::new(&[RSA.bare_jwk()]).await;
+    let userinfo = Kind::Userinfo { subject: "s-1" };
+    let refreshed = Kind::Id { nonce: None, access_token: None, code: None };
+    let access = json!({"iss": "https://id.test/", "sub": "s-1", "aud": "me", "exp": NOW + 300, "iat": NOW, "jti": "j-1"});
+    let tokens = [
+        (
+            "ID",
+            RSA.token(&json!({"alg": "RS256", "typ": "JWT"}), &claims(json!({"sid": "x-1", "jti": "j-1"}))),
+        ),
+        (
+            "logout",
+            RSA.token(&json!({"alg": "RS256", "typ": "JWT"}), &logout_claims(json!({"exp": NOW + 120}))),
+        ),
+        (
+            "logout, of its own type",
+            RSA.token(&json!({"alg": "RS256", "typ": "logout+jwt"}), &logout_claims(json!({}))),
+        ),
+        ("access", RSA.token(&json!({"alg": "RS256", "typ": "at+jwt"}), &access)),
+    ];
+    for (kind, passes) in [
+        (ID, [true, false, false, false]),
+        (refreshed, [true, false, false, false]),
+        (userinfo, [true, false, false, false]),
+        (LOGOUT, [false, true, true, false]),
+    ] {
+        for ((name, token), passes) in tokens.iter().zip(passes) {
+            let verified = setup.ring.verify(token, &Expect { kind, ..setup.expect() }, NOW).await;
+            assert_eq!(verified.is_ok(), passes, "{name} as {kind:?}: {verified:?}");
+        }
+    }
+    // The widest access token there is: no type, and everything an ID token has but the nonce.
+    let bare = RSA.token(&json!({"alg": "RS256"}), &access);
+    let as_logout = Expect { kind: LOGOUT, ..setup.expect() };
+    assert_eq!(setup.ring.verify(&bare, &as_logout, NOW).await.unwrap_err(), TokenError::Missing("events"));
+}
+
+#[test]
+fn reasons_quote_nothing_of_the_token() {
+    let mark = "3f1c";
+    for error in [
+        TokenError::Algorithm(mark.into()),
+        TokenError::Type(mark.into()),
+        TokenError::Issuer { expected: "https://id.test/".into(), found: mark.into() },
+        TokenError::Missing("jti"),
+        TokenError::Nobody,
+    ] {
+        let reason = error.reason();
+        assert!(!reason.contains(mark) && !reason.contains(['"', '\\']) && reason.len() > 20, "{reason}");
+    }
+}
+
+#[test]
+fn a_logout_token_is_read_as_it_says() {
+    let Value::Object(both) = logout_claims(json!({"iat": NOW as f64 + 0.7})) else { panic!("an object") };
+    let token = LogoutToken::read(&both).unwrap();
+    let named = (token.id.as_str(), token.subject.as_deref(), token.sid.as_deref(), token.issued_at);
+    assert_eq!(named, ("j-1", Some("s-1"), Some("x-1"), NOW));
+    let token = OTHER_RSA.token(&json!({"alg": "RS256"}), &json!({"iss": "anybody"}));
+    assert_eq!(UnverifiedIssuer::read(&token).unwrap().as_str(), "anybody");
+    for (claims, expected) in
+        [(json!({}), TokenError::Missing("iss")), (json!({"iss": 1}), TokenError::Mistyped("iss"))]
+    {
+        let token = RSA.token(&json!({"alg": "RS256"}), &claims);
+        assert_eq!(UnverifiedIssuer::read(&token).unwrap_err(), expected);
+    }
+    assert!(matches!(UnverifiedIssuer::read("a.b"), Err(TokenError::Malformed(_))));
 }
 
 #[tokio::test]
