@@ -95,6 +95,10 @@ fn route<'s>(
             "/.foregate/callback" => portal::callback(site, &request.into_parts().0, peer).await,
             "/.foregate/sign-out" => portal::sign_out(site, request).await,
             "/.foregate/signed-out" => portal::signed_out(site),
+            "/.foregate/backchannel-logout" => portal::logout::backchannel(site, request).await,
+            "/.foregate/frontchannel-logout" => {
+                portal::logout::frontchannel(site, &request.into_parts().0).await
+            }
             path if path.starts_with("/.foregate/") => answer::text(StatusCode::NOT_FOUND, NO_SUCH_PAGE),
             _ => proxy::answer(site, request, peer).await,
         }
@@ -160,9 +164,15 @@ fn reference() -> String {
     bytes.iter().map(|byte| char::from(REFERENCE_LETTERS[usize::from(byte % 32)])).collect()
 }
 
-/// foregate's own pages for browsers.
-pub const OWN_PATHS: [&str; 4] =
-    ["/.foregate/sign-in", "/.foregate/callback", "/.foregate/sign-out", "/.foregate/signed-out"];
+/// foregate's own addresses for browsers and the provider.
+pub const OWN_PATHS: [&str; 6] = [
+    "/.foregate/sign-in",
+    "/.foregate/callback",
+    "/.foregate/sign-out",
+    "/.foregate/signed-out",
+    "/.foregate/backchannel-logout",
+    "/.foregate/frontchannel-logout",
+];
 const REFERENCE_LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const NO_SUCH_PAGE: &str = "foregate has no page here.\n";
 const MOST_STRANGERS: usize = 1000;

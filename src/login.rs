@@ -3,9 +3,11 @@
 
 mod attempt;
 mod error;
+mod heard;
+mod logout;
 mod renew;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use aws_lc_rs::rand;
@@ -23,6 +25,8 @@ use crate::visit::SessionHandle;
 pub use attempt::BINDING_LIFETIME;
 use attempt::{Binding, State};
 pub use error::{Cause, Failed, LoginError};
+use heard::Heard;
+pub use logout::NotEnded;
 
 /// The code flow with one provider (OpenID Connect Core 3.1).
 pub struct Login {
@@ -31,6 +35,8 @@ pub struct Login {
     sessions: Arc<Sessions>,
     sealer: Arc<Sealer>,
     metrics: Arc<Metrics>,
+    /// Logout tokens that were obeyed.
+    heard: Mutex<Heard>,
 }
 
 /// What somebody wants to sign in for.
@@ -123,7 +129,7 @@ impl Login {
         sealer: Arc<Sealer>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { provider, keys, sessions, sealer, metrics }
+        Self { provider, keys, sessions, sealer, metrics, heard: Mutex::new(Heard::new(MOST_HEARD)) }
     }
 
     /// The provider, to ask how it is.
@@ -421,6 +427,8 @@ fn random<const N: usize>() -> Result<[u8; N], LoginError> {
     Ok(bytes)
 }
 
+/// How many logout tokens are remembered.
+const MOST_HEARD: usize = 10_000;
 /// The turn that is not begun any more.
 const LAST_TURN: u8 = 3;
 /// How long a person who signs out waits for the provider to take tokens back.

@@ -11,6 +11,7 @@ mod renewal;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 pub mod store;
+mod told;
 
 use std::collections::HashSet;
 use std::sync::Arc;

@@ -72,6 +72,15 @@ pub(super) fn problem(status: StatusCode, reason: &str, title: &str, more: Value
     response
 }
 
+/// An error as OAuth has it (RFC 6749 5.2), which providers read.
+pub(super) fn oauth_error(status: StatusCode, error: &str, description: &str) -> Response<Body> {
+    let mut response = empty(status);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    *response.body_mut() =
+        Body::from(json!({ "error": error, "error_description": description }).to_string());
+    response
+}
+
 /// Tells when to come again.
 pub(super) fn retry(mut response: Response<Body>) -> Response<Body> {
     response.headers_mut().insert(RETRY_AFTER, HeaderValue::from_static("5"));

@@ -1,5 +1,6 @@
 //! foregate's own addresses for browsers: sign-in, callback, sign-out. Knows no rules.
 
+pub(super) mod logout;
 mod query;
 
 use std::sync::Arc;

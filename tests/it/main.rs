@@ -19,6 +19,7 @@ mod commands;
 mod demo;
 mod floors;
 mod flow;
+mod logout;
 mod proxies;
 mod sessions;
 mod stores;

@@ -639,13 +639,24 @@ fn trap_22_our_own_pages_pass_by_their_exact_names_only() {
         let host = "auth.foregate.localhost";
         assert_eq!(is_open(dialect, host, "/.foregate/callback?code=x&state=y"), 200, "{dialect}");
         assert_eq!(is_open(dialect, host, "/.foregate/sign-in"), 200, "{dialect}");
+        assert_eq!(is_open(dialect, host, "/.foregate/frontchannel-logout?iss=x&sid=y"), 200, "{dialect}");
+        let told = ("http", host, "/.foregate/backchannel-logout");
+        assert_eq!(status(dialect, "POST", told, &[]), 200, "{dialect}");
         for path in ["/.foregate/../secret", "/.foregate/sign-in/../../secret", "/.foregate/%2e%2e/secret"] {
             assert_eq!(is_open(dialect, host, path), 400, "{dialect} {path}");
         }
-        for path in ["/.foregate/other", "/.foregate/sign-in/x", "/secret", "/.foregate//sign-in"] {
+        for path in [
+            "/.foregate/other",
+            "/.foregate/sign-in/x",
+            "/.foregate/backchannel-logout/",
+            "/secret",
+            "/.foregate//sign-in",
+        ] {
             assert_eq!(is_open(dialect, host, path), 403, "{dialect} {path}");
         }
-        assert_eq!(is_open(dialect, "app.foregate.localhost", "/.foregate/sign-in"), 401, "{dialect}");
+        for path in ["/.foregate/sign-in", "/.foregate/backchannel-logout"] {
+            assert_eq!(is_open(dialect, "app.foregate.localhost", path), 401, "{dialect} {path}");
+        }
     }
 }
 

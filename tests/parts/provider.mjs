@@ -5,7 +5,7 @@
 // Options are JSON in the first argument or in PROVIDER_OPTIONS; all have a default, see `options` below.
 // One JSON line on stdout says when it is ready. It ends on SIGTERM and when its stdin closes.
 
-import { createHash, generateKeyPairSync, randomUUID } from 'node:crypto';
+import { createHash, createPrivateKey, generateKeyPairSync, randomUUID, sign } from 'node:crypto';
 import { createServer } from 'node:http';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
@@ -87,6 +87,8 @@ function loginOf(sub) {
 
 // ---- keys ----
 
+let signing; // the private key in use
+
 function newKey() {
   const alg = options.idTokenAlg;
   if (alg === 'HS256') return { keys: [] };
@@ -94,7 +96,17 @@ function newKey() {
     ES: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }),
     Ed: () => generateKeyPairSync('ed25519'),
   }[alg.slice(0, 2)]?.() ?? generateKeyPairSync('rsa', { modulusLength: 2048 });
-  return { keys: [{ ...privateKey.export({ format: 'jwk' }), kid: randomUUID(), alg, use: 'sig' }] };
+  signing = { ...privateKey.export({ format: 'jwk' }), kid: randomUUID(), alg, use: 'sig' };
+  return { keys: [signing] };
+}
+
+// A token of these very claims, by the provider's own key. RS256 only.
+function signed(header, claims) {
+  const part = (value) => Buffer.from(JSON.stringify(value)).toString('base64url');
+  const whole = Object.entries({ alg: signing.alg, kid: signing.kid, ...header });
+  const text = `${part(Object.fromEntries(whole.filter(([, value]) => value !== null)))}.${part(claims)}`;
+  const key = createPrivateKey({ key: signing, format: 'jwk' });
+  return `${text}.${sign('sha256', text, key).toString('base64url')}`;
 }
 
 // ---- what the provider remembers: plain maps, nothing is ever evicted ----
@@ -387,6 +399,15 @@ const control = {
     }
     return { told };
   },
+  // {"header":{"typ":"logout+jwt"},"claims":{…}}: a token with exactly these claims, right or wrong.
+  'POST /sign': ({ header = {}, claims }) => ({ token: signed(header, claims) }),
+  // Who is signed in, by what names.
+  'POST /sessions': async () => Promise.all([...stored.get('Session')?.values() ?? []]
+    .filter(({ accountId }) => accountId)
+    .map(async ({ uid, accountId: sub }) => {
+      const sid = (await provider.Session.findByUid(uid)).sidFor(options.clientId);
+      return { login: loginOf(sub), sub, sid };
+    })),
   // Any of redirectUris, postLogoutRedirectUris, backchannelLogoutUri.
   'POST /client': async (change) => {
     Object.assign(options, change);
