@@ -36,11 +36,18 @@ struct Guest {
 
 impl House {
     fn new(session: &str) -> Self {
+        Self::beside(session, "http://127.0.0.1:PORT")
+    }
+
+    /// With a provider that browsers find at this origin.
+    fn beside(session: &str, origin: &str) -> Self {
         let port = free_port();
         let public_url = format!("http://auth.foregate.localhost:{port}");
-        let told = json!({"backchannelLogoutUri": format!("http://127.0.0.1:{port}{BACK}")});
-        let provider = Provider::for_foregate(&public_url, told);
-        let config = scene::config(&public_url, &provider, session);
+        let told = format!("http://127.0.0.1:{port}{BACK}");
+        let more = json!({"backchannelLogoutUri": told, "publicOrigin": origin});
+        let provider = Provider::for_foregate(&public_url, more);
+        let inside = format!("[provider]\ninternal_url = \"http://127.0.0.1:{}\"\n", provider.port);
+        let config = scene::config(&public_url, &provider, session).replacen("[provider]\n", &inside, 1);
         Self { foregate: Foregate::start_at(&config, port), provider, config, public_url }
     }
 
@@ -58,6 +65,11 @@ impl House {
 
     fn sessions(&self) -> Vec<Value> {
         self.provider.control("sessions", &Value::Null).as_array().expect("a list").clone()
+    }
+
+    fn frame_url(&self, sid: &str) -> Url {
+        let query = [("iss", self.provider.issuer.as_str()), ("sid", sid)];
+        Url::parse_with_params(&format!("{}{FRONT}", self.public_url), query).expect("a URL")
     }
 
     fn lets_in(&self, guest: &Guest) -> bool {
@@ -446,7 +458,7 @@ fn a_frame_ends_only_the_browsers_own_session_by_its_name() {
     let reply = house.frame(&[("iss", &issuer.1), ("sid", &sid.1)], &both);
     assert_done(&reply);
     assert!(!house.lets_in(&bob) && house.lets_in(&alice), "the neighbour's alone");
-    let url = Url::parse_with_params(&format!("{}{FRONT}", house.public_url), ours(&alice)).expect("a URL");
+    let url = house.frame_url(&alice.sid);
     let mut leaving = alice.browser.clone();
     let reply = leaving.step("GET", &url, "");
     assert_eq!((reply.status, reply.body.as_str(), reply.all("set-cookie").len()), (200, "", 2));
@@ -454,4 +466,30 @@ fn a_frame_ends_only_the_browsers_own_session_by_its_name() {
     assert!(leaving.cookie("foregate").is_none() && leaving.cookie("foregate-login").is_none());
     assert!(!house.lets_in(&alice), "the session itself has ended");
     house.foregate.wait_for_log("by a frame in the browser");
+}
+
+#[test]
+fn a_real_browser_signs_out_by_the_frame() {
+    // Two names of one site, as `id.example.com` and `auth.example.com` are; only browsers know the provider's.
+    let house = House::beside(SQLITE, "http://id.foregate.localhost:PORT");
+    let alice = house.sign_in("alice");
+    let cookie = alice.cookie.trim_start_matches("Cookie: ");
+    let keep = format!("document.cookie = '{cookie}; Path=/; Domain=foregate.localhost; SameSite=Lax'");
+    let frame = |sid: &str| {
+        let url = house.frame_url(sid);
+        let script = format!(
+            "new Promise((done) => {{ const frame = document.createElement('iframe'); \
+             frame.onload = () => done(true); frame.src = '{url}'; document.body.append(frame); }})"
+        );
+        json!({ "eval": script })
+    };
+    let seen = crate::browser::browse(&json!([
+        { "open": format!("{}/.foregate/signed-out", house.public_url) }, { "eval": keep },
+        { "open": format!("{}end-session/", house.provider.issuer) },
+        frame("unknown"), { "cookies": true },
+        frame(&alice.sid), { "cookies": true },
+    ]));
+    let has = |step: usize| seen[step]["cookies"].to_string().contains("\"foregate\"");
+    assert!(has(4), "another name ends nothing: {}", seen[4]);
+    assert!(!has(6) && !house.lets_in(&alice), "{}", seen[6]);
 }

@@ -1,6 +1,8 @@
 //! The same scenarios through the five real front proxies, with the configurations that users are given.
 
-use serde_json::Value;
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Value, json};
 use url::Url;
 
 use crate::support::backend::Backend;
@@ -114,7 +116,27 @@ fn the_whole_flow(name: &'static str) {
     let out = browser.open(&street.own("/.foregate/sign-out"));
     assert!(out.status == 200 && out.body.contains("signed out"), "{name}: {out:?}");
     assert!(browser.step("GET", &Url::parse(&page).expect("a URL"), "").status == 302, "{name}: signed out");
+    the_provider_signs_somebody_out(&street);
     drop(street.provider);
+}
+
+/// A logout token comes in by the public address as everything else does.
+fn the_provider_signs_somebody_out(street: &Street) {
+    let name = street.proxy.name;
+    let browser = street.signed_in("bob");
+    let bob = street.provider.control("user", &json!({"login": "bob"}));
+    let claims = json!({
+        "iss": street.provider.issuer, "aud": "foregate", "sub": bob["sub"], "jti": "j-1",
+        "iat": SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs(),
+        "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+    });
+    let token = street.provider.control("sign", &json!({ "claims": claims }));
+    let url = Url::parse(&street.own("/.foregate/backchannel-logout")).expect("a URL");
+    let form = format!("logout_token={}", token["token"].as_str().expect("a token"));
+    let told = Browser::default().step("POST", &url, &form);
+    assert_eq!((told.status, told.body.as_str()), (200, ""), "{name}: {told:?}");
+    let page = Url::parse(&street.url("/first")).expect("a URL");
+    assert_eq!(browser.clone().step("GET", &page, "").status, 302, "{name}: signed out");
 }
 
 fn refusals_arrive_in_the_proxys_own_form(name: &'static str) {
