@@ -6,6 +6,12 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use foregate::browser::{Purpose, Sealer};
+use foregate::identity::Profile;
+use foregate::secret::Secret;
+use foregate::session::store::Location;
+use foregate::session::{Created, NewSession, Sessions, Settings};
+use foregate::visit::SessionHandle;
 use serde_json::{Value, json};
 use url::Url;
 
@@ -482,4 +488,75 @@ fn a_frozen_database_delays_and_ends_nobody() {
     eventually("a sign-out succeeds again", || alice.clone().step("GET", &sign_out_url, "").status == 303);
     eventually("and reaches the other replica", || other.check(&url, &[&gone]).status == 401);
     assert_eq!(other.check(&url, &[&cookie(&bob)]).status, 200);
+}
+
+#[test]
+fn a_dump_with_the_key_file_gives_neither_tokens_nor_a_cookie() {
+    let house = House::new();
+    let alice = house.sign_in("alice");
+    let dir = house.foregate.dir();
+    let keys = std::fs::read_to_string(dir.join("foregate.db.keys")).expect("the key file");
+    let keys: Vec<_> = keys.lines().filter(|line| !line.starts_with('#')).map(Secret::new).collect();
+    let sealer = Sealer::new(&keys).expect("the keys");
+    let database = rusqlite::Connection::open(dir.join("foregate.db")).expect("the dump");
+    let row = "SELECT id, proof, tokens FROM foregate_session";
+    let (id, proof, tokens): (Vec<u8>, Vec<u8>, Vec<u8>) =
+        database.query_row(row, (), |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?))).expect("a row");
+    let handle =
+        foregate::browser::parse_handle(alice.cookie("foregate").expect("a session").value.as_bytes());
+    let handle = handle.expect("a handle");
+    let opened = sealer.open(Purpose::Tokens, handle.secret(), &tokens).expect("with the cookie it opens");
+    assert!(String::from_utf8_lossy(&opened).contains("eyJ"), "and these are the tokens");
+    for guess in [&[][..], &id, &proof, &proof[16..], &[id.as_slice(), &proof].concat()] {
+        assert!(sealer.open(Purpose::Tokens, guess, &tokens).is_none());
+    }
+    let url = house.url("app", "/");
+    for guess in [[id.as_slice(), &proof].concat(), [proof.as_slice(), &id].concat()] {
+        let cookie = foregate::browser::write_handle(&SessionHandle(guess.try_into().expect("48 bytes")));
+        assert_eq!(house.foregate.check(&url, &[&format!("Cookie: foregate={cookie}")]).status, 401);
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_steps_ends_no_session_and_revives_none() {
+    let home = tempfile::tempdir().expect("a directory");
+    let settings = Settings {
+        location: Location::Sqlite(home.path().join("f.db")),
+        keys: vec![Secret::new(KEY)],
+        idle: Duration::from_secs(600),
+        lifetime: Duration::from_secs(3600),
+        outage_grace: Duration::from_secs(60),
+        poll: Duration::from_secs(5),
+        cache_sessions: 100,
+    };
+    let sealer = std::sync::Arc::new(Sealer::new(&settings.keys).expect("a key"));
+    let open =
+        || Sessions::open(settings.clone(), sealer.clone(), vec![], Default::default()).expect("a store");
+    let sessions = open();
+    let profile = Profile { issuer: "i".into(), subject: "s".into(), ..Profile::default() };
+    let new = || NewSession {
+        profile: profile.clone(),
+        sid: None,
+        tokens: Vec::new().into(),
+        renew_at: None,
+        client: String::new(),
+        user_agent: String::new(),
+    };
+    let now = 1_800_000_000;
+    let Created::Kept(handle) = sessions.create(new(), now).await.expect("a session") else { panic!() };
+    let Created::Kept(gone) = sessions.create(new(), now).await.expect("a session") else { panic!() };
+    sessions.end(&gone, now).await.expect("an end");
+    for step in [now - 300, now + 300, now - 300, now] {
+        for sessions in [&sessions, &open()] {
+            let found = sessions.find(&handle, step).await.expect("an answer");
+            sessions.note_use(&found.expect("it lives"), step);
+            sessions.sync(step).await.expect("a sync");
+            sessions.sweep(step).await.expect("a sweep");
+            assert!(sessions.find(&gone, step).await.expect("an answer").is_none(), "at {step}");
+        }
+    }
+    assert!(
+        sessions.find(&handle, now + 3600).await.expect("an answer").is_none(),
+        "it ends in its own time"
+    );
 }
