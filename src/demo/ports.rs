@@ -60,6 +60,7 @@ listen = "127.0.0.1:{public}"
 admin_listen = "127.0.0.1:{admin}"
 trusted_proxies = []
 drain = "1s"
+limits = {{ connections = 500 }}
 
 [provider]
 issuer = "{issuer}"

@@ -1,6 +1,6 @@
 //! The demo as a newcomer meets it: one command, a browser, Ctrl-C.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _};
 use std::process::{Command, Stdio};
 
 use serde_json::json;
@@ -17,6 +17,7 @@ fn the_demo_needs_one_command_and_leaves_nothing_behind() {
         .current_dir(dir.path())
         .stdin(Stdio::null())
         .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
         .spawn()
         .expect("the demo starts");
     let _guard = end_with_us(child.id());
@@ -45,5 +46,8 @@ fn the_demo_needs_one_command_and_leaves_nothing_behind() {
     assert!(seen[5]["text"].to_string().contains("signed out"), "{}", seen[5]);
     assert!(Command::new("kill").args(["-INT", &child.id().to_string()]).status().expect("kill").success());
     assert_eq!(child.wait().expect("an end").code(), Some(0));
+    let mut warned = String::new();
+    child.stderr.take().expect("stderr").read_to_string(&mut warned).expect("text");
+    assert_eq!(warned, "", "a newcomer is not greeted with warnings");
     assert_eq!(std::fs::read_dir(dir.path()).expect("a directory").count(), 0, "nothing is left behind");
 }
