@@ -19,11 +19,8 @@ use crate::config::{self, Config};
 use crate::gate::Gate;
 use crate::headers::{HeaderSet, OwnNames};
 use crate::http::{Admin, Faces, Site, Strangers, unix_now};
-use crate::jwt::KeyRing;
-use crate::login::Login;
+use crate::login::{Login, Providers};
 use crate::metrics::Metrics;
-use crate::oidc::Provider;
-use crate::outbound::Outbound;
 use crate::policy::{App, Fallback, HostPattern, Limits, PathPattern, Policy, Requirement, Rule};
 use crate::server;
 use crate::session::store::StoreError;
@@ -161,23 +158,17 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
     let own_names = OwnNames::of(sets.map(Arc::as_ref));
     let sessions = Sessions::open(config.session, Arc::clone(&sealer), wanted_claims, Arc::clone(&metrics))?;
     let sessions = Arc::new(sessions);
-    let outbound = Outbound::new(config.provider.dial_map(), Arc::clone(&metrics));
     let login = Login::new(
-        Provider::new(config.provider, outbound.clone()),
-        KeyRing::new(outbound),
+        Providers::new(config.providers, &metrics),
         Arc::clone(&sessions),
         Arc::clone(&sealer),
         Arc::clone(&metrics),
     );
     let own = own_app(config.public_url.host_str().unwrap_or_default(), &config.default_headers);
-    let fallback = config.fallback.can_be_met().then(|| Fallback {
-        app: plain_app(
-            "allow",
-            HostPattern::Wildcard(String::new()),
-            config.fallback,
-            &config.default_headers,
-        ),
-        within: domain,
+    let fallback = config.fallback.can_be_met().then(|| {
+        let host = HostPattern::Wildcard(String::new());
+        let app = plain_app("allow", host, config.fallback, &config.default_headers);
+        Fallback { app: App { issuers: config.issuers, ..app }, within: domain }
     });
     Ok(Site {
         gate: Gate::new(Policy::new(config.apps, own, fallback), Arc::clone(&sessions)),
@@ -217,6 +208,7 @@ fn plain_app(name: &str, host: HostPattern, allow: Requirement, headers: &Arc<He
         headers: Arc::clone(headers),
         upstream: None,
         limits: Limits::default(),
+        issuers: None,
     }
 }
 

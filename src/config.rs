@@ -26,7 +26,7 @@ use url::Url;
 use crate::browser::CookieScope;
 use crate::headers::HeaderSet;
 use crate::policy::{App, Requirement};
-use crate::{oidc, server, session};
+use crate::{login, server, session};
 pub use environment::Environment;
 use findings::Notebook;
 pub use findings::{Finding, Findings};
@@ -44,8 +44,10 @@ pub struct Config {
     pub server: server::Settings,
     /// How sessions are kept. Without keys if they are to be made: [`ensure_keys`].
     pub session: session::Settings,
-    /// Who signs people in.
-    pub provider: oidc::Settings,
+    /// Who signs people in, in the order of the file; at least one.
+    pub providers: Vec<login::Registration>,
+    /// Whose people count where no app says more; `None` is everybody's.
+    pub issuers: Option<Arc<[Box<str>]>>,
     /// Where cookies are sent.
     pub cookies: CookieScope,
     /// The apps, in the order of the file.
@@ -141,10 +143,10 @@ impl Reader {
     /// Everything, after as many findings as there are.
     fn config(&mut self) -> Option<Config> {
         let public_url = self.public_url();
-        let apps = self.apps(public_url.as_ref());
+        let providers = self.providers(public_url.as_ref());
+        let apps = self.apps(public_url.as_ref(), &providers);
         let server = self.server();
         let session = self.session();
-        let provider = self.provider(public_url.as_ref());
         let cookies = match (&public_url, &apps) {
             (Some(url), Some(apps)) => self.cookies(url, &apps.list, apps.fallback.as_ref()),
             (Some(_) | None, Some(_) | None) => None,
@@ -157,7 +159,12 @@ impl Reader {
             public_url: public_url?,
             server: server?,
             session: session?,
-            provider: provider?,
+            issuers: provider::any_issuers(&providers),
+            providers: providers
+                .into_iter()
+                .map(|provider| provider.registration)
+                .collect::<Option<Vec<_>>>()
+                .filter(|all| !all.is_empty())?,
             cookies: cookies?,
             apps: apps.list.into_iter().map(|(app, _)| app).collect(),
             fallback: apps.fallback?,

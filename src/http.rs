@@ -4,6 +4,7 @@
 mod admin;
 mod answer;
 mod body;
+mod chooser;
 mod denial;
 pub mod dialect;
 mod forward;

@@ -5,6 +5,7 @@ mod attempt;
 mod error;
 mod heard;
 mod logout;
+mod providers;
 mod renew;
 
 use std::sync::{Arc, Mutex};
@@ -27,11 +28,11 @@ use attempt::{Binding, State};
 pub use error::{Cause, Failed, LoginError};
 use heard::Heard;
 pub use logout::NotEnded;
+pub use providers::{Named, Providers, Registration};
 
-/// The code flow with one provider (OpenID Connect Core 3.1).
+/// The code flow (OpenID Connect Core 3.1) with each of the providers.
 pub struct Login {
-    provider: Provider,
-    keys: KeyRing,
+    providers: Providers,
     sessions: Arc<Sessions>,
     sealer: Arc<Sealer>,
     metrics: Arc<Metrics>,
@@ -41,7 +42,9 @@ pub struct Login {
 
 /// What somebody wants to sign in for.
 #[derive(Debug)]
-pub struct Wish {
+pub struct Wish<'p> {
+    /// Where they sign in.
+    pub at: &'p Named,
     /// Where they want to be afterwards.
     pub to: ReturnTo,
     /// As whom.
@@ -117,24 +120,30 @@ pub enum Finished {
 pub struct Farewell {
     /// Who it was, by the name they sign in with.
     pub username: String,
+    /// Who vouched for them.
+    issuer: String,
     tokens: Option<Tokens>,
 }
 
 impl Login {
-    /// A code flow with this provider.
+    /// Code flows with these providers.
     pub fn new(
-        provider: Provider,
-        keys: KeyRing,
+        providers: Providers,
         sessions: Arc<Sessions>,
         sealer: Arc<Sealer>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { provider, keys, sessions, sealer, metrics, heard: Mutex::new(Heard::new(MOST_HEARD)) }
+        Self { providers, sessions, sealer, metrics, heard: Mutex::new(Heard::new(MOST_HEARD)) }
     }
 
-    /// The provider, to ask how it is.
-    pub fn provider(&self) -> &Provider {
-        &self.provider
+    /// Where people can sign in.
+    pub fn providers(&self) -> &Providers {
+        &self.providers
+    }
+
+    /// Whom to ask about the sessions of an issuer; nobody if it is no provider of ours, or not any more.
+    pub fn provider_of(&self, issuer: &str) -> Option<(&Provider, &KeyRing)> {
+        self.providers.of_issuer(issuer).map(|named| (&named.provider, &named.keys))
     }
 
     /// Begins a sign-in in a browser with these login cookies.
@@ -142,19 +151,19 @@ impl Login {
     /// # Errors
     /// [`LoginError::Circle`] if this browser has just signed in twice without coming back with a session, and
     /// [`LoginError::Provider`] if the provider's metadata cannot be had.
-    pub async fn begin(&self, wish: Wish, bindings: &[&str], now: u64) -> Result<Begun, LoginError> {
+    pub async fn begin(&self, wish: Wish<'_>, bindings: &[&str], now: u64) -> Result<Begun, LoginError> {
         let known = self.binding_of(bindings, |_| true);
         let turn = match (&known, wish.account) {
             // A person asked, so it is no circle.
             (_, Account::Retry | Account::Another) | (None, Account::Any) => 1,
-            (Some(binding), Account::Any) => binding.next_turn(now),
+            (Some(binding), Account::Any) => binding.next_turn(wish.at.name(), now),
         };
         self.set_out(wish, known, (turn, Cause::SessionCookie), now).await
     }
 
     async fn set_out(
         &self,
-        wish: Wish,
+        wish: Wish<'_>,
         known: Option<Binding>,
         (turn, cause): (u8, Cause),
         now: u64,
@@ -177,7 +186,7 @@ impl Login {
             verifier: &binding.verifier(&state),
             prompt,
         };
-        let location = self.provider.authorize_url(ask, now).await?;
+        let location = wish.at.provider.authorize_url(ask, now).await?;
         let binding = if fresh { Some(self.seal_binding(&binding)?) } else { None };
         Ok(Begun { location, binding })
     }
@@ -198,11 +207,18 @@ impl Login {
             return Err(Failed { error: LoginError::State, to: None });
         };
         let to = ReturnTo::parse(&state.to, origins).unwrap_or_else(|| ReturnTo::home(origins));
-        let newer = |session: &Arc<Session>| session.created_at >= state.at && !state.another;
+        let Some(at) = self.providers.named(&state.provider) else {
+            return Err(Failed { error: LoginError::State, to: Some(to) });
+        };
+        let newer = |session: &Arc<Session>| {
+            let same = session.person.identity().issuer() == at.issuer();
+            same && session.created_at >= state.at && !state.another
+        };
         if caller.live.as_ref().is_some_and(newer) {
             return Ok(Finished::Onward(to));
         }
-        let finished = self.finish_attempt(&callback, caller, (&state, to.clone()), now).await;
+        let attempt = Attempt { at, state: &state, to: to.clone() };
+        let finished = self.finish_attempt(&callback, caller, attempt, now).await;
         finished.map_err(|error| Failed { error, to: Some(to) })
     }
 
@@ -210,12 +226,12 @@ impl Login {
         &self,
         callback: &Callback<'_>,
         caller: Caller<'_>,
-        (state, to): (&State, ReturnTo),
+        Attempt { at, state, to }: Attempt<'_>,
         now: u64,
     ) -> Result<Finished, LoginError> {
-        self.check_issuer(callback.issuer, now).await?;
+        check_issuer(at, callback.issuer, now).await?;
         let (cause, known) = match self.check(callback, &caller, state, now)? {
-            Check::Redeem(code, binding) => match self.redeem(code, &binding, state, now).await {
+            Check::Redeem(code, binding) => match redeem(at, code, (&binding, state), now).await {
                 Ok(Redeemed { profile, sid, tokens }) => {
                     let new = NewSession {
                         profile,
@@ -226,7 +242,7 @@ impl Login {
                         user_agent: caller.user_agent,
                     };
                     let handle = self.replace(new, caller.live, now).await?;
-                    let binding = self.seal_binding(&binding.finished(state.turn, now))?;
+                    let binding = self.seal_binding(&binding.finished(at.name(), state.turn, now))?;
                     return Ok(Finished::Welcome { to, handle, binding });
                 }
                 Err(LoginError::Provider(ProviderError::InvalidGrant { .. })) => (Cause::Code, Some(binding)),
@@ -236,17 +252,7 @@ impl Login {
         };
         let account = if state.another { Account::Another } else { Account::Any };
         let turn = (state.turn.saturating_add(1), cause);
-        Ok(Finished::Again(self.set_out(Wish { to, account }, known, turn, now).await?))
-    }
-
-    /// Refuses the answer of another provider than the one that was asked (RFC 9207 2.4).
-    async fn check_issuer(&self, issuer: Option<&str>, now: u64) -> Result<(), LoginError> {
-        let rules = self.provider.keys_and_rules(now).await?;
-        match issuer {
-            Some(issuer) if rules.issuers.iter().any(|known| known == issuer) => Ok(()),
-            None if !rules.callback_names_issuer => Ok(()),
-            Some(_) | None => Err(LoginError::Issuer),
-        }
+        Ok(Finished::Again(self.set_out(Wish { at, to, account }, known, turn, now).await?))
     }
 
     /// What to do with a callback whose state is ours.
@@ -270,52 +276,6 @@ impl Login {
                 Err(LoginError::Denied(code.chars().filter(char::is_ascii_graphic).take(64).collect()))
             }
         }
-    }
-
-    /// Turns a code into a person (OpenID Connect Core 3.1.3 and 5.3).
-    async fn redeem(
-        &self,
-        code: &str,
-        binding: &Binding,
-        state: &State,
-        now: u64,
-    ) -> Result<Redeemed, LoginError> {
-        let tokens = self.provider.redeem(code, &binding.verifier(state), now).await?;
-        let rules = self.provider.keys_and_rules(now).await?;
-        let nonce = binding.nonce(state);
-        let access_token = Some(tokens.access_token.expose());
-        let expected = expect(&rules, Kind::Id { nonce: Some(&nonce), access_token, code: Some(code) });
-        let claims = self.keys.verify(tokens.id_token.expose(), &expected, now).await?;
-        let profile = self.profile(&claims, &tokens, &rules, now).await?;
-        Ok(Redeemed { profile, sid: sid_of(&claims), tokens })
-    }
-
-    /// Who the claims of an ID token and of userinfo are about (OpenID Connect Core 5.3).
-    async fn profile(
-        &self,
-        claims: &Map<String, Value>,
-        tokens: &Tokens,
-        rules: &Rules,
-        now: u64,
-    ) -> Result<Profile, LoginError> {
-        let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
-        let more = match self.provider.userinfo(&tokens.access_token, subject, now).await? {
-            None => Map::new(),
-            Some(Userinfo::Claims(more)) => more,
-            Some(Userinfo::Signed(token)) => {
-                self.keys.verify(&token, &expect(rules, Kind::Userinfo { subject }), now).await?
-            }
-        };
-        let claims = oidc::merge(claims.clone(), more);
-        let mapped = self.provider.profile(&claims)?;
-        for warning in mapped.warnings {
-            tracing::warn!(
-                user = mapped.profile.username,
-                ?warning,
-                "not all that the provider says could be kept"
-            );
-        }
-        Ok(mapped.profile)
     }
 
     /// Keeps the new session, then ends the one this browser had: a sign-in always gives a new handle.
@@ -344,31 +304,34 @@ impl Login {
     pub async fn end(&self, handle: &SessionHandle, now: u64) -> Result<Option<Farewell>, StoreError> {
         let Some(ended) = self.sessions.end(handle, now).await? else { return Ok(None) };
         let tokens = ended.tokens.and_then(|bytes| Tokens::from_json(&bytes).ok());
-        Ok(Some(Farewell { username: ended.profile.username, tokens }))
+        let Profile { username, issuer, .. } = ended.profile;
+        Ok(Some(Farewell { username, issuer, tokens }))
     }
 
-    /// Takes the tokens of a session that has ended back at the provider, as far as it answers.
+    /// Takes the tokens of a session that has ended back at the provider they are from, as far as it answers.
     pub async fn revoke(&self, farewell: &Farewell, now: u64) {
         let Some(tokens) = &farewell.tokens else { return };
-        let revoked = tokio::time::timeout(REVOKE_TIME, self.provider.revoke(tokens, now)).await;
+        let Some((provider, _)) = self.provider_of(&farewell.issuer) else { return };
+        let revoked = tokio::time::timeout(REVOKE_TIME, provider.revoke(tokens, now)).await;
         if let Err(error) = revoked.unwrap_or(Err(ProviderError::Interrupted)) {
             tracing::warn!(%error, "the tokens of a session that ended could not be revoked at the provider");
         }
     }
 
-    /// The provider's own sign-out, to send the browser to (OpenID Connect RP-Initiated Logout 1.0).
+    /// The own sign-out of the provider a session was from, to send the browser to (OpenID Connect RP-Initiated
+    /// Logout 1.0).
     ///
     /// # Errors
     /// [`ProviderError`] if its metadata cannot be had.
     pub async fn end_at_provider(
         &self,
-        farewell: Option<&Farewell>,
+        farewell: &Farewell,
         afterwards: &Url,
         now: u64,
     ) -> Result<Option<Url>, ProviderError> {
-        let tokens = farewell.and_then(|farewell| farewell.tokens.as_ref());
-        let hint = tokens.map(|tokens| tokens.id_token.expose());
-        self.provider.end_session_url(hint, afterwards, None, now).await
+        let Some((provider, _)) = self.provider_of(&farewell.issuer) else { return Ok(None) };
+        let hint = farewell.tokens.as_ref().map(|tokens| tokens.id_token.expose());
+        provider.end_session_url(hint, afterwards, None, now).await
     }
 
     /// The first of a browser's halves that opens and is the one looked for.
@@ -380,6 +343,69 @@ impl Login {
     fn seal_binding(&self, binding: &Binding) -> Result<String, LoginError> {
         Ok(self.sealer.seal_text(Purpose::Binding, &binding.to_bytes(), random::<NONCE_BYTES>()?))
     }
+}
+
+/// A sign-in that has come back, and where it was begun: nobody else may finish it.
+struct Attempt<'a> {
+    at: &'a Named,
+    state: &'a State,
+    to: ReturnTo,
+}
+
+/// Refuses the answer of another provider than the one that was asked (RFC 9207 2.4).
+async fn check_issuer(at: &Named, issuer: Option<&str>, now: u64) -> Result<(), LoginError> {
+    let rules = at.provider.keys_and_rules(now).await?;
+    match issuer {
+        Some(issuer) if rules.issuers.iter().any(|known| known == issuer) => Ok(()),
+        None if !rules.callback_names_issuer => Ok(()),
+        Some(_) | None => Err(LoginError::Issuer),
+    }
+}
+
+/// Turns a code into a person (OpenID Connect Core 3.1.3 and 5.3), by the word of one provider alone.
+async fn redeem(
+    at: &Named,
+    code: &str,
+    (binding, state): (&Binding, &State),
+    now: u64,
+) -> Result<Redeemed, LoginError> {
+    let Named { provider, keys, .. } = at;
+    let tokens = provider.redeem(code, &binding.verifier(state), now).await?;
+    let rules = provider.keys_and_rules(now).await?;
+    let nonce = binding.nonce(state);
+    let access_token = Some(tokens.access_token.expose());
+    let expected = expect(&rules, Kind::Id { nonce: Some(&nonce), access_token, code: Some(code) });
+    let claims = keys.verify(tokens.id_token.expose(), &expected, now).await?;
+    let profile = profile(at, &claims, &tokens, &rules, now).await?;
+    Ok(Redeemed { profile, sid: sid_of(&claims), tokens })
+}
+
+/// Who the claims of an ID token and of userinfo are about (OpenID Connect Core 5.3), by the word of one provider.
+async fn profile(
+    at: &Named,
+    claims: &Map<String, Value>,
+    tokens: &Tokens,
+    rules: &Rules,
+    now: u64,
+) -> Result<Profile, LoginError> {
+    let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
+    let more = match at.provider.userinfo(&tokens.access_token, subject, now).await? {
+        None => Map::new(),
+        Some(Userinfo::Claims(more)) => more,
+        Some(Userinfo::Signed(token)) => {
+            at.keys.verify(&token, &expect(rules, Kind::Userinfo { subject }), now).await?
+        }
+    };
+    let claims = oidc::merge(claims.clone(), more);
+    let mapped = at.provider.profile(&claims)?;
+    for warning in mapped.warnings {
+        tracing::warn!(
+            user = mapped.profile.username,
+            ?warning,
+            "not all that the provider says could be kept"
+        );
+    }
+    Ok(mapped.profile)
 }
 
 /// What a token of this kind must be like.

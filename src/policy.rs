@@ -35,6 +35,8 @@ pub struct App {
     pub upstream: Option<http::Uri>,
     /// For how long a sign-in is good here.
     pub limits: Limits,
+    /// The issuers whose people it lets in; `None` is everybody's.
+    pub issuers: Option<Arc<[Box<str>]>>,
 }
 
 /// For how long a sign-in is good for an app, where that is shorter than the session lives; in seconds.
@@ -52,6 +54,13 @@ impl Limits {
         let within =
             |limit: Option<u64>, since: u64| limit.is_none_or(|limit| now.saturating_sub(since) < limit);
         within(self.lifetime, created_at) && within(self.idle, last_seen)
+    }
+}
+
+impl App {
+    /// Whether people that this issuer vouches for count here. Whoever they are elsewhere, here others are nobody.
+    pub fn takes_people_of(&self, issuer: &str) -> bool {
+        self.issuers.as_ref().is_none_or(|issuers| issuers.iter().any(|known| **known == *issuer))
     }
 }
 
@@ -78,8 +87,10 @@ impl Rule {
             && self.path.as_ref().is_none_or(|pattern| pattern.matches(path))
     }
 
-    /// Decides for one person, or for nobody in particular. The only place that mints a [`Grant`].
+    /// Decides for one person, or for nobody in particular, as everybody is whom the app's providers do not know. The
+    /// only place that mints a [`Grant`].
     pub fn admits<'p>(&'p self, app: &'p App, person: Option<Arc<Person>>) -> Decision<'p> {
+        let person = person.filter(|person| app.takes_people_of(person.identity().issuer()));
         if self.allow.met_by(person.as_deref().map(Person::identity)) {
             return Decision::Allow(Grant { app, rule: self, person });
         }
@@ -243,6 +254,14 @@ impl Policy {
         self.site(host).and_then(|site| site.apps.first()).or(fallback)
     }
 
+    /// The app that a page of a host belongs to, foregate's own pages aside.
+    pub fn app_at(&self, host: &str, path: &str) -> Option<&App> {
+        match self.site(host) {
+            Some(site) => site.app_at(path),
+            None => self.app_of(host),
+        }
+    }
+
     fn site(&self, host: &str) -> Option<&Site> {
         self.exact.get(host).or_else(|| {
             let (_, parent) = host.split_once('.')?;
@@ -290,9 +309,12 @@ impl Site {
         self.apps.insert(place, app);
     }
 
+    fn app_at(&self, path: &str) -> Option<&App> {
+        self.apps.iter().find(|app| app.prefix.as_deref().is_none_or(|prefix| is_below(path, prefix)))
+    }
+
     fn rule_for(&self, path: &str, method: &Method) -> Ruling<'_> {
-        let fits = |app: &&App| app.prefix.as_deref().is_none_or(|prefix| is_below(path, prefix));
-        let Some(app) = self.apps.iter().find(fits) else { return Ruling::UnknownHost };
+        let Some(app) = self.app_at(path) else { return Ruling::UnknownHost };
         let rule = app.rules.iter().find(|rule| rule.covers(path, method)).unwrap_or(&app.last);
         Ruling::Rule(app, rule)
     }

@@ -79,6 +79,11 @@ impl ReturnTo {
         self.0.origin().ascii_serialization()
     }
 
+    /// The path, as it will be asked for.
+    pub fn path(&self) -> &str {
+        self.0.path()
+    }
+
     /// The host, for a person to read.
     pub fn host(&self) -> &str {
         self.0.host_str().unwrap_or_default()

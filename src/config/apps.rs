@@ -9,6 +9,7 @@ use url::Url;
 use super::backend::{read_headers, read_upstream};
 use super::findings::{Notebook, Place};
 use super::keys::APP_KEYS;
+use super::provider::{Named, any_issuers, read_issuers};
 use super::rules::{note_unknown_entry, read_allow, read_rules};
 use super::values::{Reader, parse_duration};
 use super::written::{Entry, Node, Value};
@@ -25,7 +26,7 @@ pub(crate) struct Apps {
 
 impl Reader {
     /// Reads `apps`, `allow` and `headers`. `None` is a finding.
-    pub(crate) fn apps(&mut self, public_url: Option<&Url>) -> Option<Apps> {
+    pub(crate) fn apps(&mut self, public_url: Option<&Url>, providers: &[Named]) -> Option<Apps> {
         let fallback = self.node("allow").and_then(|node| read_allow(&node, &mut self.book));
         let headers = self.node("headers").and_then(|node| read_headers(&node, &mut self.book));
         // A stand-in where there is a finding, so that the apps are still looked at.
@@ -35,7 +36,10 @@ impl Reader {
         let mut hosts = HashMap::new();
         let entries = app_entries(&node, &mut self.book);
         for entry in entries {
-            let Some(app) = read_app(entry, &default_headers, &mut self.book) else { continue };
+            let Some(mut app) = read_app(entry, &default_headers, providers, &mut self.book) else {
+                continue;
+            };
+            app.issuers = app.issuers.or_else(|| any_issuers(providers));
             note_conflict(&app, &entry.key_place, &list, &mut hosts, &mut self.book);
             if let Some(url) = public_url {
                 note_on_public_host(&app, url, &entry.key_place, &mut self.book);
@@ -44,8 +48,21 @@ impl Reader {
         }
         if fallback == Some(Requirement::Nobody) {
             self.note_inert(entries);
+            self.note_unreachable(providers, &list);
         }
         Some(Apps { list, fallback, default_headers })
+    }
+
+    /// Providers that no app lets anybody in from, where hosts that no line names are closed.
+    fn note_unreachable(&mut self, providers: &[Named], apps: &[(App, Place)]) {
+        for provider in providers {
+            let (Some(issuer), Some(place)) = (provider.issuer(), &provider.place) else { continue };
+            if !apps.is_empty() && !apps.iter().any(|(app, _)| app.takes_people_of(issuer)) {
+                let problem =
+                    format!("nobody ever signs in at `{}`: every app names other providers", provider.name);
+                self.book.note(place, problem, "name it in the `provider` of an app, or remove its table");
+            }
+        }
     }
 
     /// What makes no sense where hosts that no line names are closed.
@@ -137,7 +154,12 @@ fn is_plain_path(path: &str) -> bool {
     path.is_empty() || path.split('/').skip(1).all(plain)
 }
 
-fn read_app(entry: &Entry, headers: &Arc<HeaderSet>, book: &mut Notebook) -> Option<App> {
+fn read_app(
+    entry: &Entry,
+    headers: &Arc<HeaderSet>,
+    providers: &[Named],
+    book: &mut Notebook,
+) -> Option<App> {
     let before = book.count();
     let key = match AppKey::parse(&entry.key) {
         Ok(key) => Some(key),
@@ -146,7 +168,7 @@ fn read_app(entry: &Entry, headers: &Arc<HeaderSet>, book: &mut Notebook) -> Opt
             None
         }
     };
-    let body = read_body(entry, book);
+    let body = read_body(entry, providers, book);
     if book.count() > before {
         return None;
     }
@@ -161,6 +183,7 @@ fn read_app(entry: &Entry, headers: &Arc<HeaderSet>, book: &mut Notebook) -> Opt
         headers: body.headers.unwrap_or_else(|| Arc::clone(headers)),
         upstream: body.upstream,
         limits: body.limits,
+        issuers: body.issuers,
     })
 }
 
@@ -171,18 +194,19 @@ struct Body {
     headers: Option<Arc<HeaderSet>>,
     upstream: Option<Uri>,
     limits: Limits,
+    issuers: Option<Arc<[Box<str>]>>,
 }
 
 impl Body {
     fn new(allow: Requirement) -> Self {
-        Self { allow, rules: Vec::new(), headers: None, upstream: None, limits: Limits::default() }
+        let limits = Limits::default();
+        Self { allow, rules: Vec::new(), headers: None, upstream: None, limits, issuers: None }
     }
 }
 
-fn read_body(app: &Entry, book: &mut Notebook) -> Option<Body> {
+fn read_body(app: &Entry, providers: &[Named], book: &mut Notebook) -> Option<Body> {
     let Value::Table(entries) = &app.node.value else {
-        let allow = read_allow(&app.node, book)?;
-        return Some(Body::new(allow));
+        return Some(Body::new(read_allow(&app.node, book)?));
     };
     if let Some(nested) = entries.iter().find(|entry| is_split_host(app, entry)) {
         let problem = format!("`{}` and `{}` are parts of one host name", app.key, nested.key);
@@ -203,6 +227,7 @@ fn read_body(app: &Entry, book: &mut Notebook) -> Option<Body> {
             "upstream" => body.upstream = read_upstream(&entry.node, book),
             "idle" => body.limits.idle = read_seconds(entry, book),
             "lifetime" => body.limits.lifetime = read_seconds(entry, book),
+            "provider" => body.issuers = read_issuers(&entry.node, providers, book),
             "all" | "any" => {
                 let fix = format!("write allow = {{ {} = […] }}", entry.key);
                 book.note(&entry.key_place, format!("`{}` belongs into `allow`", entry.key), fix);

@@ -45,8 +45,9 @@ impl Environment {
             let place = book.add(Origin::Variable { name: name.clone(), shown: false }, "");
             book.note(&place, "the value is not UTF-8 text", "set it anew");
         }
-        let paths: Vec<(String, String)> = keys::paths().map(|path| (keys::variable(&path), path)).collect();
         for (name, value) in self.settings() {
+            let near = keys::paths_near(name).into_iter();
+            let paths: Vec<(String, String)> = near.map(|path| (keys::variable(&path), path)).collect();
             let known = paths.iter().find(|(variable, _)| variable == name);
             let kind = known.and_then(|(_, path)| keys::find(path)).map_or(Kind::Text, |key| key.kind);
             let secret = known.and_then(|(_, path)| keys::find(path)).is_none_or(|key| key.secret);

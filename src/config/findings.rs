@@ -141,7 +141,7 @@ impl Notebook {
 
     /// The findings in the order of the texts, or nothing if all is well.
     pub(crate) fn findings(mut self) -> Option<Findings> {
-        self.notes.sort_by_key(|note| (note.place.source, note.place.start()));
+        self.notes.sort_by_key(|note| note.place.order());
         self.sources.iter_mut().for_each(Source::merge_hidden);
         let findings: Vec<_> = self.notes.iter().filter_map(|note| self.finding(note)).collect();
         (!findings.is_empty()).then_some(Findings(findings))
@@ -165,6 +165,11 @@ impl Place {
     /// A part of the same source.
     pub(crate) fn part(&self, span: Range<usize>) -> Self {
         Self { source: self.source, span: Some(span) }
+    }
+
+    /// Sorts places by their sources and where they begin in them.
+    pub(crate) fn order(&self) -> (usize, usize) {
+        (self.source, self.start())
     }
 
     fn start(&self) -> usize {

@@ -1,6 +1,8 @@
 //! Every setting there is, once: what reads, suggests, names variables, shows and describes settings reads this.
 //! Knows no values.
 
+use std::borrow::Cow;
+
 use Unset::{Needed, Value, Words};
 
 /// One setting.
@@ -80,7 +82,47 @@ pub(crate) fn split(path: &str) -> (&str, &str) {
 
 /// The setting at a path.
 pub(crate) fn find(path: &str) -> Option<&'static Key> {
-    KEYS.iter().find(|key| key.path == path)
+    let told = told_as(path);
+    KEYS.iter().find(|key| key.path == told)
+}
+
+/// How [`KEYS`] tells a path: what each table `providers.NAME` may hold is told once, as that of `provider`.
+pub(crate) fn told_as(path: &str) -> Cow<'_, str> {
+    let Some(named) = path.strip_prefix(PROVIDERS).and_then(|rest| rest.strip_prefix('.')) else {
+        return Cow::Borrowed(path);
+    };
+    match named.split_once('.') {
+        Some((name, rest)) if is_provider_name(name) => Cow::Owned(format!("{PROVIDER}.{rest}")),
+        None if is_provider_name(named) => Cow::Borrowed(PROVIDER),
+        Some(_) | None => Cow::Borrowed(path),
+    }
+}
+
+/// Whether a provider can have this name: letters and digits with single dashes between them, so that in variables,
+/// where `_` stands for a dash and `__` for a dot, each name reads as itself.
+pub(crate) fn is_provider_name(text: &str) -> bool {
+    let plain = |part: &str| {
+        !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_lowercase() || byte.is_ascii_digit())
+    };
+    text.len() <= LONGEST_PROVIDER_NAME && text.split('-').all(plain)
+}
+
+/// The name of the provider whose table a path is or lies in, if it has one of its own.
+pub(crate) fn provider_name(path: &str) -> Option<&str> {
+    path.strip_prefix(PROVIDERS)?.strip_prefix('.')?.split('.').next()
+}
+
+/// All settings with their paths, those of a provider once for each of these tables.
+pub(crate) fn of_tables(providers: &[String]) -> Vec<(String, &'static Key)> {
+    let of_provider = |key: &&Key| key.path.split('.').next() == Some(PROVIDER);
+    let before = KEYS.iter().take_while(|key| !of_provider(key));
+    let behind = KEYS.iter().skip_while(|key| !of_provider(key)).skip_while(of_provider);
+    let named = providers.iter().flat_map(|table| {
+        let keys = KEYS.iter().filter(of_provider);
+        keys.map(move |key| (format!("{table}{}", &key.path[PROVIDER.len()..]), key))
+    });
+    let as_told = |key: &'static Key| (key.path.to_owned(), key);
+    before.map(as_told).chain(named).chain(behind.map(as_told)).collect()
 }
 
 /// The secret whose file the setting at this path would name.
@@ -90,9 +132,10 @@ pub(crate) fn secret_of(twin: &str) -> Option<&'static Key> {
 
 /// Whether settings stand below this path.
 pub(crate) fn is_table(path: &str) -> bool {
-    KEYS.iter().any(|key| {
-        key.table() == path || key.table().strip_prefix(path).is_some_and(|rest| rest.starts_with('.'))
-    })
+    let told = told_as(path);
+    let holds =
+        |table: &str| table.strip_prefix(&*told).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'));
+    path == PROVIDERS || KEYS.iter().any(|key| holds(key.table()))
 }
 
 /// Whether later versions will know a setting of this path, or one above it.
@@ -104,7 +147,18 @@ pub(crate) fn is_later(path: &str) -> bool {
 
 /// The environment variable that sets this path.
 pub(crate) fn variable(path: &str) -> String {
-    format!("{PREFIX}{}", path.replace('.', "__").to_ascii_uppercase())
+    format!("{PREFIX}{}", path.replace('.', "__").replace('-', "_").to_ascii_uppercase())
+}
+
+/// The paths among which a variable's own is, if it has one: all, or those of the provider it names.
+pub(crate) fn paths_near(variable: &str) -> Vec<String> {
+    let name = variable.strip_prefix(&self::variable(PROVIDERS)).and_then(|rest| rest.strip_prefix("__"));
+    let name = name.and_then(|rest| rest.split("__").next()).map(|name| name.replace('_', "-"));
+    let Some(name) = name.map(|name| name.to_ascii_lowercase()).filter(|name| is_provider_name(name)) else {
+        return paths().collect();
+    };
+    let of_provider = paths().filter_map(|path| Some(path.strip_prefix(PROVIDER)?.to_owned()));
+    of_provider.map(|rest| format!("{PROVIDERS}.{name}{rest}")).collect()
 }
 
 /// All paths that may be written: the settings, and the twins of those that are secret.
@@ -112,6 +166,10 @@ pub(crate) fn paths() -> impl Iterator<Item = String> {
     KEYS.iter().flat_map(|key| std::iter::once(key.path.to_owned()).chain(key.twin()))
 }
 
+/// The table of the provider that needs no name.
+pub(crate) const PROVIDER: &str = "provider";
+/// The table whose tables are providers with names.
+pub(crate) const PROVIDERS: &str = "providers";
 /// What every variable of ours begins with.
 pub(crate) const PREFIX: &str = "FOREGATE_";
 /// What the setting that names a secret's file ends in.
@@ -201,6 +259,12 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key("session.cache_sessions", Kind::Count, Value("200000"), "How many sessions are kept in memory."),
     key(
+        "provider.title",
+        Kind::Text,
+        Words("the name of the provider's table, or the host of its issuer"),
+        "What people read where they choose a provider.",
+    ),
+    key(
         "provider.issuer",
         Kind::Url,
         Needed("https://id.example.com/application/o/foregate/"),
@@ -272,6 +336,9 @@ const STORE: Unset = if cfg!(feature = "sqlite") {
     Needed("postgres://foregate@db.example.com/foregate")
 };
 
+/// Letters of the longest name of a provider: it travels in every sign-in.
+const LONGEST_PROVIDER_NAME: usize = 40;
+
 /// Settings of the interface that this version does not know yet.
 const LATER: &[&str] = &[
     "roles",
@@ -296,6 +363,7 @@ pub(crate) const APP_KEYS: &[(&str, &str)] = &[
         "lifetime",
         "A sign-in older than this has to be done anew for this app; shorter than session.lifetime.",
     ),
+    ("provider", "Whose people may use it, by the names of providers; of any provider without it."),
 ];
 
 /// What a rule's table may hold, with what it means.
@@ -332,6 +400,55 @@ mod tests {
         assert_eq!(secret_of("provider.client_secret_file").unwrap().path, "provider.client_secret");
         assert!(secret_of("provider.issuer_file").is_none());
         assert!(is_table("server") && is_table("server.limits") && !is_table("serve") && !is_table("apps"));
+        assert!(is_table("providers") && is_table("providers.a") && is_table("providers.a.claims"));
+        assert!(!is_table("providers.a.b") && !is_table("providers.A"));
         assert!(is_later("server.tls.cert") && is_later("server.admin_token_file") && !is_later("rolesx"));
+    }
+
+    #[test]
+    fn a_provider_with_a_name_has_the_settings_of_the_one_without() {
+        for (path, told) in [
+            ("providers.a", "provider"),
+            ("providers.my-idp.issuer", "provider.issuer"),
+            ("providers.a.claims.groups", "provider.claims.groups"),
+            ("providers", "providers"),
+            ("providers.A.issuer", "providers.A.issuer"),
+            ("provider.issuer", "provider.issuer"),
+            ("server.listen", "server.listen"),
+        ] {
+            assert_eq!(told_as(path), told, "{path}");
+        }
+        assert_eq!(find("providers.a.issuer").unwrap().path, "provider.issuer");
+        assert_eq!(secret_of("providers.a.client_secret_file").unwrap().path, "provider.client_secret");
+        assert_eq!(variable("providers.my-idp.claims.name"), "FOREGATE_PROVIDERS__MY_IDP__CLAIMS__NAME");
+        let near = paths_near("FOREGATE_PROVIDERS__MY_IDP__CLAIMS__NAME");
+        assert!(near.contains(&"providers.my-idp.claims.name".to_owned()), "{near:?}");
+        assert!(near.contains(&"providers.my-idp.client_secret_file".to_owned()), "{near:?}");
+        let spread = of_tables(&["provider".into(), "providers.a".into()]);
+        let count = KEYS.iter().filter(|key| key.path.starts_with("provider.")).count();
+        assert_eq!(spread.len(), KEYS.len() + count);
+        assert_eq!(spread.last().map(|(path, _)| path.as_str()), Some("apps"));
+    }
+
+    #[test]
+    fn a_name_of_a_provider_is_one_word_in_small_letters() {
+        for (name, usable) in [
+            ("a", true),
+            ("my-idp", true),
+            ("2", true),
+            ("", false),
+            ("-a", false),
+            ("a-", false),
+            ("a--b", false),
+            ("My", false),
+            ("a_b", false),
+            ("a.b", false),
+            ("ä", false),
+            ("a23456789-a23456789-a23456789-a23456789-", false),
+            ("a23456789-a23456789-a23456789-a23456789x", true),
+            ("a23456789-a23456789-a23456789-a23456789xy", false),
+        ] {
+            assert_eq!(is_provider_name(name), usable, "{name}");
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::keys::{APP_KEYS, KEYS, Key, Kind, RULE_KEYS, Unset, split};
+use super::keys::{APP_KEYS, KEYS, Key, Kind, PROVIDERS, RULE_KEYS, Unset, split};
 
 /// The JSON Schema (draft 2020-12) of the configuration file.
 pub fn schema() -> String {
@@ -14,6 +14,7 @@ pub fn schema() -> String {
             insert(&mut root, &twin, json!({ "type": "string", "minLength": 1, "description": doc }));
         }
     }
+    insert(&mut root, PROVIDERS, providers());
     root.insert("$schema".to_owned(), json!("https://json-schema.org/draft/2020-12/schema"));
     root.insert("title".to_owned(), json!("foregate.toml"));
     root.insert("$defs".to_owned(), definitions());
@@ -85,6 +86,16 @@ fn shape(kind: Kind) -> Json {
     }
 }
 
+/// Tables like that of the one provider, by name.
+fn providers() -> Json {
+    json!({
+        "type": "object",
+        "description": "Several providers, each with a name of its own.",
+        "propertyNames": { "pattern": NAME },
+        "additionalProperties": { "$ref": "#/properties/provider" },
+    })
+}
+
 fn default(kind: Kind, text: &str) -> Json {
     match kind {
         Kind::Count | Kind::Flag | Kind::Apps => serde_json::from_str(text).unwrap_or(Json::Null),
@@ -133,6 +144,10 @@ fn app_shape(name: &str) -> Json {
             json!({ "type": "array", "minItems": 1, "items": { "type": "string", "pattern": "^[^a-z ]+$" } })
         }
         "idle" | "lifetime" => shape(Kind::Duration),
+        "provider" => {
+            let name = json!({ "type": "string", "pattern": NAME });
+            json!({ "anyOf": [name, { "type": "array", "minItems": 1, "items": name }] })
+        }
         "path" => json!({ "type": "string", "pattern": "^/" }),
         _ => json!({ "type": "string", "pattern": "^http://" }),
     }
@@ -145,6 +160,8 @@ fn described(mut shape: Json, doc: &str) -> Json {
     shape
 }
 
+/// The name of a provider.
+const NAME: &str = "^[a-z0-9]+(-[a-z0-9]+)*$";
 /// The larger units first, none twice.
 const DURATION: &str = "^([0-9]+w)?([0-9]+d)?([0-9]+h)?([0-9]+m)?([0-9]+s)?$";
 
@@ -180,5 +197,9 @@ mod tests {
             20_000
         );
         assert_eq!(schema["properties"]["session"]["properties"]["idle"]["default"], "7d");
+        let several = &schema["properties"]["providers"]["additionalProperties"]["$ref"];
+        let pointer = several.as_str().and_then(|text| text.strip_prefix('#')).unwrap();
+        assert!(schema.pointer(pointer).unwrap()["properties"]["issuer"].is_object());
+        assert!(schema["$defs"]["app"]["anyOf"][2]["properties"]["provider"]["anyOf"].is_array());
     }
 }

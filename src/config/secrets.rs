@@ -22,7 +22,7 @@ use crate::session::store::Location;
 
 impl Reader {
     /// A secret that is written in place, or else the content of the file its twin names.
-    pub(crate) fn secret(&mut self, path: &'static str) -> Option<Read<Secret>> {
+    pub(crate) fn secret(&mut self, path: &str) -> Option<Read<Secret>> {
         if let Some(file) = self.secret_file(path)? {
             return Some(Read { value: Secret::new(file.value.as_str()), place: file.place });
         }
@@ -74,7 +74,7 @@ impl Reader {
     }
 
     /// The content of the file that holds a secret, where one is named. `None` is a finding.
-    fn secret_file(&mut self, path: &'static str) -> Option<Option<Read<Zeroizing<String>>>> {
+    fn secret_file(&mut self, path: &str) -> Option<Option<Read<Zeroizing<String>>>> {
         let twin = format!("{path}{TWIN}");
         let Some(node) = self.written(&twin).cloned() else { return Some(None) };
         if let Some(place) = self.written(path).map(|node| node.place.clone()) {

@@ -1,6 +1,6 @@
 //! `foregate config show`: every setting in force, its value and where it came from. Shows no secret.
 
-use super::keys::{KEYS, Kind, Unset};
+use super::keys::{Kind, TWIN, Unset, of_tables};
 use super::values::Reader;
 use super::written::{Node, Value};
 
@@ -15,16 +15,15 @@ pub(super) struct Line {
 /// All settings in the order of their table, each app on a line of its own.
 pub(super) fn lines(reader: &Reader) -> Vec<Line> {
     let mut lines = Vec::new();
-    for key in KEYS {
-        let twin = key.twin().and_then(|twin| reader.written(&twin));
-        match reader.written(key.path).or(twin) {
+    for (path, key) in of_tables(&reader.provider_tables()) {
+        let twin = reader.written(&format!("{path}{TWIN}")).filter(|_| key.secret);
+        match reader.written(&path).or(twin) {
             Some(node) if key.secret => {
                 let mut origin = reader.book.whence(&node.place);
-                if let (Some(Node { value: Value::Text(file), .. }), None) = (twin, reader.written(key.path))
-                {
+                if let (Some(Node { value: Value::Text(file), .. }), None) = (twin, reader.written(&path)) {
                     origin = format!("{origin}, from the file {}", file.escape_debug());
                 }
-                lines.push(Line { name: key.path.to_owned(), value: "***".to_owned(), origin });
+                lines.push(Line { name: path, value: "***".to_owned(), origin });
             }
             Some(Node { value: Value::Table(apps), .. }) if key.kind == Kind::Apps => {
                 lines.extend(apps.iter().map(|app| Line {
@@ -34,13 +33,13 @@ pub(super) fn lines(reader: &Reader) -> Vec<Line> {
                 }));
             }
             Some(node) => lines.push(Line {
-                name: key.path.to_owned(),
+                name: path,
                 value: node.value.to_toml().to_string(),
                 origin: reader.book.whence(&node.place),
             }),
             None => lines.push(Line {
-                name: key.path.to_owned(),
-                value: reader.derivation(key.path).map_or_else(|| unset(key.kind, key.unset), str::to_owned),
+                value: reader.derivation(&path).map_or_else(|| unset(key.kind, key.unset), str::to_owned),
+                name: path,
                 origin: "default".to_owned(),
             }),
         }

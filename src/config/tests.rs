@@ -64,7 +64,11 @@ fn the_smallest_file_is_enough() {
     assert_eq!(config.session.poll, Duration::from_secs(5));
     assert_eq!(config.session.cache_sessions, 200_000);
     assert!(config.session.keys.is_empty() && config.apps.is_empty());
-    let provider = &config.provider;
+    let [login::Registration { name, title, settings: provider }] = config.providers.as_slice() else {
+        panic!("{:?}", config.providers)
+    };
+    assert_eq!((&**name, title.as_str()), ("default", "id.example.com"));
+    assert!(config.issuers.is_none(), "one provider limits nobody");
     assert_eq!(provider.issuer_text, "https://id.example.com/o/f/");
     assert_eq!(provider.redirect_uri.as_str(), "https://auth.example.com/.foregate/callback");
     assert_eq!(provider.claims.username, "preferred_username");
@@ -96,6 +100,7 @@ fn every_setting_is_read_and_none_is_inert() {
         cookie_domain = ".Example.com"
         cache_sessions = 0x10
         [provider]
+        title = "Our people"
         issuer = "http://localhost:9000/o/f"
         client_id = "f"
         client_secret = "hunter2"
@@ -127,11 +132,13 @@ fn every_setting_is_read_and_none_is_inert() {
     assert_eq!((config.server.connections, config.session.cache_sessions), (9, 16));
     assert_eq!(config.session.keys, [key]);
     assert_eq!(config.cookies.domain.as_deref(), Some("example.com"));
-    assert_eq!(config.provider.client_auth, Some(ClientAuth::BasicRaw));
-    assert_eq!(config.provider.issuer_text, "http://localhost:9000/o/f");
-    assert_eq!(config.provider.internal_url.as_ref().map(Url::as_str), Some("http://authentik:9000/"));
-    assert!(config.provider.require_verified_email);
-    assert_eq!(config.provider.claims.groups, "realm.roles");
+    assert_eq!(config.providers[0].title, "Our people");
+    let provider = &config.providers[0].settings;
+    assert_eq!(provider.client_auth, Some(ClientAuth::BasicRaw));
+    assert_eq!(provider.issuer_text, "http://localhost:9000/o/f");
+    assert_eq!(provider.internal_url.as_ref().map(Url::as_str), Some("http://authentik:9000/"));
+    assert!(provider.require_verified_email);
+    assert_eq!(provider.claims.groups, "realm.roles");
     assert_eq!(config.wanted_claims(), ["team"]);
     let app = &config.apps[0];
     assert_eq!(
@@ -390,7 +397,7 @@ fn each_setting_is_refused_for_its_own_reason() {
         (
             "",
             "issuer_file = 'x'",
-            "7:1: `issuer_file` is not a setting of [provider]; fix: remove it; settings of provider are issuer, client_id, client_secret, client_secret_file, client_auth, scopes, prompt, internal_url, require_verified_email, claims",
+            "7:1: `issuer_file` is not a setting of [provider]; fix: remove it; settings of provider are title, issuer, client_id, client_secret, client_secret_file, client_auth, scopes, prompt, internal_url, require_verified_email, claims",
         ),
         (
             "",
@@ -659,7 +666,10 @@ fn secrets_come_from_files_and_both_is_a_finding() {
 
     let text = format!("{base}client_secret_file = {secret:?}\n[session]\nkeys_file = {keys:?}\n");
     let loaded = load(&text).unwrap_or_else(|findings| panic!("{findings}"));
-    assert_eq!(loaded.config.provider.client_secret.as_ref().map(|secret| secret.expose()), Some("hunter2"));
+    assert_eq!(
+        loaded.config.providers[0].settings.client_secret.as_ref().map(|secret| secret.expose()),
+        Some("hunter2")
+    );
     assert_eq!(loaded.config.session.keys.len(), 2);
     assert_eq!(loaded.config.session.keys[0], new);
     assert!(
@@ -752,6 +762,7 @@ fn what_is_in_force_is_shown_with_its_origin() {
         "session.keys (in the file beside the database) default",
         "session.cookie_domain \"example.com\" default",
         "provider.client_secret *** foregate.toml:6",
+        "provider.title \"id.example.com\" default",
         "provider.prompt (none) default",
         "apps.\"a.example.com\" { allow = [\"user:a\"] } foregate.toml:10",
     ] {

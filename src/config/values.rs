@@ -8,7 +8,7 @@ use url::{Host, Url};
 
 use super::environment::read;
 use super::findings::{Notebook, Origin, Place};
-use super::keys::{self, Key, Unset};
+use super::keys::{self, Unset};
 use super::written::{Node, Value, Written};
 
 /// Reads settings by their paths, and notes what is missing or unusable. Nothing comes out of it unchecked.
@@ -16,7 +16,7 @@ pub(crate) struct Reader {
     pub(crate) book: Notebook,
     written: Written,
     /// What each setting that was asked for came to, in words of its own where it was derived.
-    asked: BTreeMap<&'static str, Option<String>>,
+    asked: BTreeMap<String, Option<String>>,
 }
 
 /// A value that has been read, and where it stands.
@@ -46,7 +46,7 @@ impl Reader {
             debug_assert!(false, "{path} is not in the table of settings");
             return None;
         };
-        self.asked.entry(key.path).or_default();
+        self.asked.entry(path.to_owned()).or_default();
         if let Some(node) = self.written.settings.get(path) {
             return Some(node.clone());
         }
@@ -57,7 +57,7 @@ impl Reader {
             }
             Unset::Words(_) => None,
             Unset::Needed(example) => {
-                self.note_missing(key, example);
+                self.note_missing(path, example);
                 None
             }
         }
@@ -74,18 +74,42 @@ impl Reader {
     }
 
     /// Remembers that a setting was asked for, by the file its twin names.
-    pub(crate) fn used(&mut self, path: &'static str) {
-        self.asked.entry(path).or_default();
+    pub(crate) fn used(&mut self, path: &str) {
+        self.asked.entry(path.to_owned()).or_default();
     }
 
     /// Remembers what a setting that nobody wrote came to, for showing.
-    pub(crate) fn derived(&mut self, path: &'static str, words: String) {
-        self.asked.insert(path, Some(words));
+    pub(crate) fn derived(&mut self, path: &str, words: String) {
+        self.asked.insert(path.to_owned(), Some(words));
     }
 
     /// What a setting that nobody wrote came to.
     pub(crate) fn derivation(&self, path: &str) -> Option<&str> {
         self.asked.get(path)?.as_deref()
+    }
+
+    /// The tables of providers in the order of the text. Where there is none at all, it is the one without a name.
+    pub(crate) fn provider_tables(&self) -> Vec<String> {
+        let paths = || self.written.settings.keys().chain(self.written.tables.keys());
+        let named = paths().filter_map(|path| keys::provider_name(path));
+        let mut found: Vec<String> = named.map(|name| format!("{}.{name}", keys::PROVIDERS)).collect();
+        let is_plain = |path: &String| path.split('.').next() == Some(keys::PROVIDER);
+        let none = found.is_empty() && !self.written.tables.contains_key(keys::PROVIDERS);
+        if none || paths().any(is_plain) {
+            found.push(keys::PROVIDER.to_owned());
+        }
+        found.sort_unstable();
+        found.dedup();
+        found.sort_by_key(|table| self.place_of_table(table).map(|place| place.order()));
+        found
+    }
+
+    /// Where a table begins, else where anything in it is written.
+    pub(crate) fn place_of_table(&self, table: &str) -> Option<Place> {
+        let below = |path: &str| path.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'));
+        let within =
+            || self.written.settings.iter().find(|(path, _)| below(path)).map(|(_, node)| &node.place);
+        self.written.tables.get(table).or_else(within).or(self.written.whole.as_ref()).cloned()
     }
 
     /// Notes what is wrong with the configuration as a whole.
@@ -96,7 +120,7 @@ impl Reader {
     }
 
     /// Everything that was asked for, with what it was derived to be.
-    pub(crate) fn into_parts(self) -> (Notebook, Written, BTreeMap<&'static str, Option<String>>) {
+    pub(crate) fn into_parts(self) -> (Notebook, Written, BTreeMap<String, Option<String>>) {
         (self.book, self.written, self.asked)
     }
 
@@ -226,11 +250,11 @@ impl Reader {
         self.book.note(&node.place, format!("`{name}` is {found}"), format!("write {wanted}"));
     }
 
-    fn note_missing(&mut self, key: &Key, example: &str) {
-        let at =
-            if key.table().is_empty() { "at the top".to_owned() } else { format!("below [{}]", key.table()) };
-        let fix = format!("write {} = \"{example}\" {at}, or set {}", key.leaf(), keys::variable(key.path));
-        self.note_absent(key.path, &fix);
+    fn note_missing(&mut self, path: &str, example: &str) {
+        let (table, leaf) = keys::split(path);
+        let at = if table.is_empty() { "at the top".to_owned() } else { format!("below [{table}]") };
+        let fix = format!("write {leaf} = \"{example}\" {at}, or set {}", keys::variable(path));
+        self.note_absent(path, &fix);
     }
 
     /// Notes that a setting is missing, at the head of the table it belongs in.

@@ -64,6 +64,10 @@ impl Written {
 
     fn walk(&mut self, table: &str, entries: &[Entry], book: &mut Notebook) {
         for entry in entries {
+            if table == keys::PROVIDERS && !keys::is_provider_name(&entry.key) {
+                note_name(entry, book);
+                continue;
+            }
             let path = if table.is_empty() { entry.key.clone() } else { format!("{table}.{}", entry.key) };
             let plain = !entry.key.is_empty() && !entry.key.contains('.');
             if let Some(key) = keys::find(&path).filter(|_| plain) {
@@ -74,12 +78,19 @@ impl Written {
             } else if plain && keys::secret_of(&path).is_some() {
                 self.settings.insert(path, entry.node.clone());
             } else if plain && keys::is_table(&path) {
-                self.tables.insert(path.clone(), entry.key_place.clone());
                 match &entry.node.value {
-                    Value::Table(inner) => self.walk(&path, inner, book),
+                    Value::Table(inner) => {
+                        self.tables.insert(path.clone(), entry.key_place.clone());
+                        self.walk(&path, inner, book);
+                        if path == keys::PROVIDERS && inner.is_empty() {
+                            book.note(&entry.key_place, "`providers` names no provider", NO_PROVIDER);
+                        }
+                    }
                     Value::Text(_) | Value::Count(_) | Value::Flag(_) | Value::List(_) | Value::Odd(_) => {
                         book.hide(&entry.node.place);
-                        let fix = format!("write `[{path}]` on a line of its own, and its settings below it");
+                        let named = [table, &path].contains(&keys::PROVIDERS);
+                        let line = if named { "providers.NAME" } else { &path };
+                        let fix = format!("write `[{line}]` on a line of its own, and its settings below it");
                         book.note(&entry.key_place, format!("`{path}` is a table, not a value"), fix);
                     }
                 }
@@ -160,6 +171,13 @@ fn node(value: &Spanned<DeValue<'_>>, whole: &Place) -> Node {
     Node { value: read, place: whole.part(value.span()) }
 }
 
+fn note_name(entry: &Entry, book: &mut Notebook) {
+    book.hide(&entry.node.place);
+    let problem = format!("`{}` is not a name for a provider", entry.key);
+    let fix = "write up to 40 small letters and digits, with single dashes between them";
+    book.note(&entry.key_place, problem, fix);
+}
+
 fn note_unknown(table: &str, path: &str, entry: &Entry, book: &mut Notebook) {
     let place = &entry.key_place;
     if keys::is_later(path) {
@@ -175,13 +193,13 @@ fn note_unknown(table: &str, path: &str, entry: &Entry, book: &mut Notebook) {
 
 /// What to write instead of a name that is not known in a table.
 fn suggestion(table: &str, name: &str) -> String {
-    let known: Vec<String> = keys::paths().collect();
+    let (known, told): (Vec<String>, _) = (keys::paths().collect(), keys::told_as(table));
     let leaf = |path: &'_ str| keys::split(path).1.to_owned();
     let here: Vec<String> = known
         .iter()
-        .filter(|path| keys::split(path).0 == table)
+        .filter(|path| keys::split(path).0 == told)
         .map(|path| leaf(path))
-        .chain(tables_below(table))
+        .chain(tables_below(&told))
         .collect();
     if table.is_empty() && (keys::find(name).is_some() || keys::secret_of(name).is_some()) {
         return "take the quotes away".to_owned();
@@ -215,7 +233,8 @@ fn tables_below(table: &str) -> impl Iterator<Item = String> {
         })
         .collect();
     names.dedup();
-    names.into_iter()
+    let several = (table.is_empty()).then(|| keys::PROVIDERS.to_owned());
+    names.into_iter().chain(several)
 }
 
 /// Notes the first few syntax errors, one for a line: those behind them mostly follow from them.
@@ -271,6 +290,10 @@ fn may_be_shown(line: &str) -> bool {
     }
     let Some((name, _)) = line.split_once('=') else { return false };
     let name = name.trim();
+    // A key of apps that is also the name of a table: what stands on its line may be all of that table.
+    if keys::is_table(name) {
+        return false;
+    }
     let host = name.strip_prefix('"').and_then(|name| name.strip_suffix('"'));
     host.is_some_and(|host| host.contains('.') && !host.contains('"'))
         || keys::KEYS.iter().any(|key| key.leaf() == name && !matches!(key.kind, Kind::Apps))
@@ -283,6 +306,7 @@ fn is_bare_name(text: &str) -> bool {
         && text.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')
 }
 
+const NO_PROVIDER: &str = "remove it, or write a table such as [providers.work] for each provider";
 /// More than these of one file would only follow from the first.
 const MOST_SYNTAX_ERRORS: usize = 3;
 /// Longer than any name of a setting, shorter than a key.
@@ -340,7 +364,7 @@ mod tests {
             ("\"server.listen\" = 'x'", "f:1:1: `server.listen` is not a setting; take the quotes away"),
             (
                 "\"\" = 5",
-                "f:1:1: `` is not a setting; remove it; settings here are public_url, allow, headers, apps, server, session, provider",
+                "f:1:1: `` is not a setting; remove it; settings here are public_url, allow, headers, apps, server, session, provider, providers",
             ),
             ("compat = ['authentik']", "f:1:1: `compat` is not known to this version; remove it"),
             (
@@ -373,6 +397,8 @@ mod tests {
             "client_secret = \"hunter2\" x",
             "client_secrt = hunter2",
             "provider = { client_secrt = \"hunter2\", }, x",
+            "providers = { a = { client_secrt = \"hunter2\" } } x",
+            "[providers.a]\nclient_secret = hunter2",
             "keys = [\n  \"hunter2=\"\n  \"hunter2=\"\n]",
             "keys = [\n  hunter2=\n]",
             "keys = [\n[\"hunter2\" x\n",

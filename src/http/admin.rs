@@ -7,7 +7,8 @@ use arc_swap::ArcSwap;
 use http::header::{CONTENT_TYPE, HeaderValue};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
-use serde_json::json;
+use serde_json::{Value, json};
+use tokio::task::JoinSet;
 
 use super::body::Body;
 use super::{Site, answer, unix_now};
@@ -37,24 +38,43 @@ impl Serve for Admin {
 /// Names each part and how it is. A provider that is down is told, but those who are signed in go on.
 async fn ready(site: &Site) -> Response<Body> {
     let now = unix_now();
-    let provider = tokio::time::timeout(PROBE_TIME, site.login.provider().probe(now));
-    let (store, provider) = tokio::join!(site.sessions.probe(now), provider);
-    let provider = provider
-        .map_or_else(|_| Some("no answer yet".to_owned()), |told| told.err().map(|error| error.to_string()));
-    let part = |error: Option<String>| match error {
-        None => json!({ "ok": true }),
-        Some(error) => json!({ "ok": false, "error": error }),
-    };
+    let (store, mut providers) = tokio::join!(site.sessions.probe(now), probe_providers(site, now));
     let ready = store.is_ok();
-    let body = json!({
-        "ready": ready,
-        "store": part(store.err().map(|error| error.to_string())),
-        "provider": part(provider),
-    });
+    let mut body = json!({ "ready": ready, "store": part(store.err().map(|error| error.to_string())) });
+    // The one provider of a configuration is a part of its own; several are parts by their names.
+    if site.login.providers().iter().len() == 1 {
+        body["provider"] = providers.pop().map_or(Value::Null, |(_, part)| part);
+    } else {
+        body["providers"] = Value::Object(providers.into_iter().collect());
+    }
     let mut response =
         answer::text(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, body.to_string());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     response
+}
+
+/// How each provider is, asked all at once.
+async fn probe_providers(site: &Site, now: u64) -> Vec<(String, Value)> {
+    let mut probes = JoinSet::new();
+    for named in site.login.providers().iter() {
+        let (name, provider) = (named.name().to_owned(), named.provider().clone());
+        probes.spawn(async move {
+            let told = tokio::time::timeout(PROBE_TIME, provider.probe(now)).await;
+            let error = told.map_or_else(
+                |_| Some("no answer yet".to_owned()),
+                |told| told.err().map(|error| error.to_string()),
+            );
+            (name, part(error))
+        });
+    }
+    probes.join_all().await
+}
+
+fn part(error: Option<String>) -> Value {
+    match error {
+        None => json!({ "ok": true }),
+        Some(error) => json!({ "ok": false, "error": error }),
+    }
 }
 
 fn metrics(site: &Site) -> Response<Body> {

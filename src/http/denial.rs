@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::answer;
 use super::body::Body;
+use super::chooser::{self, Wanted};
 use super::intent::intent;
 use super::pages::{CSS, Forbidden, Page, Trouble, UnknownHost};
 use super::{Site, reference, unix_now};
@@ -49,21 +50,24 @@ pub(super) async fn answer(
     }
 }
 
-/// Sends a person straight to the provider: no stop at foregate's own address.
+/// Sends a person straight to the provider, without a stop at foregate's own address; to the choice if there is one.
 async fn sign_in(site: &Site, parts: &Parts, visit: &Visit<'_>, bare: bool) -> (Outcome, Response<Body>) {
     let Some(to) = site.with_origins(|origins| ReturnTo::of_target(&visit.target, origins)) else {
         return (Outcome::Forbidden, unknown_host(&visit.target.host, Intent::Navigation));
     };
     let bindings: Vec<&str> = site.cookies.bindings(&parts.headers).collect();
     let status = if bare { StatusCode::UNAUTHORIZED } else { StatusCode::FOUND };
-    let wish = Wish { to: to.clone(), account: Account::Any };
+    let wanted = Wanted::on(site, &to);
+    let [at] = wanted.providers.as_slice() else {
+        return (Outcome::SignIn, answer::redirect(status, &chooser::address(site, &to)));
+    };
+    let wish = Wish { at, to: to.clone(), account: Account::Any };
     let begun = tokio::time::timeout(BEGIN_TIME, site.login.begin(wish, &bindings, unix_now())).await;
     let Ok(begun) = begun else { return (Outcome::Unavailable, unavailable(Intent::Navigation)) };
     match begun {
         Ok(begun) => (Outcome::SignIn, to_provider(site, status, begun)),
         Err(LoginError::Circle(_)) if bare => {
-            let here = site.own_url("/.foregate/sign-in", Some(&to), &[]);
-            (Outcome::SignIn, answer::redirect(status, here.as_str()))
+            (Outcome::SignIn, answer::redirect(status, &chooser::address(site, &to)))
         }
         Err(error) => {
             let outcome =

@@ -48,6 +48,16 @@ pub(super) struct Forbidden<'a> {
     pub(super) reference: &'a str,
 }
 
+/// A choice of providers.
+#[derive(Debug, Template)]
+#[template(path = "http/pages/choose.html")]
+pub(super) struct Choose<'a> {
+    pub(super) css: &'static str,
+    pub(super) host: &'a str,
+    pub(super) username: &'a str,
+    pub(super) choices: &'a [(String, &'a str)],
+}
+
 /// A host that no line of the configuration names.
 #[derive(Debug, Template)]
 #[template(path = "http/pages/unknown_host.html")]

@@ -13,20 +13,24 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 
 use super::body::Body;
+use super::chooser::{self, Wanted};
 use super::denial::{to_provider, trouble};
 use super::intent::{client_address, user_agent};
 use super::pages::{CSS, Page, SignOut, SignedIn, SignedOut};
 use super::{Site, answer, unix_now};
 use crate::browser::{Origins, Purpose, ReturnTo};
 use crate::identity::Field;
-use crate::login::{Account, BINDING_LIFETIME, Callback, Caller, Farewell, Finished, LoginError, Wish};
+use crate::login::{
+    Account, BINDING_LIFETIME, Callback, Caller, Farewell, Finished, LoginError, Named, Wish,
+};
 use crate::server::Peer;
 use crate::session::Session;
 use crate::session::store::{PersonKey, Selection, StoreError};
 use crate::visit::{Credential, SessionHandle};
 use query::Query;
 
-/// `/.foregate/sign-in?rd=`: to the provider, or straight on for those who are signed in.
+/// `/.foregate/sign-in?rd=&provider=`: to the provider, to the choice if there are several and none is named, or
+/// straight on for those who are signed in where it counts.
 pub(super) async fn sign_in(site: &Site, parts: &Parts) -> Response<Body> {
     if !(parts.method == Method::GET || parts.method == Method::HEAD) {
         return answer::wrong_method("GET");
@@ -43,11 +47,20 @@ pub(super) async fn sign_in(site: &Site, parts: &Parts) -> Response<Body> {
         Ok(live) => live,
         Err(error) => return trouble(site, &LoginError::Store(error), Some(&to)),
     };
-    if live.is_some() && account != Account::Another {
+    let wanted = Wanted::on(site, &to);
+    let chosen = wanted.named(query.one("provider").ok().flatten().as_deref());
+    let counts = live.as_ref().is_some_and(|session| {
+        let is_chosen = |named: &Named| named.issuer() == session.person.identity().issuer();
+        wanted.takes(session, now) && chosen.is_none_or(is_chosen)
+    });
+    if counts && account != Account::Another {
         return answer::redirect(StatusCode::SEE_OTHER, to.as_str());
     }
+    let ((Some(at), _) | (None, &[at])) = (chosen, wanted.providers.as_slice()) else {
+        return chooser::page(site, (&to, account), &wanted, live.as_deref());
+    };
     let bindings: Vec<&str> = site.cookies.bindings(&parts.headers).collect();
-    match site.login.begin(Wish { to: to.clone(), account }, &bindings, now).await {
+    match site.login.begin(Wish { at, to: to.clone(), account }, &bindings, now).await {
         Ok(begun) => to_provider(site, StatusCode::FOUND, begun),
         Err(error) => trouble(site, &error, Some(&to)),
     }
@@ -188,7 +201,7 @@ async fn choices(site: &Site, headers: &HeaderMap, rd: Option<&str>) -> Response
     };
     let to = return_to(site, rd);
     let identity = session.person.identity();
-    let issuer = site.login.provider().issuer();
+    let named = site.login.providers().of_issuer(identity.issuer());
     let action = site.own_url("/.foregate/sign-out", None, &[]);
     let csrf = site.sealer.sign(Purpose::Form, &session.handle().0);
     let page = SignOut {
@@ -199,11 +212,13 @@ async fn choices(site: &Site, headers: &HeaderMap, rd: Option<&str>) -> Response
         action: action.as_str(),
         csrf: &csrf,
         rd: rd.map_or("", |_| to.as_str()),
-        provider: issuer.host_str().unwrap_or_default(),
+        provider: named.map_or("", Named::title),
         stay: to.as_str(),
     };
     let own = site.public_url.origin().ascii_serialization();
-    let targets = format!("'self' {own} {} {}", issuer.origin().ascii_serialization(), to.origin());
+    let provider =
+        named.map_or_else(String::new, |named| named.provider().issuer().origin().ascii_serialization());
+    let targets = format!("'self' {own} {provider} {}", to.origin());
     answer::page(StatusCode::OK, Page::new(&page, &targets))
 }
 
@@ -221,8 +236,8 @@ async fn depart(site: &Arc<Site>, credential: Credential, scope: Scope, rd: Opti
     let afterwards = site.own_url("/.foregate/signed-out", None, &[]);
     let to = rd.and_then(|rd| site.with_origins(|origins| ReturnTo::parse(rd, origins)));
     let mut location = to.map_or_else(|| afterwards.to_string(), |to| to.to_string());
-    if scope == Scope::Provider && farewell.is_some() {
-        match site.login.end_at_provider(farewell.as_ref(), &afterwards, now).await {
+    if let (Scope::Provider, Some(farewell)) = (scope, &farewell) {
+        match site.login.end_at_provider(farewell, &afterwards, now).await {
             Ok(Some(url)) => location = url.to_string(),
             Ok(None) => {}
             Err(error) => tracing::warn!(%error, "the provider could not be told of a sign-out"),

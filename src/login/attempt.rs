@@ -20,6 +20,8 @@ pub(super) struct Binding {
     turns: u8,
     /// When the last one did, in Unix seconds.
     finished_at: u64,
+    /// And at which provider, by its name.
+    finished_by: String,
 }
 
 /// The other half, sealed in the `state` parameter.
@@ -28,6 +30,9 @@ pub(super) struct State {
     /// When it was made, in Unix seconds.
     #[serde(rename = "t")]
     pub(super) at: u64,
+    /// The name of the provider that was asked, who alone may answer.
+    #[serde(rename = "p")]
+    pub(super) provider: String,
     /// Where to go afterwards.
     #[serde(rename = "r")]
     pub(super) to: String,
@@ -47,34 +52,38 @@ pub(super) struct State {
 
 impl Binding {
     pub(super) fn new(key: [u8; KEY_BYTES]) -> Self {
-        Self { key: Zeroizing::new(key), turns: 0, finished_at: 0 }
+        Self { key: Zeroizing::new(key), turns: 0, finished_at: 0, finished_by: String::new() }
     }
 
     pub(super) fn to_bytes(&self) -> Zeroizing<Vec<u8>> {
         let time = self.finished_at.to_be_bytes();
-        Zeroizing::new([self.key.as_slice(), &[self.turns], &time].concat())
+        Zeroizing::new([self.key.as_slice(), &[self.turns], &time, self.finished_by.as_bytes()].concat())
     }
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Option<Self> {
         let (key, rest) = bytes.split_first_chunk::<KEY_BYTES>()?;
-        let (turns, time) = rest.split_first()?;
+        let (turns, rest) = rest.split_first()?;
+        let (time, name) = rest.split_first_chunk()?;
         Some(Self {
             key: Zeroizing::new(*key),
             turns: *turns,
-            finished_at: u64::from_be_bytes(time.try_into().ok()?),
+            finished_at: u64::from_be_bytes(*time),
+            finished_by: String::from_utf8(name.to_vec()).ok()?,
         })
     }
 
-    /// The same half after a sign-in that succeeded on this turn.
-    pub(super) fn finished(mut self, turn: u8, now: u64) -> Self {
+    /// The same half after a sign-in at `provider` that succeeded on this turn.
+    pub(super) fn finished(mut self, provider: &str, turn: u8, now: u64) -> Self {
         self.turns = turn;
         self.finished_at = now;
+        self.finished_by = provider.to_owned();
         self
     }
 
-    /// Which turn a new attempt would be: the first, unless the browser has only just signed in.
-    pub(super) fn next_turn(&self, now: u64) -> u8 {
-        let recent = now.abs_diff(self.finished_at) <= CIRCLE_TIME.as_secs();
+    /// Which turn a new attempt would be: the first, unless the browser has only just signed in at this very provider.
+    /// Somebody who goes from an app of one provider to an app of another signs in often, and not in a circle.
+    pub(super) fn next_turn(&self, provider: &str, now: u64) -> u8 {
+        let recent = self.finished_by == provider && now.abs_diff(self.finished_at) <= CIRCLE_TIME.as_secs();
         if recent { self.turns.saturating_add(1) } else { 1 }
     }
 
@@ -108,13 +117,14 @@ impl Binding {
 
 impl State {
     pub(super) fn new(
-        wish: &Wish,
+        wish: &Wish<'_>,
         binding: &Binding,
         (turn, seed): (u8, [u8; SEED_BYTES]),
         now: u64,
     ) -> Self {
         Self {
             at: now,
+            provider: wish.at.name().to_owned(),
             to: wish.to.as_str().to_owned(),
             turn,
             another: wish.account == Account::Another,

@@ -2,7 +2,7 @@
 
 use std::sync::PoisonError;
 
-use super::{Farewell, Login, expect};
+use super::{Farewell, Login, Named, expect};
 use crate::jwt::{KeysError, Kind, LOGOUT_LIFETIME, LogoutToken, TokenError, UnverifiedIssuer};
 use crate::oidc::{ProviderError, Rules};
 use crate::session::store::{Selection, StoreError, Told};
@@ -33,13 +33,11 @@ impl Login {
     /// # Errors
     /// [`NotEnded`]; only after [`NotEnded::Token`] there is no use in another try.
     pub async fn end_told(&self, token: &str, now: u64) -> Result<u64, NotEnded> {
-        let issuer = UnverifiedIssuer::read(token)?;
-        let rules = self.provider.keys_and_rules(now).await?;
-        check_issuer(&issuer, &rules)?;
-        let claims = self.keys.verify(token, &expect(&rules, Kind::Logout), now).await?;
+        let (at, rules) = self.sender(&UnverifiedIssuer::read(token)?, now).await?;
+        let claims = at.keys.verify(token, &expect(&rules, Kind::Logout), now).await?;
         let told = LogoutToken::read(&claims)?;
-        // Sessions have the first of its names, whichever the token has.
-        let issuer = rules.issuers.first().map(String::as_str).unwrap_or_default();
+        // Sessions have this one of its names, whichever the token has.
+        let issuer = at.issuer();
         let is_known = self.heard.lock().unwrap_or_else(PoisonError::into_inner).holds(issuer, &told.id, now);
         if is_known {
             tracing::debug!(issuer, "a logout token came once more");
@@ -54,6 +52,25 @@ impl Login {
         heard.keep(issuer, &told.id, told.issued_at.saturating_add(LOGOUT_LIFETIME), now);
         tracing::info!(issuer, subject, sid, sessions, "the provider signed somebody out, by a logout token");
         Ok(sessions)
+    }
+
+    /// The provider that a token says it is from, and what its tokens must be like. Refuses the token of a stranger before
+    /// anybody is asked for keys.
+    async fn sender(&self, issuer: &UnverifiedIssuer, now: u64) -> Result<(&Named, Rules), NotEnded> {
+        let found = issuer.as_str();
+        if let Some(at) = self.providers.of_issuer(found) {
+            return Ok((at, at.provider.keys_and_rules(now).await?));
+        }
+        // Another name, which only its own document tells.
+        for at in self.providers.iter().filter(|at| at.may_have_other_names()) {
+            let rules = at.provider.keys_and_rules(now).await?;
+            if rules.issuers.iter().any(|issuer| issuer == found) {
+                return Ok((at, rules));
+            }
+        }
+        let known: Vec<&str> = self.providers.iter().map(Named::issuer).collect();
+        let found = found.chars().take(200).collect();
+        Err(NotEnded::Token(TokenError::Issuer { expected: known.join(" or "), found }))
     }
 
     /// Ends the session behind a handle if it is the one that the provider calls so (Front-Channel Logout 1.0, 3).
@@ -76,15 +93,6 @@ impl Login {
         }
         Ok(farewell)
     }
-}
-
-/// Refuses the token of a stranger before anybody is asked for keys.
-fn check_issuer(found: &UnverifiedIssuer, rules: &Rules) -> Result<(), TokenError> {
-    if rules.issuers.iter().any(|issuer| issuer == found.as_str()) {
-        return Ok(());
-    }
-    let expected = rules.issuers.first().cloned().unwrap_or_default();
-    Err(TokenError::Issuer { expected, found: found.as_str().chars().take(200).collect() })
 }
 
 impl From<TokenError> for NotEnded {

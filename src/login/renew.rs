@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Login, LoginError, expect, sid_of};
+use super::{Login, LoginError, Named, expect, profile, sid_of};
 use crate::identity::{Field, Profile};
 use crate::jwt::{KeyRing, Kind};
 use crate::oidc::{ProviderError, Tokens};
@@ -19,25 +19,30 @@ enum Over {
     Session,
     /// It speaks of somebody else.
     Person,
+    /// The provider that it was from is none of ours any more.
+    Provider,
 }
 
 impl Login {
     /// Renews the tokens of a session that is due. A provider that is not well puts it off; one that says no ends it.
     pub async fn renew(&self, due: Due, now: u64) {
         let session = Arc::clone(&due.session);
+        let Some(at) = self.providers.of_issuer(session.person.identity().issuer()) else {
+            return self.end_renewed(&session, Over::Provider, now).await;
+        };
         let lease = match self.sessions.lease(&session, now).await {
             Ok(Some(lease)) => lease,
             Ok(None) => return,
             Err(error) => return self.put_off(&session, None, &error.into(), now).await,
         };
-        let (old, new) = match self.refresh(&lease, now).await {
+        let (old, new) = match refresh(at, &lease, now).await {
             Ok(both) => both,
             Err(LoginError::Provider(ProviderError::InvalidGrant { .. })) => {
                 return self.end_renewed(&session, Over::Grant, now).await;
             }
             Err(error) => return self.put_off(&session, Some(&lease), &error, now).await,
         };
-        match self.who_now(&session, &lease, (&old, &new), now).await {
+        match who_now(at, (&session, &lease), (&old, &new), now).await {
             Ok(Ok(who)) => self.keep(&session, lease, renewed(who, &new, new.renew_at(now)), now).await,
             Ok(Err(why)) => self.end_renewed(&session, why, now).await,
             Err(error) => {
@@ -48,42 +53,6 @@ impl Login {
                 self.keep(&session, lease, renewed(who, &new, again), now).await;
             }
         }
-    }
-
-    async fn refresh(&self, lease: &Lease, now: u64) -> Result<(Tokens, Tokens), LoginError> {
-        let old = Tokens::from_json(&lease.tokens).map_err(|_| LoginError::Tokens)?;
-        let new = self.provider.refresh(&old, now).await?;
-        Ok((old, new))
-    }
-
-    /// Who the new tokens are about, and the provider's own session; or why the session is over.
-    async fn who_now(
-        &self,
-        session: &Session,
-        lease: &Lease,
-        (old, new): (&Tokens, &Tokens),
-        now: u64,
-    ) -> Result<Result<(Profile, Option<String>), Over>, LoginError> {
-        let rules = self.provider.keys_and_rules(now).await?;
-        // Some providers send no ID token with a renewal: what the last one said still holds, and userinfo is newer.
-        if new.id_token == old.id_token {
-            let claims = KeyRing::verified_before(old.id_token.expose())?;
-            let profile = self.profile(&claims, new, &rules, now).await?;
-            return Ok(Ok((profile, lease.sid().map(str::to_owned))));
-        }
-        let access_token = Some(new.access_token.expose());
-        let expected = expect(&rules, Kind::Id { nonce: None, access_token, code: None });
-        let claims = self.keys.verify(new.id_token.expose(), &expected, now).await?;
-        let subject = session.person.identity().field(Field::Subject);
-        if claims.get("sub").and_then(Value::as_str) != Some(subject) {
-            return Ok(Err(Over::Person));
-        }
-        let sid = sid_of(&claims);
-        if lease.sid().is_some() && sid.as_deref() != lease.sid() {
-            return Ok(Err(Over::Session));
-        }
-        let profile = self.profile(&claims, new, &rules, now).await?;
-        Ok(Ok((profile, sid)))
     }
 
     async fn keep(&self, session: &Session, lease: Lease, renewed: Result<Renewed, LoginError>, now: u64) {
@@ -116,6 +85,41 @@ impl Login {
         self.metrics.renewal_failures.inc();
         tracing::warn!(%error, "a session could not be renewed, which is tried again");
     }
+}
+
+async fn refresh(at: &Named, lease: &Lease, now: u64) -> Result<(Tokens, Tokens), LoginError> {
+    let old = Tokens::from_json(&lease.tokens).map_err(|_| LoginError::Tokens)?;
+    let new = at.provider.refresh(&old, now).await?;
+    Ok((old, new))
+}
+
+/// Who the new tokens are about, and the provider's own session; or why the session is over.
+async fn who_now(
+    at: &Named,
+    (session, lease): (&Session, &Lease),
+    (old, new): (&Tokens, &Tokens),
+    now: u64,
+) -> Result<Result<(Profile, Option<String>), Over>, LoginError> {
+    let rules = at.provider.keys_and_rules(now).await?;
+    // Some providers send no ID token with a renewal: what the last one said still holds, and userinfo is newer.
+    if new.id_token == old.id_token {
+        let claims = KeyRing::verified_before(old.id_token.expose())?;
+        let profile = profile(at, &claims, new, &rules, now).await?;
+        return Ok(Ok((profile, lease.sid().map(str::to_owned))));
+    }
+    let access_token = Some(new.access_token.expose());
+    let expected = expect(&rules, Kind::Id { nonce: None, access_token, code: None });
+    let claims = at.keys.verify(new.id_token.expose(), &expected, now).await?;
+    let subject = session.person.identity().field(Field::Subject);
+    if claims.get("sub").and_then(Value::as_str) != Some(subject) {
+        return Ok(Err(Over::Person));
+    }
+    let sid = sid_of(&claims);
+    if lease.sid().is_some() && sid.as_deref() != lease.sid() {
+        return Ok(Err(Over::Session));
+    }
+    let profile = profile(at, &claims, new, &rules, now).await?;
+    Ok(Ok((profile, sid)))
 }
 
 fn renewed(

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use super::*;
+use crate::identity::{Field, Identity, Profile};
 use crate::visit::{Path, Scheme};
 
 fn app(key: &str, allow: &str, rules: &[(&str, &str, &str)]) -> App {
@@ -26,6 +27,7 @@ fn app(key: &str, allow: &str, rules: &[(&str, &str, &str)]) -> App {
         headers: Arc::new(HeaderSet::preset("remote").unwrap()),
         upstream: None,
         limits: Limits::default(),
+        issuers: None,
     }
 }
 
@@ -171,5 +173,62 @@ fn a_limit_counts_from_its_own_moment() {
     ] {
         let limits = Limits { idle, lifetime };
         assert_eq!(limits.admit(100, 200, now), good, "{limits:?} at {now}");
+    }
+}
+
+#[test]
+fn people_of_an_issuer_that_an_app_does_not_take_are_nobody_there() {
+    let alice = |issuer: &str| {
+        let profile = Profile {
+            subject: "1".into(),
+            username: "alice".into(),
+            email: "alice@example.com".into(),
+            groups: vec!["staff".into()],
+            ..Profile::default()
+        };
+        Some(Arc::new(Person::new(Identity::pack(&profile, issuer.into(), &[]))))
+    };
+    for (allow, issuers, issuer, decided) in [
+        ("user:alice", Some("https://a"), "https://a", "alice"),
+        ("user:alice", Some("https://a https://b"), "https://b", "alice"),
+        ("user:alice", None, "https://b", "alice"),
+        ("user:alice", Some("https://a"), "https://b", "sign in"),
+        ("user:alice", Some("https://a"), "https://a/", "sign in"),
+        ("group:staff", Some("https://a"), "https://b", "sign in"),
+        ("email:*@example.com", Some("https://a"), "https://b", "sign in"),
+        ("signed-in", Some("https://a"), "https://b", "sign in"),
+        ("user:bob", Some("https://a"), "https://a", "forbidden"),
+        ("user:bob", Some("https://a"), "https://b", "sign in"),
+        ("nobody", Some("https://a"), "https://b", "forbidden"),
+        ("public", Some("https://a"), "https://a", "alice"),
+        ("public", Some("https://a"), "https://b", "nobody in particular"),
+    ] {
+        let mut app = app("a.test", allow, &[]);
+        app.issuers = issuers.map(|issuers: &str| issuers.split(' ').map(Box::from).collect());
+        let decision = match app.last.admits(&app, alice(issuer)) {
+            Decision::Allow(grant) => grant
+                .person()
+                .map_or("nobody in particular", |person| person.identity().field(Field::Username))
+                .to_owned(),
+            Decision::SignIn => "sign in".to_owned(),
+            Decision::Forbid(_) => "forbidden".to_owned(),
+            Decision::Unavailable => "unavailable".to_owned(),
+        };
+        assert_eq!(decision, decided, "{allow} of {issuers:?} for one of {issuer}");
+    }
+}
+
+#[test]
+fn a_page_belongs_to_the_app_that_would_decide_about_it() {
+    let fallback = Fallback { app: app("fallback", "signed-in", &[]), within: "example.com".into() };
+    let apps = vec![app("a.example.com/x", "signed-in", &[]), app("a.example.com", "signed-in", &[])];
+    let policy = Policy::new(apps, own(), Some(fallback));
+    for (host, path, name) in [
+        ("a.example.com", "/x/y", Some("a.example.com/x")),
+        ("a.example.com", "/xy", Some("a.example.com")),
+        ("b.example.com", "/x", Some("fallback")),
+        ("b.test", "/x", None),
+    ] {
+        assert_eq!(policy.app_at(host, path).map(|app| app.name.as_str()), name, "{host}{path}");
     }
 }

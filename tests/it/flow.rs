@@ -12,7 +12,7 @@ use crate::support::http::{Browser, NAVIGATES, Reply};
 use crate::support::postgres;
 use crate::support::provider::Provider;
 
-fn is_page(reply: &Reply, part: &str) -> bool {
+pub fn is_page(reply: &Reply, part: &str) -> bool {
     reply.header("content-type").is_some_and(|kind| kind.starts_with("text/html"))
         && reply.body.contains(part)
 }

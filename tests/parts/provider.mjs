@@ -30,6 +30,7 @@ const options = {
   accessTokenTtl: 600,
   rotateRefresh: true,
   requirePkce: true,
+  namesIssuer: true, // says who it is in each callback (RFC 9207), and announces that
   publicOrigin: undefined, // origin of the issuer and of all endpoints; PORT in it becomes the port
   issuerFollowsHost: false, // issuer and endpoints built from each request's Host, as authentik does
   clockSkewSeconds: 0, // this provider's clock is off by so much
@@ -261,6 +262,17 @@ function build(issuer) {
     this.expiresWithSession = Boolean(this.sessionUid && await Session.findByUid(this.sessionUid));
     return save.call(this);
   };
+  if (!options.namesIssuer) {
+    provider.use(async (ctx, next) => {
+      await next();
+      if (ctx.oidc?.route === 'discovery') delete ctx.body.authorization_response_iss_parameter_supported;
+      const location = ctx.response.get('location');
+      if (!location?.includes('iss=')) return;
+      const url = new URL(location);
+      url.searchParams.delete('iss');
+      ctx.set('location', url.href);
+    });
+  }
   // Signing out where nobody is signed in any more: go back at once, too.
   provider.use(async (ctx, next) => {
     await next();

@@ -16,7 +16,7 @@ use super::super::answer;
 use super::super::body::Body;
 use super::super::{Site, unix_now};
 use super::query::Query;
-use crate::login::NotEnded;
+use crate::login::{Named, NotEnded};
 use crate::session::store::StoreError;
 use crate::visit::{Credential, SessionHandle};
 
@@ -123,10 +123,11 @@ async fn end_own(
     Ok(if stays_as_is { After::Keep } else { After::Drop })
 }
 
-/// An empty answer that the provider's pages may frame, and nobody else's.
+/// An empty answer that pages of our providers may frame, and nobody else's.
 fn framed(site: &Site, status: StatusCode) -> Response<Body> {
-    let provider = site.login.provider().issuer().origin().ascii_serialization();
-    let policy = format!("default-src 'none'; frame-ancestors {provider}");
+    let origin = |named: &Named| named.provider().issuer().origin().ascii_serialization();
+    let origins: Vec<String> = site.login.providers().iter().map(origin).collect();
+    let policy = format!("default-src 'none'; frame-ancestors {}", origins.join(" "));
     let mut response = answer::empty(status);
     let headers = response.headers_mut();
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));

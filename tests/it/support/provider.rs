@@ -83,8 +83,13 @@ impl Provider {
 
     /// The `[provider]` table for it.
     pub fn config(&self) -> String {
+        self.table("provider")
+    }
+
+    /// Such a table under this name.
+    pub fn table(&self, name: &str) -> String {
         format!(
-            "[provider]\nissuer = \"{}\"\nclient_id = \"foregate\"\nclient_secret = \"{}\"\n",
+            "[{name}]\nissuer = \"{}\"\nclient_id = \"foregate\"\nclient_secret = \"{}\"\n",
             self.issuer, self.secret
         )
     }

@@ -1,0 +1,99 @@
+//! The providers that people can sign in at, by name and by issuer. Knows no sign-in.
+
+use std::sync::Arc;
+
+use crate::jwt::KeyRing;
+use crate::metrics::Metrics;
+use crate::oidc::{Provider, Settings};
+use crate::outbound::Outbound;
+
+/// One provider, as configured.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// What apps and addresses call it.
+    pub name: Box<str>,
+    /// What people read.
+    pub title: String,
+    /// Who it is, and who we are there.
+    pub settings: Settings,
+}
+
+/// One provider, with all that is its alone: nothing of it may be reached or believed by way of another.
+pub struct Named {
+    name: Box<str>,
+    title: String,
+    issuer: String,
+    has_internal_url: bool,
+    pub(super) provider: Provider,
+    pub(super) keys: KeyRing,
+}
+
+/// All providers, in the order of the configuration; no two of one name or one issuer.
+#[derive(Debug)]
+pub struct Providers(Vec<Named>);
+
+impl Providers {
+    /// Asks nobody yet. Each provider gets a way out of its own.
+    pub fn new(registrations: Vec<Registration>, metrics: &Arc<Metrics>) -> Self {
+        let named = |Registration { name, title, settings }: Registration| {
+            let outbound = Outbound::new(settings.dial_map(), Arc::clone(metrics));
+            Named {
+                name,
+                title,
+                issuer: settings.issuer_text.clone(),
+                has_internal_url: settings.internal_url.is_some(),
+                provider: Provider::new(settings, outbound.clone()),
+                keys: KeyRing::new(outbound),
+            }
+        };
+        Self(registrations.into_iter().map(named).collect())
+    }
+
+    /// Each of them.
+    pub fn iter(&self) -> impl ExactSizeIterator<Item = &Named> {
+        self.0.iter()
+    }
+
+    /// The one that is called so.
+    pub fn named(&self, name: &str) -> Option<&Named> {
+        self.iter().find(|one| *one.name == *name)
+    }
+
+    /// The one that vouches for identities of this issuer.
+    pub fn of_issuer(&self, issuer: &str) -> Option<&Named> {
+        self.iter().find(|one| one.issuer == issuer)
+    }
+}
+
+impl Named {
+    /// What apps and addresses call it.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// What people read.
+    pub fn title(&self) -> &str {
+        &self.title
+    }
+
+    /// What identities of its people carry.
+    pub fn issuer(&self) -> &str {
+        &self.issuer
+    }
+
+    /// Whether its tokens may call it something else than its issuer.
+    pub(super) fn may_have_other_names(&self) -> bool {
+        self.has_internal_url
+    }
+
+    /// The provider itself.
+    pub fn provider(&self) -> &Provider {
+        &self.provider
+    }
+}
+
+impl std::fmt::Debug for Named {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Named").field(&self.name).finish()
+    }
+}
