@@ -1,5 +1,7 @@
 //! Several providers in one foregate: whose people count where, who finishes which sign-in, and what people see.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use url::Url;
 
@@ -384,9 +386,45 @@ fn a_sign_in_under_way_ends_with_its_provider() {
     assert_eq!(work.asked("/token/"), 0);
 }
 
+/// Tries until it is so.
+fn until(what: &str, mut is_so: impl FnMut() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < end, "never: {what}");
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
 #[test]
-fn sessions_end_to_count_with_the_provider_they_are_from() {
+fn a_sign_in_that_an_app_finds_too_old_is_chosen_anew() {
     let house = House::new();
+    let mut browser = Browser::default();
+    assert!(is_let_in(&house.sign_in(&mut browser, "home", "alice"), "alice"));
+    let mut page = Reply::default();
+    until("the choice", || {
+        page = browser.open(&house.url("fresh", "/x"));
+        house.place(&browser) == "foregate's sign-in"
+    });
+    assert!(!page.body.contains("does not count"), "the account does, only its age does not: {page:?}");
+    assert!(is_let_in(&browser.open(&choices(&page)[1]), "alice"), "known at the provider");
+    assert_eq!(browser.visited.last().map(Url::as_str), Some(house.url("fresh", "/x").as_str()));
+}
+
+#[test]
+fn a_session_is_renewed_by_the_provider_it_is_from() {
+    let house = House::with(&json!({ "accessTokenTtl": 3 }));
+    let mut browser = Browser::default();
+    assert!(is_let_in(&house.sign_in(&mut browser, "home", "alice"), "alice"));
+    house.home.control("user", &json!({ "login": "alice", "claims": { "groups": ["renewed"] } }));
+    until("renewed", || browser.open(&house.url("any", "/")).body.contains("remote-groups: renewed\r\n"));
+    let grants: Vec<Value> = house.home.log().iter().map(|entry| entry["grantType"].clone()).collect();
+    assert!(grants.contains(&json!("refresh_token")), "{grants:?}");
+    assert_eq!(house.work.asked("/token/"), 0, "nobody else hears of it");
+}
+
+#[test]
+fn sessions_end_with_the_provider_they_are_from() {
+    let house = House::with(&json!({ "accessTokenTtl": 3 }));
     let mut browser = Browser::default();
     assert!(is_let_in(&house.sign_in(&mut browser, "home", "alice"), "alice"));
     let mut config = config(house.port, ["work", "home"], [&house.work, &house.home], &house.backend);
@@ -395,10 +433,17 @@ fn sessions_end_to_count_with_the_provider_they_are_from() {
     config.replace_range(start..end, "");
     let config = config.replace("\"home\"", "\"work\"").replace("[\"work\", \"work\"]", "\"work\"");
     let House { work: _work, home: _home, backend: _backend, foregate, port } = house;
-    let _foregate = foregate.restart(&config);
-    browser.open(&format!("http://any.foregate.localhost:{port}/"));
-    let here = browser.visited.last().expect("a page");
+    let foregate = foregate.restart(&config);
+    let page = format!("http://any.foregate.localhost:{port}/");
+    let mut visitor = browser.clone();
+    visitor.open(&page);
+    let here = visitor.visited.last().expect("a page");
     assert_eq!(here.host_str(), Some("work.localhost"), "nobody any more: {here}");
+    // When its tokens are due, nobody is there to renew them.
+    until("the end of the session", || {
+        browser.clone().open(&page);
+        foregate.logged("\"why\":\"Provider\"") > 0
+    });
 }
 
 #[test]
