@@ -31,7 +31,8 @@ impl House {
         let port = free_port();
         let public_url = format!("http://auth.foregate.localhost:{port}");
         let named = |origin: &str| {
-            let mut all = json!({ "publicOrigin": origin });
+            let told = format!("http://127.0.0.1:{port}/.foregate/backchannel-logout");
+            let mut all = json!({ "publicOrigin": origin, "backchannelLogoutUri": told });
             if let (Value::Object(all), Value::Object(more)) = (&mut all, options.clone()) {
                 all.extend(more);
             }
@@ -309,6 +310,25 @@ fn a_sign_out_reaches_the_provider_that_signed_in() {
         assert_eq!(other.log().len(), others, "the other provider hears nothing");
         browser.open(&house.url(host, "/"));
         assert_eq!(house.place(&browser), format!("{host}'s sign-in"), "signed out there too");
+    }
+}
+
+#[test]
+fn a_provider_signs_out_people_of_its_own_only() {
+    let house = House::new();
+    let (mut at_work, mut at_home) = (Browser::default(), Browser::default());
+    assert!(is_let_in(&house.sign_in(&mut at_work, "work", "alice"), "alice"));
+    assert!(is_let_in(&house.sign_in(&mut at_home, "home", "alice"), "alice"));
+    // The same subject at both.
+    let told = house.home.control("logout", &json!({ "login": "alice" }));
+    assert_eq!(told["told"], json!(["ok"]), "{told}");
+    at_home.open(&house.url("home", "/"));
+    assert_eq!(house.place(&at_home), "home's sign-in");
+    assert!(is_let_in(&at_work.open(&house.url("work", "/")), "alice"));
+    let framed = Browser::default().open(&house.url("auth", "/.foregate/frontchannel-logout"));
+    let policy = framed.header("content-security-policy").expect("a policy");
+    for (name, provider) in [("work", &house.work), ("home", &house.home)] {
+        assert!(policy.contains(&format!("http://{name}.localhost:{}", provider.port)), "{policy}");
     }
 }
 
