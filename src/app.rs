@@ -67,8 +67,8 @@ impl House {
     pub async fn run(self, stop: CancellationToken) {
         let site = self.site.load_full();
         let metrics = Arc::clone(&site.metrics);
-        let drained = CancellationToken::new();
-        let upkeep = tokio::spawn(upkeep(Arc::clone(&site), drained.clone()));
+        let (closing, drained) = (CancellationToken::new(), CancellationToken::new());
+        let mut upkeep = tokio::spawn(upkeep(Arc::clone(&site), closing.clone(), drained.clone()));
         for (name, listener) in [("public", &self.public), ("admin", &self.admin)] {
             if let Ok(address) = listener.local_addr() {
                 tracing::info!(listener = name, %address, "listening");
@@ -78,14 +78,24 @@ impl House {
             server::run(self.public, &self.settings, Faces(self.site.clone()), metrics, stop.clone());
         let metrics = Arc::clone(&site.metrics);
         let admin = server::run(self.admin, &self.settings, Admin(self.site.clone()), metrics, stop.clone());
-        tokio::join!(public, admin);
+        let ended_early = tokio::select! {
+            _ = async { tokio::join!(public, admin) } => false,
+            _ = &mut upkeep => true,
+        };
+        if ended_early {
+            tracing::error!("the upkeep of sessions broke off: foregate ends, to be started anew");
+            stop.cancel();
+        }
+        closing.cancel();
         site.farewells.close();
         if tokio::time::timeout(FAREWELL_TIME, site.farewells.wait()).await.is_err() {
             tracing::warn!("the provider could not be told in time of all who signed out");
         }
         drained.cancel();
         // What was used last is told to the store before the end.
-        let _ = upkeep.await;
+        if !ended_early {
+            let _ = upkeep.await;
+        }
         tracing::info!("stopped");
     }
 
@@ -213,11 +223,14 @@ fn plain_app(name: &str, host: HostPattern, allow: Requirement, headers: &Arc<He
 }
 
 /// Everything that is done for sessions without a request: each kind of work goes on while another waits.
-async fn upkeep(site: Arc<Site>, stop: CancellationToken) {
+async fn upkeep(site: Arc<Site>, closing: CancellationToken, stop: CancellationToken) {
     let sessions = &site.sessions;
     let synced = every(session::SYNC_EVERY, || sessions.sync(unix_now()));
     let swept = every(SWEEP_EVERY, || async { sessions.sweep(unix_now()).await.map(drop) });
-    let renewed = renew(&site);
+    // No renewal begins that could not be waited for.
+    let renewed = async {
+        tokio::select! { () = renew(&site) => {}, () = closing.cancelled() => {} }
+    };
     let work = async { tokio::join!(synced, swept, renewed, sessions.follow(unix_now)) };
     tokio::select! { _ = work => {}, () = stop.cancelled() => {} }
     if let Err(error) = sessions.sync(unix_now()).await {

@@ -55,6 +55,10 @@ impl Gate {
         let Some(mut session) = found else { return Ok(None) };
         let good = |session: &Session| limits.admit(session.created_at, session.last_seen(), now);
         if !good(&session) {
+            let by_age = Limits { idle: None, ..limits };
+            if !by_age.admit(session.created_at, session.last_seen(), now) {
+                return Ok(None);
+            }
             // It may have been in use on another replica.
             let anew = self.sessions.find_anew(session.handle(), now).await?;
             let Some(newer) = anew.filter(|session| good(session)) else { return Ok(None) };

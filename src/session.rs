@@ -178,7 +178,7 @@ impl Sessions {
     }
 
     /// The first of a browser's handles with a session that lives, as a neighbour may have set a cookie of the same
-    /// name: those in memory first, then the others together in the time that one may take.
+    /// name: those in memory first, then the others, all together in the time that one may take.
     ///
     /// # Errors
     /// As [`Sessions::find`], if none is found to live.
@@ -204,7 +204,7 @@ impl Sessions {
             }
             silent.map_or(Ok(None), Err)
         };
-        let found = timeout(ANSWER_TIME, search).await;
+        let found = timeout(ANSWER_TIME + renewal::LONGEST_WAIT, search).await;
         found.unwrap_or_else(|_| Err(StoreError::Unavailable("no answer in time".to_owned())))
     }
 
@@ -271,12 +271,13 @@ impl Sessions {
             client: new.client,
             user_agent: new.user_agent,
         };
+        let epoch = self.cache.epoch(&row.key.id);
         match self.ask(self.store.insert(&row), now).await? {
             Admission::Kept => {}
             Admission::Disabled => return Ok(Created::Disabled),
         }
         self.metrics.sessions_created.inc();
-        self.cache.put(&Arc::new(self.unpack(&handle, &row)));
+        self.cache.put_unless_forgotten(&Arc::new(self.unpack(&handle, &row)), epoch);
         Ok(Created::Kept(handle))
     }
 
@@ -284,7 +285,7 @@ impl Sessions {
     /// `settings.poll`.
     ///
     /// # Errors
-    /// [`StoreError`] if the store could not be told; the session then still lives.
+    /// [`StoreError`] if the store did not say that it ended; should it have all the same, that is found in the log.
     pub async fn end(&self, handle: &SessionHandle, now: u64) -> Result<Option<Ended>, StoreError> {
         let removed = self.ask(self.store.remove(&key_of(handle)), now).await;
         let row = match removed {

@@ -259,13 +259,14 @@ async fn end_sessions(
 ) -> Result<Option<Farewell>, StoreError> {
     let Credential::Session(first, others) = &credential else { return Ok(None) };
     let live = site.sessions.find_any(first, others, now).await?;
+    // The others first: should they not end, this one still can try again.
+    if let (Scope::Everywhere, Some(live)) = (scope, live) {
+        let person = PersonKey::of(live.person.identity());
+        site.sessions.end_selected(&Selection::Others(&person, live.handle().id()), now).await?;
+    }
     let mut farewell = None;
     for handle in std::iter::once(first).chain(others) {
         farewell = site.login.end(handle, now).await?.or(farewell);
-    }
-    if let (Scope::Everywhere, Some(live)) = (scope, live) {
-        let person = PersonKey::of(live.person.identity());
-        site.sessions.end_selected(&Selection::Person(&person), now).await?;
     }
     if let Some(farewell) = &farewell {
         tracing::info!(user = farewell.username, "somebody signed out");

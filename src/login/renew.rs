@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::{Login, LoginError, Named, expect, profile, sid_of};
 use crate::identity::{Field, Profile};
-use crate::jwt::{KeyRing, Kind};
+use crate::jwt::{KeyRing, Kind, TokenError};
 use crate::oidc::{ProviderError, Tokens};
 use crate::session::{Due, Lease, Renewed, Session};
 
@@ -19,38 +19,69 @@ enum Over {
     Session,
     /// It speaks of somebody else.
     Person,
-    /// The provider that it was from is none of ours any more.
+    /// What it says of them cannot be used: they could not sign in today.
+    Profile,
+    /// Its token is not good.
+    Token,
+    /// It does not know us any more.
+    Client,
+    /// It is none of ours any more.
     Provider,
+}
+
+impl Over {
+    /// What an error means for the session; nothing if the provider is not well and can be asked again.
+    fn of(error: &LoginError) -> Option<Self> {
+        match error {
+            LoginError::Provider(ProviderError::InvalidGrant { .. }) => Some(Self::Grant),
+            LoginError::Provider(ProviderError::InvalidClient { .. }) => Some(Self::Client),
+            LoginError::Provider(ProviderError::Subject) => Some(Self::Person),
+            LoginError::Profile(_) => Some(Self::Profile),
+            LoginError::Token(error) if !matches!(error, TokenError::NoKeys(_)) => Some(Self::Token),
+            LoginError::Provider(_)
+            | LoginError::Token(_)
+            | LoginError::State
+            | LoginError::Circle(_)
+            | LoginError::Denied(_)
+            | LoginError::Issuer
+            | LoginError::Store(_)
+            | LoginError::Disabled
+            | LoginError::Tokens
+            | LoginError::Random => None,
+        }
+    }
 }
 
 impl Login {
     /// Renews the tokens of a session that is due. A provider that is not well puts it off; one that says no ends it.
     pub async fn renew(&self, due: Due, now: u64) {
         let session = Arc::clone(&due.session);
-        let Some(at) = self.providers.of_issuer(session.person.identity().issuer()) else {
-            return self.end_renewed(&session, Over::Provider, now).await;
-        };
         let lease = match self.sessions.lease(&session, now).await {
             Ok(Some(lease)) => lease,
             Ok(None) => return,
             Err(error) => return self.put_off(&session, None, &error.into(), now).await,
         };
+        let Some(at) = self.providers.of_issuer(session.person.identity().issuer()) else {
+            return self.end_renewed(&session, &lease, Over::Provider, now).await;
+        };
         let (old, new) = match refresh(at, &lease, now).await {
             Ok(both) => both,
-            Err(LoginError::Provider(ProviderError::InvalidGrant { .. })) => {
-                return self.end_renewed(&session, Over::Grant, now).await;
-            }
-            Err(error) => return self.put_off(&session, Some(&lease), &error, now).await,
+            Err(error) => match Over::of(&error) {
+                Some(why) => return self.end_renewed(&session, &lease, why, now).await,
+                None => return self.put_off(&session, Some(&lease), &error, now).await,
+            },
         };
-        match who_now(at, (&session, &lease), (&old, &new), now).await {
+        let who = who_now(at, (&session, &lease), (&old, &new), now).await;
+        match who.map_err(|error| (Over::of(&error), error)) {
             Ok(Ok(who)) => self.keep(&session, lease, renewed(who, &new, new.renew_at(now)), now).await,
-            Ok(Err(why)) => self.end_renewed(&session, why, now).await,
-            Err(error) => {
-                // The old refresh token may be used up, so the new one is kept whatever else went wrong.
+            Ok(Err(why)) | Err((Some(why), _)) => self.end_renewed(&session, &lease, why, now).await,
+            Err((None, error)) => {
+                // The old refresh token may be used up, so the new one is kept; not so an ID token nobody has checked.
                 self.tell_failure(&error);
                 let who = lease.as_before();
                 let again = new.renew_at(now).map(|_| now.saturating_add(TRY_AGAIN_SECONDS));
-                self.keep(&session, lease, renewed(who, &new, again), now).await;
+                let kept = Tokens { id_token: old.id_token, ..new };
+                self.keep(&session, lease, renewed(who, &kept, again), now).await;
             }
         }
     }
@@ -65,7 +96,11 @@ impl Login {
         }
     }
 
-    async fn end_renewed(&self, session: &Session, why: Over, now: u64) {
+    /// Ends a session, unless another replica renewed it after all while this one took too long.
+    async fn end_renewed(&self, session: &Session, lease: &Lease, why: Over, now: u64) {
+        if let Ok(false) = self.sessions.is_as_leased(lease, now).await {
+            return;
+        }
         let user = session.person.identity().field(Field::Username);
         tracing::info!(user, ?why, "a session ends, as the provider does not go on with it");
         if let Err(error) = self.sessions.end(session.handle(), now).await {
@@ -102,15 +137,18 @@ async fn who_now(
 ) -> Result<Result<(Profile, Option<String>), Over>, LoginError> {
     let rules = at.provider.keys_and_rules(now).await?;
     // Some providers send no ID token with a renewal: what the last one said still holds, and userinfo is newer.
+    let subject = session.person.identity().field(Field::Subject);
     if new.id_token == old.id_token {
         let claims = KeyRing::verified_before(old.id_token.expose())?;
+        if claims.get("sub").and_then(Value::as_str) != Some(subject) {
+            return Ok(Err(Over::Person));
+        }
         let profile = profile(at, &claims, new, &rules, now).await?;
         return Ok(Ok((profile, lease.sid().map(str::to_owned))));
     }
     let access_token = Some(new.access_token.expose());
     let expected = expect(&rules, Kind::Id { nonce: None, access_token, code: None });
     let claims = at.keys.verify(new.id_token.expose(), &expected, now).await?;
-    let subject = session.person.identity().field(Field::Subject);
     if claims.get("sub").and_then(Value::as_str) != Some(subject) {
         return Ok(Err(Over::Person));
     }

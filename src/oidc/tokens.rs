@@ -88,7 +88,8 @@ impl Tokens {
         let ends = self.expires_at.unwrap_or(u64::MAX);
         let lifetime = ends.saturating_sub(now);
         let early = (lifetime / 3).min(LONGEST_LEAD_SECONDS);
-        Some(ends.saturating_sub(early).min(now.saturating_add(RENEW_EVERY_SECONDS)))
+        let (soonest, latest) = (now.saturating_add(1), now.saturating_add(RENEW_EVERY_SECONDS));
+        Some(ends.saturating_sub(early).clamp(soonest, latest))
     }
 
     /// Reads a successful answer to a code.

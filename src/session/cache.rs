@@ -37,7 +37,7 @@ impl Cache {
         self.sessions.get(id)
     }
 
-    pub(super) fn put(&self, session: &Arc<Session>) {
+    fn put(&self, session: &Arc<Session>) {
         self.sessions.insert(session.handle.id(), Arc::clone(session));
     }
 

@@ -8,7 +8,8 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::Sessions;
-use super::store::{Changes, Location, SessionId, StoreError};
+use super::store::parts::micros;
+use super::store::{Changes, Location, MOST_CHANGES, SessionId, StoreError};
 
 impl Sessions {
     /// Forgets what others end or change, and tells them of what ended here. Never ends by itself.
@@ -89,10 +90,14 @@ impl Place {
 
     /// Takes note of what was read.
     fn move_to(&mut self, changes: Changes) -> News {
-        // Older changes may be gone, and a clock that went back may have put new ones before those that are known.
-        let lost =
-            |before| changes.now < before || changes.now.saturating_sub(before) > micros(RETENTION - LONG);
-        let everything = self.now.is_some_and(lost);
+        // Older changes may be gone, and a clock that went back may have put new ones before those that are known. The
+        // servers of one store may differ by a little.
+        let lost = |before: i64| {
+            changes.now < before.saturating_sub(micros(APART))
+                || changes.now.saturating_sub(before) > micros(RETENTION - LONG)
+        };
+        let too_many = changes.changed.len() as u64 >= MOST_CHANGES.unsigned_abs();
+        let everything = too_many || self.now.is_some_and(lost);
         self.now = Some(changes.now);
         let oldest = changes.now.saturating_sub(micros(LONG));
         self.known.retain(|(at, _)| *at > oldest);
@@ -110,17 +115,15 @@ impl Place {
     }
 }
 
-fn micros(time: Duration) -> i64 {
-    i64::try_from(time.as_micros()).unwrap_or(i64::MAX)
-}
-
 /// How long changes are kept.
 pub(super) const RETENTION: Duration = Duration::from_secs(15 * 60);
 /// How far a look by the timer reaches back: longer than any change takes to be committed.
 const LONG: Duration = Duration::from_secs(60);
 /// How far a look after a word reaches back.
 const SHORT: Duration = Duration::from_secs(3);
-const BREATH: Duration = Duration::from_millis(10);
+/// How far the clocks of the servers of one store may lie apart.
+const APART: Duration = Duration::from_secs(1);
+const BREATH: Duration = Duration::from_millis(40);
 #[cfg(feature = "sqlite")]
 const FILE_POLL: Duration = Duration::from_secs(1);
 
@@ -157,7 +160,9 @@ mod tests {
             (start + 60 * SECOND, vec![], false),
             (start + 14 * 60 * SECOND, vec![], false),
             (start + 14 * 60 * SECOND + 1, vec![], true),
-            (start - 1, vec![], true),
+            (start - SECOND, vec![], false),
+            (start - SECOND - 1, vec![], true),
+            (start + 1, vec![(start, Some(1)); 10_000], true),
             (start + 1, vec![(start, None)], true),
         ] {
             let mut place = Place::default();

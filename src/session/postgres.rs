@@ -1,6 +1,6 @@
 //! Sessions in PostgreSQL: fixed statements over a small pool. Knows rows, not what a session opens or who asks.
 //!
-//! Every statement goes out unnamed and in one round trip, outside of any transaction, so a pooler that hands its
+//! But for migrations, every statement goes out unnamed, in one round trip and as a transaction of its own, so a pooler that hands its
 //! servers from transaction to transaction (PgBouncer) may stand in between.
 
 mod listen;
@@ -25,8 +25,8 @@ use self::statements as sql;
 use super::records::Value;
 use super::store::parts::{changed, damaged, id, idle_since, micros, seconds, stored};
 use super::store::{
-    ANSWER_TIME, Admission, Changes, Listed, Person, PersonKey, REMOVED_AT_ONCE, Row, Selection, SessionId,
-    SessionKey, StoreError,
+    ANSWER_TIME, Admission, Changes, Listed, MOST_CHANGES, Person, PersonKey, REMOVED_AT_ONCE, Row,
+    Selection, SessionId, SessionKey, StoreError,
 };
 use crate::identity::Profile;
 use crate::secret::Secret;
@@ -104,20 +104,15 @@ impl PostgresStore {
     }
 
     pub(super) async fn remove(&self, key: &SessionKey) -> Result<Option<Row>, StoreError> {
-        let parameters: [Parameter<'_>; 3] = [
-            (&key.id.as_slice(), Type::BYTEA),
-            (&key.proof.as_slice(), Type::BYTEA),
-            (&self.author.as_slice(), Type::BYTEA),
-        ];
+        let parameters: [Parameter<'_>; 2] =
+            [(&key.id.as_slice(), Type::BYTEA), (&key.proof.as_slice(), Type::BYTEA)];
         self.ask(sql::REMOVE, &parameters).await?.first().map(read).transpose()
     }
 
     pub(super) async fn remove_some(&self, which: &Selection<'_>) -> Result<Vec<SessionId>, StoreError> {
         let (condition, values) = which.condition();
-        let author = self.author.as_slice();
-        let mut parameters: Vec<Parameter<'_>> = values.iter().map(bound).collect();
-        parameters.push((&author, Type::BYTEA));
-        let remove = sql::remove_some(condition, parameters.len(), REMOVED_AT_ONCE);
+        let parameters: Vec<Parameter<'_>> = values.iter().map(bound).collect();
+        let remove = sql::remove_some(condition, REMOVED_AT_ONCE);
         self.ask(&remove, &parameters).await?.iter().map(read_id).collect()
     }
 
@@ -198,7 +193,9 @@ impl PostgresStore {
 
     pub(super) async fn changes(&self, since: i64) -> Result<Changes, StoreError> {
         let author = self.author.as_slice();
-        let rows = self.ask(sql::CHANGES, &[(&since, Type::INT8), (&author, Type::BYTEA)]).await?;
+        let parameters: [Parameter<'_>; 3] =
+            [(&since, Type::INT8), (&author, Type::BYTEA), (&MOST_CHANGES, Type::INT8)];
+        let rows = self.ask(sql::CHANGES, &parameters).await?;
         let mut changes = Changes::default();
         for row in &rows {
             changes.now = row.try_get(0).map_err(|error| told(&error))?;
@@ -423,7 +420,7 @@ fn read_id(row: &PgRow) -> Result<SessionId, StoreError> {
     id(stored)
 }
 
-/// Reads a row of [`sql::COLUMNS`].
+/// Reads a row of a whole session.
 fn read(row: &PgRow) -> Result<Row, StoreError> {
     let id = read_id(row)?;
     let time = |index: usize, part: &str| match row.try_get(index) {

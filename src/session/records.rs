@@ -122,7 +122,10 @@ impl<'a> Selection<'a> {
                 let mut values = vec![Text(told.issuer), Number(until)];
                 values.extend(told.sid.into_iter().chain(told.subject).map(Text));
                 let condition = match (told.sid, told.subject) {
-                    (Some(_), Some(_)) => "issuer = $1 AND created_at <= $2 AND sid = $3 AND subject = $4",
+                    (Some(_), Some(_)) => {
+                        // A session whose ID token named none can only be told by the person.
+                        "issuer = $1 AND created_at <= $2 AND (sid = $3 OR sid IS NULL) AND subject = $4"
+                    }
                     (Some(_), None) => "issuer = $1 AND created_at <= $2 AND sid = $3",
                     (None, Some(_)) => "issuer = $1 AND created_at <= $2 AND subject = $3",
                     (None, None) => "false AND issuer = $1 AND created_at <= $2",

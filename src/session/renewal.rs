@@ -127,34 +127,41 @@ impl Sessions {
         }
     }
 
-    /// Asks to be the only one who renews a session, on any replica; `None` if nobody needs to any more, or another
-    /// one does it.
+    /// Asks to be the only one who renews a session, on any replica; `None` if nobody needs to any more, another one
+    /// does it, or it has been put off.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be asked.
     pub async fn lease(&self, session: &Session, now: u64) -> Result<Option<Lease>, StoreError> {
         let key = key_of(&session.handle);
-        loop {
+        for pause in PAUSES {
             match self.ask(self.store.claim(&key, session.version, LEASE), now).await? {
-                Claim::Ours(row) => {
-                    let secret = session.handle.secret();
-                    let opened = self.sealer.open(Purpose::Tokens, secret, &row.tokens);
-                    let Some(tokens) = opened else {
-                        return Err(StoreError::Damaged("the tokens of a session do not open".to_owned()));
-                    };
-                    return Ok(Some(Lease { row, tokens }));
-                }
+                Claim::Ours(row) => return self.opened(session, row, now).await,
                 // Another replica is at it: what it brings is wanted here too.
-                Claim::Taken => tokio::time::sleep(LOOK_AGAIN).await,
-                Claim::Done(_) | Claim::Gone => {
-                    self.cache.forget(&session.handle.id());
-                    return Ok(None);
-                }
+                Claim::Taken => tokio::time::sleep(pause).await,
+                Claim::Done | Claim::Gone => break,
             }
         }
+        // The next use finds in the store what came of it.
+        self.cache.forget(&session.handle.id());
+        Ok(None)
     }
 
-    /// Keeps what a renewal brought, here and for all replicas. A session that has ended meanwhile stays so.
+    async fn opened(&self, session: &Session, row: Box<Row>, now: u64) -> Result<Option<Lease>, StoreError> {
+        let secret = session.handle.secret();
+        let Some(tokens) = self.sealer.open(Purpose::Tokens, secret, &row.tokens) else {
+            return Err(StoreError::Damaged("the tokens of a session do not open".to_owned()));
+        };
+        let lease = Lease { row, tokens };
+        if let Some(later) = lease.row.renew_at.filter(|renew_at| *renew_at > now) {
+            // Another replica has put it off.
+            self.put_off(session, Some(&lease), later, now).await?;
+            return Ok(None);
+        }
+        Ok(Some(lease))
+    }
+
+    /// Keeps what a renewal brought, here and for all replicas, which find it by themselves. A session that has ended meanwhile stays so.
     ///
     /// # Errors
     /// [`StoreError`] if it could not be kept.
@@ -174,18 +181,39 @@ impl Sessions {
             tokens,
             renew_at: renewed.renew_at,
             version: lease.row.version + 1,
-            last_seen: now,
+            // A renewal is no use of the session.
+            last_seen: lease.row.last_seen.max(session.last_seen()),
             ..*lease.row
         };
         let epoch = self.cache.epoch(&id);
-        if self.ask(self.store.renew(&row), now).await? {
+        if self.insist(&row, now).await? {
             self.metrics.sessions_renewed.inc();
             self.cache.put_unless_forgotten(&Arc::new(self.unpack(&session.handle, &row)), epoch);
         } else {
             self.cache.forget(&id);
         }
-        self.untold.notify_one();
         Ok(())
+    }
+
+    /// Keeps a renewed row, also if the store is silent for a while: what it holds is nowhere else, and the old refresh
+    /// token may be used up. A row that was kept although the answer was lost is left as it is.
+    async fn insist(&self, row: &Row, now: u64) -> Result<bool, StoreError> {
+        let mut outcome = self.ask(self.store.renew(row), now).await;
+        for _ in 0..INSISTENCE {
+            let Err(StoreError::Unavailable(_)) = outcome else { break };
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            outcome = self.ask(self.store.renew(row), now).await;
+        }
+        outcome
+    }
+
+    /// Whether a session is still as it was leased: nobody has renewed or ended it since.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be asked.
+    pub async fn is_as_leased(&self, lease: &Lease, now: u64) -> Result<bool, StoreError> {
+        let found = self.ask(self.store.find(&lease.row.key, now, u64::MAX), now).await?;
+        Ok(found.is_some_and(|row| row.version == lease.row.version))
     }
 
     /// Puts a renewal off that did not succeed, for this process and, if there is a lease, for all.
@@ -210,7 +238,17 @@ const QUEUE: usize = 1024;
 /// A session overdue for less than this goes on as it is while its tokens are fetched.
 const PATIENCE_SECONDS: u64 = 5;
 /// How long a request waits for new tokens at most.
-const LONGEST_WAIT: Duration = Duration::from_millis(2500);
+pub(super) const LONGEST_WAIT: Duration = Duration::from_millis(2500);
 /// How long one replica may take; longer than all that it has to ask the provider.
 const LEASE: Duration = Duration::from_secs(30);
-const LOOK_AGAIN: Duration = Duration::from_millis(50);
+/// Between looks at what another replica does; after the last one a use may ask again.
+const PAUSES: [Duration; 6] = [
+    Duration::from_millis(50),
+    Duration::from_millis(100),
+    Duration::from_millis(200),
+    Duration::from_millis(400),
+    Duration::from_millis(800),
+    Duration::from_millis(1600),
+];
+/// How often to try to keep what a renewal brought, a second apart: longer than a failover takes.
+const INSISTENCE: u32 = 60;

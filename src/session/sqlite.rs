@@ -20,8 +20,8 @@ use self::statements as sql;
 use super::records::Value;
 use super::store::parts::{changed, damaged, id, idle_since, micros, seconds, stored};
 use super::store::{
-    ANSWER_TIME, Admission, Changes, Listed, Person, PersonKey, REMOVED_AT_ONCE, Row, Selection, SessionId,
-    SessionKey, StoreError,
+    ANSWER_TIME, Admission, Changes, Listed, MOST_CHANGES, Person, PersonKey, REMOVED_AT_ONCE, Row,
+    Selection, SessionId, SessionKey, StoreError,
 };
 
 /// The sessions of one SQLite database.
@@ -95,11 +95,11 @@ impl SqliteStore {
     }
 
     pub(super) async fn remove(&self, key: &SessionKey) -> Result<Option<Row>, StoreError> {
-        let (key, author) = (*key, self.author);
+        let key = *key;
         let removed = self.change(move |change| {
             let mut gone = gathered(change, sql::REMOVE, params![key.id, key.proof], read)?;
             if !gone.is_empty() {
-                change.execute(sql::TELL, params![key.id, author])?;
+                change.execute(sql::TELL, params![key.id, NOBODY])?;
             }
             Ok(gone.pop())
         });
@@ -110,12 +110,11 @@ impl SqliteStore {
         let (condition, values) = which.condition();
         let remove = sql::remove_some(condition, REMOVED_AT_ONCE);
         let values: Vec<rusqlite::types::Value> = values.iter().map(owned).collect();
-        let author = self.author;
         let removed = self.change(move |change| {
             let gone = gathered(change, &remove, params_from_iter(values), read_id)?;
             let mut tell = change.prepare(sql::TELL)?;
             for id in gone.iter().flatten() {
-                tell.execute(params![id, author])?;
+                tell.execute(params![id, NOBODY])?;
             }
             Ok(gone)
         });
@@ -203,7 +202,7 @@ impl SqliteStore {
                 Ok((row.get(0)?, changed(&session)))
             };
             let mut statement = connection.prepare(sql::CHANGES).map_err(|error| told(&error))?;
-            let changed = statement.query_map(params![since, author], read);
+            let changed = statement.query_map(params![since, author, MOST_CHANGES], read);
             let changed = changed.and_then(Iterator::collect).map_err(|error| told(&error))?;
             Ok(Changes { now, changed })
         })
@@ -238,10 +237,12 @@ impl SqliteStore {
         after: &PersonKey,
         limit: u32,
     ) -> Result<Vec<Person>, StoreError> {
-        let (username, after) = (username.map(str::to_owned), after.clone());
+        let people = sql::people(username.is_some());
+        let mut values: Vec<rusqlite::types::Value> =
+            vec![after.issuer.clone().into(), after.subject.clone().into(), i64::from(limit).into()];
+        values.extend(username.map(|name| name.to_owned().into()));
         self.answer(&self.reader, move |connection| {
-            let values = params![after.issuer, after.subject, username, limit];
-            rows(connection, sql::PEOPLE, values, read_person)
+            rows(connection, &people, params_from_iter(values), read_person)
         })
         .await
     }
@@ -478,7 +479,7 @@ fn read_listed(row: &SqlRow<'_>) -> Result<Listed, StoreError> {
     })
 }
 
-/// Reads a row of [`sql::PEOPLE`].
+/// Reads a row of [`sql::people`].
 fn read_person(row: &SqlRow<'_>) -> Result<Person, StoreError> {
     let bad = |_| StoreError::Damaged("a person cannot be read".to_owned());
     let disabled_at: Option<i64> = row.get(7).map_err(bad)?;
@@ -519,6 +520,9 @@ fn hex(id: &SessionId) -> String {
 fn pair((id, time): (String, i64)) -> serde_json::Value {
     serde_json::Value::Array(vec![id.into(), time.into()])
 }
+
+/// The author of ends: also the process it came from looks for them, which may have lost the answer.
+const NOBODY: &[u8] = &[];
 
 /// How long SQLite waits for another process to let go of the file.
 const BUSY_TIME: Duration = Duration::from_millis(1500);

@@ -87,8 +87,8 @@ pub enum Claim {
     Ours(Box<Row>),
     /// Another process, at this moment.
     Taken,
-    /// Nobody needs to: it has been done, and this is what came of it.
-    Done(Box<Row>),
+    /// Nobody needs to: it has been done.
+    Done,
     /// Nobody: the session has ended.
     Gone,
 }
@@ -130,6 +130,9 @@ pub enum StoreError {
 
 /// How long any single answer of a store may take.
 pub const ANSWER_TIME: Duration = Duration::from_secs(2);
+
+/// Changes that one call of [`SessionStore::changes`] tells of at most; with as many as that there are more.
+pub const MOST_CHANGES: i64 = 10_000;
 
 /// Rows that one call of [`SessionStore::remove_some`] removes at most.
 pub const REMOVED_AT_ONCE: usize = 2000;
@@ -177,8 +180,8 @@ impl SessionStore {
         }
     }
 
-    /// Keeps a new session, and who it is among the people seen, unless they are disabled. A key that is there already
-    /// stays as it is: keys are hashes of random handles, so it is this very row, sent again.
+    /// Keeps a new session, and who it is among the people seen, unless they are disabled. An id that is there already
+    /// stays as it is: ids are random, so it is this very row, sent again.
     ///
     /// # Errors
     ///
@@ -217,7 +220,7 @@ impl SessionStore {
         ask!(self, store => store.remove_some(which))
     }
 
-    /// Those of `ids` that the store still has, each once and in any order: one statement for thousands.
+    /// Those of `ids` that the store still has, and not of the disabled, each once and in any order: one statement for thousands.
     ///
     /// # Errors
     ///
@@ -259,7 +262,7 @@ impl SessionStore {
         Ok(match found {
             None => Claim::Gone,
             Some(row) if row.version == version => Claim::Taken,
-            Some(row) => Claim::Done(Box::new(row)),
+            Some(_) => Claim::Done,
         })
     }
 
@@ -283,7 +286,8 @@ impl SessionStore {
         ask!(self, store => store.postpone(key, version, renew_at))
     }
 
-    /// The sessions that other processes ended or changed since `since`, by the store's own time in microseconds.
+    /// The sessions that anybody ended, or that other processes changed, since `since`, by the store's own time in
+    /// microseconds; [`MOST_CHANGES`] at most, in any order.
     ///
     /// # Errors
     ///

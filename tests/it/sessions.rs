@@ -2,6 +2,7 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{Shutdown, SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use foregate::browser::{Purpose, Sealer};
 use foregate::identity::Profile;
 use foregate::secret::Secret;
-use foregate::session::store::Location;
+use foregate::session::store::{Location, PersonKey, Selection};
 use foregate::session::{Created, NewSession, Sessions, Settings};
 use foregate::visit::SessionHandle;
 use serde_json::{Value, json};
@@ -96,7 +97,9 @@ fn a_sign_out_reaches_a_replica_that_only_listens() {
     }
     let gone = cookie(&alice);
     sign_out(&mut alice, &shared.house);
-    eventually("the other replica hears of it", || other.check(&url, &[&gone]).status == 401);
+    // Counted is only what it was told of: not what it finds out by itself when a session is used.
+    eventually("the other replica hears of it", || other.metric("foregate_sessions_forgotten_total") >= 1.0);
+    assert_eq!(other.check(&url, &[&gone]).status, 401);
     assert_eq!(other.check(&url, &[&cookie(&bob)]).status, 200);
 }
 
@@ -238,7 +241,9 @@ fn a_session_goes_on_while_the_provider_is_not_well() {
         shared.make_due();
         shared.house.provider.control(&format!("pause?mode={mode}"), &Value::Null);
         let replica = shared.replica();
-        let reply = replica.check(&url, &[&shown]);
+        // A neighbour's cookie beside ours changes nothing.
+        let both = format!("Cookie: foregate={}; {}", "A".repeat(64), &shown["Cookie: ".len()..]);
+        let reply = replica.check(&url, &[&both]);
         assert_eq!((reply.status, reply.header("remote-user")), (200, Some("alice")), "{mode}");
         eventually("it is put off", || replica.metric("foregate_renewal_failures_total") >= 1.0);
         shared.house.provider.control("resume", &Value::Null);
@@ -252,6 +257,64 @@ fn a_session_goes_on_while_the_provider_is_not_well() {
             replica.check(&url, &[&shown]).header("remote-groups"),
             Some("Home Server Admins,a|b,family")
         );
+    }
+}
+
+#[test]
+fn new_tokens_are_kept_although_the_database_is_silent_for_a_while() {
+    let server = Postgres::start();
+    let url = server.url();
+    let house = House::with(&format!("store = \"{url}\"\nkeys = [\"{KEY}\"]"), Value::Null);
+    let (page, shown) = (house.url("app", "/"), cookie(&house.sign_in("alice")));
+    block_on(postgres::run_sql(&url, "UPDATE foregate_session SET renew_at = 1"));
+    let replica = Foregate::start(&house.config);
+    house.provider.control("pause?mode=delay&ms=700&path=/token/", &Value::Null);
+    let redeemed =
+        || house.provider.log().iter().filter(|entry| entry["grantType"] == "refresh_token").count();
+    thread::scope(|scope| {
+        scope.spawn(|| replica.check(&page, &[&shown]));
+        eventually("the token is shown", || redeemed() == 1);
+        server.signal("STOP");
+        let before = replica.metric("foregate_store_errors_total");
+        eventually("the database is missed", || replica.metric("foregate_store_errors_total") > before + 1.0);
+        server.signal("CONT");
+    });
+    eventually("what came is kept", || {
+        block_on(postgres::number(&url, "SELECT version FROM foregate_session")) == 1
+    });
+    assert_eq!(redeemed(), 1);
+    assert_eq!(replica.check(&page, &[&shown]).status, 200);
+}
+
+#[test]
+fn a_client_the_provider_does_not_know_any_more_goes_on_with_nobody() {
+    let shared = Shared::new(Value::Null);
+    let shown = cookie(&shared.house.sign_in("alice"));
+    shared.make_due();
+    let secret = &shared.house.provider.secret;
+    let replica = Foregate::start(&shared.house.config.replace(secret, "another-secret"));
+    assert_eq!(replica.check(&shared.house.url("app", "/"), &[&shown]).status, 401);
+}
+
+#[tokio::test]
+async fn what_cannot_be_ended_in_an_outage_harms_nobody_else() {
+    let mut server = Postgres::start();
+    let location = Location::Postgres(Secret::new(server.url()));
+    let (settings, sealer) = settings_at(location);
+    let sessions = Sessions::open(settings, sealer, vec![], Default::default()).expect("a store");
+    let now = 1_800_000_000;
+    let Created::Kept(alice) = sessions.create(new_session("alice"), now).await.expect("an answer") else {
+        panic!()
+    };
+    let Created::Kept(bob) = sessions.create(new_session("bob"), now).await.expect("an answer") else {
+        panic!()
+    };
+    server.kill_hard();
+    let person = PersonKey { issuer: "i".into(), subject: "alice".into() };
+    assert!(sessions.end_selected(&Selection::Person(&person), now).await.is_err());
+    assert!(sessions.end(&alice, now).await.is_err());
+    for handle in [&alice, &bob] {
+        assert!(sessions.find(handle, now).await.expect("an answer").is_some());
     }
 }
 
@@ -333,6 +396,8 @@ fn an_app_may_want_a_newer_sign_in_than_others() {
     assert_eq!(statuses(&replica), [200, 200, 200]);
     drop(replica);
     shared.sql("UPDATE foregate_session SET last_seen = last_seen - 7200");
+    // A renewal is no use either.
+    shared.make_due();
     let mut replica = Foregate::start(&limits(&shared.house));
     let idle = shared.house.url("idle", "/");
     for _ in 0..2 {
@@ -520,31 +585,17 @@ fn a_dump_with_the_key_file_gives_neither_tokens_nor_a_cookie() {
 #[tokio::test]
 async fn a_clock_that_steps_ends_no_session_and_revives_none() {
     let home = tempfile::tempdir().expect("a directory");
-    let settings = Settings {
-        location: Location::Sqlite(home.path().join("f.db")),
-        keys: vec![Secret::new(KEY)],
-        idle: Duration::from_secs(600),
-        lifetime: Duration::from_secs(3600),
-        outage_grace: Duration::from_secs(60),
-        poll: Duration::from_secs(5),
-        cache_sessions: 100,
-    };
-    let sealer = std::sync::Arc::new(Sealer::new(&settings.keys).expect("a key"));
+    let (settings, sealer) = settings_at(Location::Sqlite(home.path().join("f.db")));
     let open =
         || Sessions::open(settings.clone(), sealer.clone(), vec![], Default::default()).expect("a store");
     let sessions = open();
-    let profile = Profile { issuer: "i".into(), subject: "s".into(), ..Profile::default() };
-    let new = || NewSession {
-        profile: profile.clone(),
-        sid: None,
-        tokens: Vec::new().into(),
-        renew_at: None,
-        client: String::new(),
-        user_agent: String::new(),
-    };
     let now = 1_800_000_000;
-    let Created::Kept(handle) = sessions.create(new(), now).await.expect("a session") else { panic!() };
-    let Created::Kept(gone) = sessions.create(new(), now).await.expect("a session") else { panic!() };
+    let Created::Kept(handle) = sessions.create(new_session("alice"), now).await.expect("a session") else {
+        panic!()
+    };
+    let Created::Kept(gone) = sessions.create(new_session("alice"), now).await.expect("a session") else {
+        panic!()
+    };
     sessions.end(&gone, now).await.expect("an end");
     for step in [now - 300, now + 300, now - 300, now] {
         for sessions in [&sessions, &open()] {
@@ -559,4 +610,29 @@ async fn a_clock_that_steps_ends_no_session_and_revives_none() {
         sessions.find(&handle, now + 3600).await.expect("an answer").is_none(),
         "it ends in its own time"
     );
+}
+
+fn settings_at(location: Location) -> (Settings, Arc<Sealer>) {
+    let settings = Settings {
+        location,
+        keys: vec![Secret::new(KEY)],
+        idle: Duration::from_secs(600),
+        lifetime: Duration::from_secs(3600),
+        outage_grace: Duration::from_secs(60),
+        poll: Duration::from_secs(5),
+        cache_sessions: 100,
+    };
+    let sealer = Arc::new(Sealer::new(&settings.keys).expect("a key"));
+    (settings, sealer)
+}
+
+fn new_session(subject: &str) -> NewSession {
+    NewSession {
+        profile: Profile { issuer: "i".into(), subject: subject.into(), ..Profile::default() },
+        sid: None,
+        tokens: Vec::new().into(),
+        renew_at: None,
+        client: String::new(),
+        user_agent: String::new(),
+    }
 }

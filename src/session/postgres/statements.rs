@@ -1,4 +1,5 @@
-//! The SQL for PostgreSQL. Statements that end or change sessions write down which, in the same transaction.
+//! The SQL for PostgreSQL. Statements that end or change sessions write down which, in the same transaction. An end has
+//! no author, so that also the process it came from finds it, which may have lost the answer.
 
 /// What is read of a session.
 macro_rules! columns {
@@ -54,25 +55,27 @@ pub(super) const FIND: &str = concat!(
 pub(super) const REMOVE: &str = concat!(
     "WITH gone AS (DELETE FROM foregate_session WHERE id = $1 AND proof = $2 RETURNING ",
     columns!(),
-    "), told AS (INSERT INTO foregate_change (session, author) SELECT id, $3 FROM gone ON CONFLICT DO NOTHING) \
-    SELECT * FROM gone"
+    "), told AS (INSERT INTO foregate_change (session, author) SELECT id, ''::bytea FROM gone \
+    ON CONFLICT DO NOTHING) SELECT * FROM gone"
 );
 
-/// `author` is the number of the parameter with the author, the last one. Locks in the order of the ids, as touches
-/// do.
-pub(super) fn remove_some(condition: &str, author: usize, limit: usize) -> String {
+/// Locks in the order of the ids, as touches do.
+pub(super) fn remove_some(condition: &str, limit: usize) -> String {
     format!(
         "WITH picked AS (SELECT id FROM foregate_session WHERE {condition} ORDER BY id LIMIT {limit} FOR UPDATE), \
         gone AS (DELETE FROM foregate_session AS session USING picked WHERE session.id = picked.id \
         RETURNING session.id), \
-        told AS (INSERT INTO foregate_change (session, author) SELECT id, ${author} FROM gone \
+        told AS (INSERT INTO foregate_change (session, author) SELECT id, ''::bytea FROM gone \
         ON CONFLICT DO NOTHING) SELECT id FROM gone"
     )
 }
 
-pub(super) const ALIVE: &str = "SELECT id FROM foregate_session WHERE id = ANY($1)";
+pub(super) const ALIVE: &str = "SELECT id FROM foregate_session AS session WHERE id = ANY($1) AND NOT EXISTS \
+    (SELECT 1 FROM foregate_person AS person WHERE person.issuer = session.issuer \
+    AND person.subject = session.subject AND person.disabled_at IS NOT NULL)";
 
-/// Locks in the order of the ids, so that two replicas with the same sessions do not wait for each other.
+/// Locks in the order of the ids, so that two replicas with the same sessions do not wait for each other. People who
+/// are locked by somebody else are met again another time.
 pub(super) const TOUCH: &str = "WITH seen AS (SELECT id, max(time) AS time FROM unnest($1, $2) AS given (id, time) \
     GROUP BY id), \
     late AS (SELECT session.id, session.issuer, session.subject, seen.time FROM foregate_session AS session \
@@ -80,7 +83,7 @@ pub(super) const TOUCH: &str = "WITH seen AS (SELECT id, max(time) AS time FROM 
     people AS (SELECT issuer, subject, max(time) AS time FROM late GROUP BY issuer, subject), \
     absent AS (SELECT known.issuer, known.subject, people.time FROM foregate_person AS known \
     JOIN people USING (issuer, subject) WHERE known.last_seen < people.time - 3600 \
-    ORDER BY known.issuer, known.subject FOR NO KEY UPDATE OF known), \
+    FOR NO KEY UPDATE OF known SKIP LOCKED), \
     met AS (UPDATE foregate_person AS known SET last_seen = absent.time FROM absent \
     WHERE known.issuer = absent.issuer AND known.subject = absent.subject) \
     UPDATE foregate_session AS session SET last_seen = late.time FROM late \
@@ -89,7 +92,7 @@ pub(super) const TOUCH: &str = "WITH seen AS (SELECT id, max(time) AS time FROM 
 /// Both halves have an index. The lock is tried, so that one replica sweeps and the others go on.
 pub(super) const SWEEP: &str = "WITH turn AS MATERIALIZED (SELECT pg_try_advisory_xact_lock($4) AS ours), \
     dead AS (SELECT id FROM ((SELECT id FROM foregate_session WHERE expires_at <= $1 LIMIT $3) UNION \
-    (SELECT id FROM foregate_session WHERE seen_hour <= $2 / 3600 AND last_seen <= $2 LIMIT $3)) AS both_kinds \
+    (SELECT id FROM foregate_session WHERE seen_hour <= $2 AND last_seen <= $2 LIMIT $3)) AS both_kinds \
     WHERE (SELECT ours FROM turn) LIMIT $3), \
     held AS (SELECT id FROM foregate_session JOIN dead USING (id) FOR UPDATE OF foregate_session SKIP LOCKED), \
     gone AS (DELETE FROM foregate_session AS session USING held WHERE session.id = held.id \
@@ -119,10 +122,10 @@ pub(super) const POSTPONE: &str = "UPDATE foregate_session SET renew_at = $4, le
 pub(super) const CHANGES: &str = concat!(
     "SELECT store.now, change.at, change.session FROM (SELECT ",
     now!(),
-    " AS now) AS store LEFT JOIN foregate_change AS change ON change.at > $1 AND change.author <> $2"
+    " AS now) AS store LEFT JOIN foregate_change AS change ON change.at > $1 AND change.author <> $2 LIMIT $3"
 );
 
-pub(super) const TRIM: &str = concat!("DELETE FROM foregate_change WHERE at < ", now!(), " - $1");
+pub(super) const TRIM: &str = concat!("DELETE FROM foregate_change WHERE at < (SELECT ", now!(), " - $1)");
 
 pub(super) const ANNOUNCE: &str = "SELECT pg_notify('foregate_change', '')";
 pub(super) const LISTEN: &str = "LISTEN foregate_change";

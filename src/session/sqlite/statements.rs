@@ -53,8 +53,9 @@ pub(super) fn remove_some(condition: &str, limit: usize) -> String {
 pub(super) const TELL: &str =
     "INSERT INTO foregate_change (session, author) VALUES (?1, ?2) ON CONFLICT DO NOTHING";
 
-pub(super) const ALIVE: &str =
-    "SELECT id FROM foregate_session WHERE id IN (SELECT unhex(value) FROM json_each(?1))";
+pub(super) const ALIVE: &str = "SELECT id FROM foregate_session AS session WHERE id IN (SELECT unhex(value) FROM json_each(?1)) \
+    AND NOT EXISTS (SELECT 1 FROM foregate_person AS person WHERE person.issuer = session.issuer \
+    AND person.subject = session.subject AND person.disabled_at IS NOT NULL)";
 
 pub(super) const TOUCH: &str = "UPDATE foregate_session SET last_seen = seen.time FROM \
     (SELECT unhex(value ->> 0) AS id, max(value ->> 1) AS time FROM json_each(?1) GROUP BY 1) AS seen \
@@ -68,8 +69,8 @@ pub(super) const MEET_AGAIN: &str = "UPDATE foregate_person AS known SET last_se
 
 /// Both halves have an index.
 pub(super) const SWEEP: &str = "DELETE FROM foregate_session WHERE id IN (SELECT id FROM \
-    (SELECT id FROM foregate_session WHERE expires_at <= ?1 UNION \
-    SELECT id FROM foregate_session WHERE seen_hour <= ?2 / 3600 AND last_seen <= ?2) LIMIT ?3)";
+    (SELECT id FROM foregate_session WHERE expires_at <= ?1 LIMIT ?3) UNION SELECT id FROM \
+    (SELECT id FROM foregate_session WHERE seen_hour <= ?2 AND last_seen <= ?2 LIMIT ?3) LIMIT ?3)";
 
 pub(super) const LEASE: &str = concat!(
     "UPDATE foregate_session SET leased_till = ",
@@ -87,7 +88,8 @@ pub(super) const RENEW: &str = "UPDATE foregate_session SET profile = :profile, 
 pub(super) const POSTPONE: &str = "UPDATE foregate_session SET renew_at = ?4, leased_till = 0 \
     WHERE id = ?1 AND proof = ?2 AND version = ?3";
 
-pub(super) const CHANGES: &str = "SELECT at, session FROM foregate_change WHERE at > ?1 AND author <> ?2";
+pub(super) const CHANGES: &str =
+    "SELECT at, session FROM foregate_change WHERE at > ?1 AND author <> ?2 LIMIT ?3";
 pub(super) const TRIM: &str = concat!("DELETE FROM foregate_change WHERE at < ", now!(), " - ?1");
 
 pub(super) fn sessions(condition: &str) -> String {
@@ -97,12 +99,18 @@ pub(super) fn sessions(condition: &str) -> String {
     )
 }
 
-pub(super) const PEOPLE: &str = "SELECT page.issuer, page.subject, page.username, page.name, page.email, \
-    page.first_seen, max(page.last_seen, coalesce(max(session.last_seen), 0)), page.disabled_at, count(session.id) \
-    FROM (SELECT * FROM foregate_person WHERE (issuer, subject) > (?1, ?2) AND (?3 IS NULL OR username = ?3) \
-    ORDER BY issuer, subject LIMIT ?4) AS page LEFT JOIN foregate_session AS session \
-    ON session.issuer = page.issuer AND session.subject = page.subject \
-    GROUP BY page.issuer, page.subject ORDER BY page.issuer, page.subject";
+/// Parameter 4, where there is a name to look for, is that name.
+pub(super) fn people(by_name: bool) -> String {
+    let named = if by_name { "AND username = ?4" } else { "" };
+    format!(
+        "SELECT page.issuer, page.subject, page.username, page.name, page.email, \
+        page.first_seen, max(page.last_seen, coalesce(max(session.last_seen), 0)), page.disabled_at, \
+        count(session.id) FROM (SELECT * FROM foregate_person WHERE (issuer, subject) > (?1, ?2) {named} \
+        ORDER BY issuer, subject LIMIT ?3) AS page LEFT JOIN foregate_session AS session \
+        ON session.issuer = page.issuer AND session.subject = page.subject \
+        GROUP BY page.issuer, page.subject ORDER BY page.issuer, page.subject"
+    )
+}
 
 pub(super) const DISABLE: &str = "UPDATE foregate_person SET disabled_at = \
     CASE WHEN ?3 IS NULL THEN NULL ELSE coalesce(disabled_at, ?3) END WHERE issuer = ?1 AND subject = ?2";

@@ -21,7 +21,7 @@ CREATE TABLE foregate_session (
     tokens      bytea  NOT NULL,
     client      text   NOT NULL,
     user_agent  text   NOT NULL,
-    seen_hour   bigint NOT NULL GENERATED ALWAYS AS (last_seen / 3600) STORED
+    seen_hour   bigint NOT NULL GENERATED ALWAYS AS (last_seen - last_seen % 3600) STORED
 ) WITH (fillfactor = 80);
 
 CREATE INDEX foregate_session_person ON foregate_session (issuer, subject);
@@ -44,7 +44,7 @@ CREATE TABLE foregate_person (
 
 CREATE INDEX foregate_person_username ON foregate_person (username);
 
--- What other replicas must not remember any more: a session that ended or changed, or all of them (empty).
+-- What must not be remembered any more: a session that ended or changed, or all of them (empty). An end has no author.
 CREATE TABLE foregate_change (
     at      bigint NOT NULL DEFAULT (extract(epoch FROM clock_timestamp()) * 1000000)::bigint,
     session bytea  NOT NULL,

@@ -19,7 +19,7 @@ CREATE TABLE foregate_session (
     tokens      BLOB    NOT NULL,
     client      TEXT    NOT NULL,
     user_agent  TEXT    NOT NULL,
-    seen_hour   INTEGER NOT NULL GENERATED ALWAYS AS (last_seen / 3600) STORED
+    seen_hour   INTEGER NOT NULL GENERATED ALWAYS AS (last_seen - last_seen % 3600) STORED
 ) STRICT;
 
 CREATE INDEX foregate_session_person ON foregate_session (issuer, subject);
@@ -42,7 +42,7 @@ CREATE TABLE foregate_person (
 
 CREATE INDEX foregate_person_username ON foregate_person (username);
 
--- What other processes must not remember any more: a session that ended or changed, or all of them (empty).
+-- What must not be remembered any more: a session that ended or changed, or all of them (empty). An end has no author.
 CREATE TABLE foregate_change (
     at      INTEGER NOT NULL DEFAULT (CAST(unixepoch('subsec') * 1000000 AS INTEGER)),
     session BLOB    NOT NULL,
