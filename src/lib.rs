@@ -41,3 +41,4 @@ pub mod identity;
 pub mod metrics;
 pub mod secret;
 pub mod visit;
+pub mod wording;

@@ -3,6 +3,7 @@
 
 mod cache;
 mod follow;
+mod names;
 mod operate;
 #[cfg(feature = "postgres")]
 mod postgres;
@@ -31,6 +32,7 @@ use crate::metrics::Metrics;
 use crate::secret::Secret;
 use crate::visit::{HANDLE_BYTES, SessionHandle};
 use cache::Cache;
+pub use names::{IdPrefix, NoName, name_of, parse_name};
 use renewal::Renewals;
 pub use renewal::{Due, Lease, Renewed};
 use store::{ANSWER_TIME, Admission, Location, Row, SessionId, SessionKey, SessionStore, StoreError};

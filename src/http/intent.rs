@@ -73,10 +73,18 @@ pub(super) fn client_address(headers: &HeaderMap, peer: Peer, trusted: &[IpNet])
 pub(super) fn user_agent(headers: &HeaderMap) -> String {
     let name =
         headers.get(USER_AGENT).map(|name| String::from_utf8_lossy(name.as_bytes())).unwrap_or_default();
-    name.chars().filter(|c| !c.is_control()).take(LONGEST_USER_AGENT).collect()
+    let mut kept = String::new();
+    for c in name.chars().filter(|c| !c.is_control()) {
+        if kept.len() + c.len_utf8() > LONGEST_USER_AGENT {
+            break;
+        }
+        kept.push(c);
+    }
+    kept
 }
 
-const LONGEST_USER_AGENT: usize = 120;
+/// Bytes that a list keeps: browsers on phones name themselves last, in up to 200.
+const LONGEST_USER_AGENT: usize = 256;
 
 #[cfg(test)]
 mod tests {
@@ -117,6 +125,20 @@ mod tests {
             let found = intent(&headers(&lines), &method.parse().unwrap()) == Intent::Navigation;
             assert_eq!(found, navigates, "{method} {lines:?}");
         }
+    }
+
+    #[test]
+    fn a_browsers_name_is_kept_up_to_256_bytes() {
+        let named = |name: &[u8]| {
+            let line = (USER_AGENT, HeaderValue::from_bytes(name).unwrap());
+            user_agent(&[line].into_iter().collect())
+        };
+        assert_eq!(named(b"Firefox/128.0"), "Firefox/128.0");
+        assert_eq!(named(b"a\tb\xff"), "ab\u{fffd}");
+        assert_eq!(named(&[b'x'; 300]).len(), 256);
+        assert_eq!(named("é".repeat(200).as_bytes()), "é".repeat(128));
+        assert_eq!(named(format!("x{}", "é".repeat(200)).as_bytes()).len(), 255, "no half of a letter");
+        assert_eq!(user_agent(&HeaderMap::new()), "");
     }
 
     #[test]

@@ -39,6 +39,15 @@ impl Sessions {
         self.ask(self.store.sessions(which, after, limit), now).await
     }
 
+    /// Up to `limit` of a person's sessions that live, those used last first.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be asked.
+    pub async fn recent(&self, person: &PersonKey, limit: u32, now: u64) -> Result<Vec<Listed>, StoreError> {
+        let idle = self.settings.idle.as_secs();
+        self.ask(self.store.recent(person, (now, idle), limit), now).await
+    }
+
     /// Up to `limit` of the people seen so far, those behind `after` only; all, or those who sign in by a name.
     ///
     /// # Errors

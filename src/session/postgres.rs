@@ -236,6 +236,23 @@ impl PostgresStore {
         self.ask(&list, &parameters).await?.iter().map(read_listed).collect()
     }
 
+    pub(super) async fn recent(
+        &self,
+        person: &PersonKey,
+        (now, idle): (u64, u64),
+        limit: u32,
+    ) -> Result<Vec<Listed>, StoreError> {
+        let (now, idle, limit) = (stored(now), idle_since(now, idle), i64::from(limit));
+        let parameters: [Parameter<'_>; 5] = [
+            (&person.issuer, Type::TEXT),
+            (&person.subject, Type::TEXT),
+            (&now, Type::INT8),
+            (&idle, Type::INT8),
+            (&limit, Type::INT8),
+        ];
+        self.ask(sql::RECENT, &parameters).await?.iter().map(read_listed).collect()
+    }
+
     pub(super) async fn people(
         &self,
         username: Option<&str>,

@@ -70,6 +70,8 @@ pub enum Selection<'a> {
     Id(SessionId),
     /// Those of one person.
     Person(&'a PersonKey),
+    /// The one of this name, if it is this person's.
+    Own(&'a PersonKey, SessionId),
     /// Those of one person but this one.
     Others(&'a PersonKey, SessionId),
     /// Those of everybody who signs in by this name.
@@ -109,6 +111,10 @@ impl<'a> Selection<'a> {
             Self::Person(person) => {
                 ("issuer = $1 AND subject = $2", vec![Text(&person.issuer), Text(&person.subject)])
             }
+            Self::Own(person, id) => (
+                "issuer = $1 AND subject = $2 AND id = $3",
+                vec![Text(&person.issuer), Text(&person.subject), Bytes(id)],
+            ),
             Self::Others(person, id) => (
                 "issuer = $1 AND subject = $2 AND id <> $3",
                 vec![Text(&person.issuer), Text(&person.subject), Bytes(id)],

@@ -2,7 +2,6 @@
 
 mod statements;
 
-use std::fmt::Write as _;
 use std::fs::OpenOptions;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -17,6 +16,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 use self::statements as sql;
+use super::names::name_of;
 use super::records::Value;
 use super::store::parts::{changed, damaged, id, idle_since, micros, seconds, stored};
 use super::store::{
@@ -122,7 +122,7 @@ impl SqliteStore {
     }
 
     pub(super) async fn alive(&self, ids: &[SessionId]) -> Result<Vec<SessionId>, StoreError> {
-        let ids: serde_json::Value = ids.iter().map(hex).collect();
+        let ids: serde_json::Value = ids.iter().map(name_of).collect();
         self.answer(&self.reader, move |connection| {
             rows(connection, sql::ALIVE, params![ids.to_string()], read_id)
         })
@@ -131,7 +131,7 @@ impl SqliteStore {
 
     pub(super) async fn touch(&self, seen: &[(SessionId, u64)]) -> Result<(), StoreError> {
         let seen: serde_json::Value =
-            seen.iter().map(|(id, time)| (hex(id), stored(*time))).map(pair).collect();
+            seen.iter().map(|(id, time)| (name_of(id), stored(*time))).map(pair).collect();
         let seen = seen.to_string();
         self.change(move |change| {
             change.execute(sql::TOUCH, params![seen])?;
@@ -227,6 +227,21 @@ impl SqliteStore {
         values.push(i64::from(limit).into());
         self.answer(&self.reader, move |connection| {
             rows(connection, &list, params_from_iter(values), read_listed)
+        })
+        .await
+    }
+
+    pub(super) async fn recent(
+        &self,
+        person: &PersonKey,
+        (now, idle): (u64, u64),
+        limit: u32,
+    ) -> Result<Vec<Listed>, StoreError> {
+        let person = person.clone();
+        let times = (stored(now), idle_since(now, idle));
+        self.answer(&self.reader, move |connection| {
+            let values = params![person.issuer, person.subject, times.0, times.1, limit];
+            rows(connection, sql::RECENT, values, read_listed)
         })
         .await
     }
@@ -506,15 +521,6 @@ fn owned(value: &Value<'_>) -> rusqlite::types::Value {
 
 fn told(error: &rusqlite::Error) -> StoreError {
     StoreError::Unavailable(format!("SQLite: {error}"))
-}
-
-/// An id as JSON can carry it.
-fn hex(id: &SessionId) -> String {
-    id.iter().fold(String::with_capacity(2 * id.len()), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 fn pair((id, time): (String, i64)) -> serde_json::Value {

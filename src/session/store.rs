@@ -344,6 +344,21 @@ impl SessionStore {
         ask!(self, store => store.sessions(which, after, limit))
     }
 
+    /// Up to `limit` of a person's sessions that have not ended, those used last first. `now` is in Unix seconds, `idle`
+    /// in seconds.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::sessions`].
+    pub async fn recent(
+        &self,
+        person: &PersonKey,
+        (now, idle): (u64, u64),
+        limit: u32,
+    ) -> Result<Vec<Listed>, StoreError> {
+        ask!(self, store => store.recent(person, (now, idle), limit))
+    }
+
     /// Up to `limit` of the people seen so far, by issuer and subject, those behind `after` only; all, or those who
     /// sign in by the name `username`.
     ///

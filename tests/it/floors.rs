@@ -13,7 +13,7 @@ const FLOORS: [(u32, &[&str]); 9] = [
     (4, &["jwt", "oidc", "server", "session", "upstream"]),
     (3, &["outbound"]),
     (2, &["browser", "headers", "policy"]),
-    (1, &["identity", "metrics", "secret", "visit"]),
+    (1, &["identity", "metrics", "secret", "visit", "wording"]),
 ];
 
 /// Neighbours on one floor that may use each other, with the reason.

@@ -96,6 +96,7 @@ contract![
     the_disabled_have_no_sessions,
     disabling_and_signing_in_at_once_leave_no_session,
     lists_come_in_pages,
+    a_persons_own_list_has_those_used_last_first,
     a_fact_is_kept_by_the_first,
     alive_tells_thousands_at_once,
     touch_tells_thousands_at_once,
@@ -204,6 +205,8 @@ async fn remove_some_ends_those_selected_and_no_others(place: Place) {
         (Selection::Person(&person("https://c.test", "alice")), vec![]),
         (Selection::Person(&alice), vec![id(1), id(2)]),
         (Selection::Others(&alice, id(2)), vec![id(1)]),
+        (Selection::Own(&alice, id(2)), vec![id(2)]),
+        (Selection::Own(&alice, id(4)), vec![]),
         (Selection::Id(id(4)), vec![id(4)]),
         (Selection::Id(id(9)), vec![]),
         (Selection::Username("user-3"), vec![id(3)]),
@@ -405,6 +408,26 @@ async fn lists_come_in_pages(place: Place) {
     let first = store.people(None, &PersonKey::default(), 3).await.unwrap();
     let rest = store.people(None, &first[2].key, 3).await.unwrap();
     assert_eq!((first.len(), rest.len()), (3, 2));
+}
+
+async fn a_persons_own_list_has_those_used_last_first(place: Place) {
+    let store = place.open();
+    let alice = person("https://a.test", "alice");
+    for (number, last_seen, expires_at) in
+        [(1, 10, 900), (2, 30, 900), (3, 20, 900), (4, 5, 900), (5, 40, 100), (6, 30, 900)]
+    {
+        let row = of(number, "https://a.test", "alice");
+        let (last_seen, expires_at) = (NOW + last_seen, NOW + expires_at);
+        store.insert(&Row { last_seen, expires_at, ..row }).await.unwrap();
+    }
+    store.insert(&of(7, "https://a.test", "Alice")).await.unwrap();
+    store.insert(&of(8, "https://b.test", "alice")).await.unwrap();
+    let (now, idle) = (NOW + 100, 95);
+    for (limit, seen) in [(9, vec![2, 6, 3, 1]), (3, vec![2, 6, 3]), (1, vec![2]), (0, vec![])] {
+        let found = store.recent(&alice, (now, idle), limit).await.unwrap();
+        let ids: Vec<SessionId> = found.iter().map(|one| one.id).collect();
+        assert_eq!(ids, seen.into_iter().map(id).collect::<Vec<_>>(), "{limit}");
+    }
 }
 
 async fn a_fact_is_kept_by_the_first(place: Place) {

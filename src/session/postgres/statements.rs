@@ -8,6 +8,13 @@ macro_rules! columns {
     };
 }
 
+/// What is read of a session for a list.
+macro_rules! listed {
+    () => {
+        "id, issuer, subject, profile ->> 'username', created_at, last_seen, expires_at, client, user_agent"
+    };
+}
+
 /// The store's own time in microseconds, the same for every replica.
 macro_rules! now {
     () => {
@@ -134,10 +141,18 @@ pub(super) const LISTEN: &str = "LISTEN foregate_change";
 pub(super) fn sessions(condition: &str, last: usize) -> String {
     let after = last - 1;
     format!(
-        "SELECT id, issuer, subject, profile ->> 'username', created_at, last_seen, expires_at, client, user_agent \
-        FROM foregate_session WHERE {condition} AND id > ${after} ORDER BY id LIMIT ${last}"
+        "SELECT {} FROM foregate_session WHERE {condition} AND id > ${after} ORDER BY id LIMIT ${last}",
+        listed!()
     )
 }
+
+/// A person's sessions that have not ended, those used last first.
+pub(super) const RECENT: &str = concat!(
+    "SELECT ",
+    listed!(),
+    " FROM foregate_session WHERE issuer = $1 AND subject = $2 AND expires_at > $3 AND last_seen > $4 \
+    ORDER BY last_seen DESC, id LIMIT $5"
+);
 
 pub(super) fn people(by_name: bool) -> String {
     let named = if by_name { "AND username = $4" } else { "" };

@@ -7,6 +7,13 @@ macro_rules! columns {
     };
 }
 
+/// What is read of a session for a list.
+macro_rules! listed {
+    () => {
+        "id, issuer, subject, profile ->> 'username', created_at, last_seen, expires_at, client, user_agent"
+    };
+}
+
 /// The time in microseconds, as the database has it.
 macro_rules! now {
     () => {
@@ -93,11 +100,16 @@ pub(super) const CHANGES: &str =
 pub(super) const TRIM: &str = concat!("DELETE FROM foregate_change WHERE at < ", now!(), " - ?1");
 
 pub(super) fn sessions(condition: &str) -> String {
-    format!(
-        "SELECT id, issuer, subject, profile ->> 'username', created_at, last_seen, expires_at, client, user_agent \
-        FROM foregate_session WHERE {condition} AND id > ? ORDER BY id LIMIT ?"
-    )
+    format!("SELECT {} FROM foregate_session WHERE {condition} AND id > ? ORDER BY id LIMIT ?", listed!())
 }
+
+/// A person's sessions that have not ended, those used last first.
+pub(super) const RECENT: &str = concat!(
+    "SELECT ",
+    listed!(),
+    " FROM foregate_session WHERE issuer = ?1 AND subject = ?2 AND expires_at > ?3 AND last_seen > ?4 \
+    ORDER BY last_seen DESC, id LIMIT ?5"
+);
 
 /// Parameter 4, where there is a name to look for, is that name.
 pub(super) fn people(by_name: bool) -> String {

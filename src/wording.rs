@@ -1,0 +1,40 @@
+//! Times and devices in words that people read. Knows neither clocks nor sessions.
+
+mod device;
+mod time;
+
+pub use device::device;
+pub use time::{ago, day_and_time, timestamp};
+
+/// A text that somebody else chose, fit to be printed: what would move the cursor, turn the direction of writing or
+/// break the line is shown as a mark instead.
+pub fn printable(text: &str) -> String {
+    text.chars()
+        .map(|c| if c.is_control() || is_invisible(c) { char::REPLACEMENT_CHARACTER } else { c })
+        .collect()
+}
+
+/// Marks of direction and breaks of line that are no control characters (UAX 9, UAX 14).
+fn is_invisible(c: char) -> bool {
+    matches!(c, '\u{61c}' | '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_that_is_printed_moves_the_cursor() {
+        for (text, shown) in [
+            ("alice", "alice"),
+            ("Zoë ✓ 名前", "Zoë ✓ 名前"),
+            ("a\u{1b}[2Jb", "a\u{fffd}[2Jb"),
+            ("a\nb\rc\td", "a\u{fffd}b\u{fffd}c\u{fffd}d"),
+            ("\u{9b}31m", "\u{fffd}31m"),
+            ("admin\u{202e}txt", "admin\u{fffd}txt"),
+            ("a\u{2028}b\u{2066}", "a\u{fffd}b\u{fffd}"),
+        ] {
+            assert_eq!(printable(text), shown, "{text:?}");
+        }
+    }
+}
