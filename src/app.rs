@@ -187,6 +187,7 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
         cookies: Cookies::new(config.cookies),
         sealer,
         public_url: config.public_url,
+        admin_token: config.admin_token,
         own_names,
         trusted_proxies: config.server.trusted_proxies,
         upstreams: Upstreams::default(),

@@ -1,5 +1,10 @@
 //! What can be typed, and what each command does. Only here and in `main` does foregate print.
 
+mod session;
+mod store;
+mod table;
+mod user;
+
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
@@ -14,6 +19,7 @@ use crate::app::{House, until_signal};
 use crate::config::{self, Config, Loaded};
 #[cfg(feature = "sqlite")]
 use crate::demo;
+use crate::http::unix_now;
 use crate::policy::HostPattern;
 use crate::snippet::{FrontProxy, Snippet, render, render_haproxy_lua};
 
@@ -46,6 +52,11 @@ enum Command {
         #[command(subcommand)]
         what: SessionCommand,
     },
+    /// Work with people
+    User {
+        #[command(subcommand)]
+        what: UserCommand,
+    },
     /// Print the front proxy's configuration for this set-up; for HAProxy also write foregate.lua here
     Snippet(SnippetArgs),
 }
@@ -69,6 +80,20 @@ enum ConfigCommand {
 enum SessionCommand {
     /// Print a new sealing key, one line for session.keys_file
     NewKey,
+    /// List sessions
+    List(session::List),
+    /// End sessions, here and on every running foregate
+    Revoke(session::Revoke),
+}
+
+#[derive(Debug, Subcommand)]
+enum UserCommand {
+    /// List everybody who has ever signed in
+    List(user::List),
+    /// Keep somebody from signing in, and end their sessions
+    Disable(user::One),
+    /// Let somebody sign in again
+    Enable(user::One),
 }
 
 #[derive(Debug, clap::Args)]
@@ -106,7 +131,16 @@ impl Cli {
             }
             Command::Config { what: ConfigCommand::Show(file) } => print(&config::show(&load(&file)?)),
             Command::Config { what: ConfigCommand::Schema } => print(&config::schema()),
-            Command::Session { what: SessionCommand::NewKey } => print(&(new_key()? + "\n")),
+            Command::Session { what } => match what {
+                SessionCommand::NewKey => print(&(new_key()? + "\n")),
+                SessionCommand::List(args) => session::list(&args),
+                SessionCommand::Revoke(args) => session::revoke(&args),
+            },
+            Command::User { what } => match what {
+                UserCommand::List(args) => user::list(&args),
+                UserCommand::Disable(args) => user::disable(&args),
+                UserCommand::Enable(args) => user::enable(&args),
+            },
             Command::Snippet(args) => snippet(&args),
         }
     }

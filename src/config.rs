@@ -26,6 +26,7 @@ use url::Url;
 use crate::browser::CookieScope;
 use crate::headers::HeaderSet;
 use crate::policy::{App, Requirement};
+use crate::secret::Secret;
 use crate::{login, server, session};
 pub use environment::Environment;
 use findings::Notebook;
@@ -42,6 +43,8 @@ pub struct Config {
     pub public_url: Url,
     /// How connections are accepted.
     pub server: server::Settings,
+    /// What opens the operator's API; `None` only where the admin listener is on loopback.
+    pub admin_token: Option<Secret>,
     /// How sessions are kept. Without keys if they are to be made: [`ensure_keys`].
     pub session: session::Settings,
     /// Who signs people in, in the order of the file; at least one.
@@ -146,6 +149,7 @@ impl Reader {
         let providers = self.providers(public_url.as_ref());
         let apps = self.apps(public_url.as_ref(), &providers);
         let server = self.server();
+        let admin_token = self.admin_token(server.as_ref().map(|server| server.admin_listen));
         let session = self.session();
         let cookies = match (&public_url, &apps) {
             (Some(url), Some(apps)) => self.cookies(url, &apps.list, apps.fallback.as_ref()),
@@ -158,6 +162,7 @@ impl Reader {
         Some(Config {
             public_url: public_url?,
             server: server?,
+            admin_token: admin_token?,
             session: session?,
             issuers: provider::any_issuers(&providers),
             providers: providers

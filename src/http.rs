@@ -30,6 +30,7 @@ use crate::gate::Gate;
 use crate::headers::OwnNames;
 use crate::login::Login;
 use crate::metrics::Metrics;
+use crate::secret::Secret;
 use crate::server::{Peer, Serve};
 use crate::session::Sessions;
 use crate::upstream::Upstreams;
@@ -53,6 +54,8 @@ pub struct Site {
     pub sealer: Arc<Sealer>,
     /// Where browsers reach foregate itself.
     pub public_url: Url,
+    /// What opens the operator's API; `None` only where its listener is on loopback.
+    pub admin_token: Option<Secret>,
     /// The identity headers that clients may not send.
     pub own_names: OwnNames,
     /// Peers whose word counts.

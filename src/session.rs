@@ -13,6 +13,7 @@ mod renewal;
 mod sqlite;
 pub mod store;
 mod told;
+mod who;
 
 use std::collections::HashSet;
 use std::sync::Arc;
@@ -36,6 +37,7 @@ pub use names::{IdPrefix, NoName, name_of, parse_name};
 use renewal::Renewals;
 pub use renewal::{Due, Lease, Renewed};
 use store::{ANSWER_TIME, Admission, Location, Row, SessionId, SessionKey, SessionStore, StoreError};
+pub use who::{Meant, Who};
 
 /// How sessions are kept and for how long.
 #[derive(Clone, Debug)]
@@ -492,4 +494,4 @@ const SWEEP_BATCH: u32 = 500;
 /// What others have for themselves between two of those.
 const SWEEP_PAUSE: Duration = Duration::from_millis(50);
 /// Under which name the store says whose keys it is sealed with.
-pub(crate) const KEYS_FACT: &str = "keys";
+pub const KEYS_FACT: &str = "keys";

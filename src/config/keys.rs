@@ -195,6 +195,12 @@ pub(crate) const KEYS: &[Key] = &[
     ),
     key("server.listen", Kind::Address, Value("127.0.0.1:4180"), "Where front proxies and browsers connect."),
     key("server.admin_listen", Kind::Address, Value("127.0.0.1:4181"), "Where the operator's tools connect."),
+    secret(
+        "server.admin_token",
+        Kind::Text,
+        Words("none, which will do on loopback only"),
+        "What the operator's tools show to use /api, as a bearer token.",
+    ),
     key(
         "server.trusted_proxies",
         Kind::Texts,
@@ -340,17 +346,8 @@ const STORE: Unset = if cfg!(feature = "sqlite") {
 const LONGEST_PROVIDER_NAME: usize = 40;
 
 /// Settings of the interface that this version does not know yet.
-const LATER: &[&str] = &[
-    "roles",
-    "tenants",
-    "bearer",
-    "emergency",
-    "audit",
-    "compat",
-    "assertion",
-    "server.tls",
-    "server.admin_token",
-];
+const LATER: &[&str] =
+    &["roles", "tenants", "bearer", "emergency", "audit", "compat", "assertion", "server.tls"];
 
 /// What an app's table may hold, with what it means.
 pub(crate) const APP_KEYS: &[(&str, &str)] = &[
@@ -402,7 +399,7 @@ mod tests {
         assert!(is_table("server") && is_table("server.limits") && !is_table("serve") && !is_table("apps"));
         assert!(is_table("providers") && is_table("providers.a") && is_table("providers.a.claims"));
         assert!(!is_table("providers.a.b") && !is_table("providers.A"));
-        assert!(is_later("server.tls.cert") && is_later("server.admin_token_file") && !is_later("rolesx"));
+        assert!(is_later("server.tls.cert") && is_later("assertion_file") && !is_later("rolesx"));
     }
 
     #[test]

@@ -39,6 +39,31 @@ impl Reader {
         })
     }
 
+    /// What opens the operator's API, which may do without only where nobody from elsewhere can connect.
+    pub(crate) fn admin_token(&mut self, admin_listen: Option<SocketAddr>) -> Option<Option<Secret>> {
+        let path = "server.admin_token";
+        if !self.is_written(path) {
+            self.node(path);
+            let open = admin_listen.is_some_and(|address| !address.ip().to_canonical().is_loopback());
+            if let Some(place) = self.place_of("server.admin_listen").filter(|_| open) {
+                let problem = "`server.admin_token` is not set, and whoever reaches `server.admin_listen` could end \
+                               sessions and disable people";
+                let fix =
+                    "name a file with a long random text in server.admin_token_file, or listen on 127.0.0.1";
+                self.book.note(&place, problem, fix);
+                return None;
+            }
+            return Some(None);
+        }
+        let token = self.secret(path)?;
+        if !token.value.expose().bytes().all(|byte| byte.is_ascii_graphic()) {
+            let problem = format!("`{path}` holds characters that no bearer token can have");
+            self.book.note(&token.place, problem, "write letters and digits only");
+            return None;
+        }
+        Some(Some(token.value))
+    }
+
     /// The networks written, or loopback where only loopback can connect at all.
     fn trusted_proxies(&mut self, listen: Option<SocketAddr>) -> Option<Vec<IpNet>> {
         let path = "server.trusted_proxies";

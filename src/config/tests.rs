@@ -86,7 +86,8 @@ fn every_setting_is_read_and_none_is_inert() {
         allow = ["group:a", "user:b"]
         headers = {{ "X-User" = "{{username}}", "X-Team" = "{{claim:team}}" }}
         server.listen = "0.0.0.0:80"
-        server.admin_listen = "[::1]:81"
+        server.admin_listen = "[::]:81"
+        server.admin_token = "hunter2"
         server.trusted_proxies = ["10.0.0.1", "10.1.2.3/16"]
         server.drain = "1m"
         server.limits = {{ head_timeout = "5s", idle_timeout = "2h", connections = 9 }}
@@ -317,6 +318,16 @@ fn each_setting_is_refused_for_its_own_reason() {
             "",
             "[server]\nadmin_listen = '127.0.0.1:4180'",
             "8:16: `server.listen` and `server.admin_listen` are the same address; fix: give one of them another port",
+        ),
+        (
+            "",
+            "[server]\nadmin_listen = '0.0.0.0:4181'",
+            "8:16: `server.admin_token` is not set, and whoever reaches `server.admin_listen` could end sessions and disable people; fix: name a file with a long random text in server.admin_token_file, or listen on 127.0.0.1",
+        ),
+        (
+            "",
+            "[server]\nadmin_token = 'two words'",
+            "8:15: `server.admin_token` holds characters that no bearer token can have; fix: write letters and digits only",
         ),
         (
             "",

@@ -367,10 +367,7 @@ mod tests {
                 "f:1:1: `` is not a setting; remove it; settings here are public_url, allow, headers, apps, server, session, provider, providers",
             ),
             ("compat = ['authentik']", "f:1:1: `compat` is not known to this version; remove it"),
-            (
-                "[server]\nadmin_token_file = '/x'",
-                "f:2:1: `server.admin_token_file` is not known to this version; remove it",
-            ),
+            ("[server]\ntls.cert_file = '/x'", "f:2:1: `server.tls` is not known to this version; remove it"),
         ] {
             assert_eq!(problems(text), [wanted], "{text}");
         }

@@ -1,10 +1,14 @@
-//! The operator's listener: is it alive, is it ready, what has it counted. Knows no visitors.
+//! The operator's listener: is it alive, is it ready, what has it counted, and the API. Knows no visitors.
+
+mod access;
+mod api;
+mod input;
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::header::{CONTENT_TYPE, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
@@ -13,6 +17,7 @@ use tokio::task::JoinSet;
 use super::body::Body;
 use super::{Site, answer, unix_now};
 use crate::server::{Peer, Serve};
+use access::Refused;
 
 /// The admin listener.
 #[derive(Clone, Debug)]
@@ -23,6 +28,13 @@ impl Serve for Admin {
 
     async fn serve(&self, request: Request<Incoming>, _: Peer) -> Response<Body> {
         let site = self.0.load_full();
+        if request.uri().path().starts_with("/api/") {
+            let (parts, body) = request.into_parts();
+            return match access::check(site.admin_token.as_ref(), &parts) {
+                Ok(()) => Box::pin(api::answer(&site, Request::from_parts(parts, body))).await,
+                Err(refused) => refuse(refused),
+            };
+        }
         if !(request.method() == Method::GET || request.method() == Method::HEAD) {
             return answer::wrong_method("GET, HEAD");
         }
@@ -30,7 +42,39 @@ impl Serve for Admin {
             "/livez" => answer::text(StatusCode::OK, "alive\n"),
             "/readyz" => Box::pin(ready(&site)).await,
             "/metrics" => metrics(&site),
-            _ => answer::text(StatusCode::NOT_FOUND, "There are /livez, /readyz and /metrics here.\n"),
+            _ => answer::text(
+                StatusCode::NOT_FOUND,
+                "There are /livez, /readyz, /metrics and /api/v1/ here.\n",
+            ),
+        }
+    }
+}
+
+/// Says no to somebody who may not use the API, and how they could.
+fn refuse(refused: Refused) -> Response<Body> {
+    let told = |status, reason, title, detail: &str| {
+        answer::problem(status, reason, title, json!({ "detail": detail }))
+    };
+    match refused {
+        Refused::Token => {
+            let detail = "send Authorization: Bearer with the server.admin_token of this foregate";
+            let mut response = told(StatusCode::UNAUTHORIZED, "token-required", "Token required", detail);
+            let challenge = HeaderValue::from_static("Bearer realm=\"foregate admin\"");
+            response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+            response
+        }
+        Refused::Host => {
+            let detail = "without server.admin_token, ask by localhost or a loopback address";
+            told(StatusCode::FORBIDDEN, "not-this-machine", "Not by this name", detail)
+        }
+        Refused::Page => {
+            let detail = "without server.admin_token, no page in a browser may ask";
+            told(StatusCode::FORBIDDEN, "from-a-page", "Not from a page", detail)
+        }
+        Refused::Plain => {
+            let detail =
+                "without server.admin_token, send Content-Type: application/json or an X-Requested-With";
+            told(StatusCode::FORBIDDEN, "not-json", "Send JSON", detail)
         }
     }
 }

@@ -59,6 +59,15 @@ pub(super) fn page(status: StatusCode, page: Page) -> Response<Body> {
     response
 }
 
+/// What a program asked for.
+pub(super) fn json(status: StatusCode, told: &Value) -> Response<Body> {
+    let mut response = empty(status);
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    *response.body_mut() = Body::from(told.to_string());
+    response
+}
+
 /// A problem for a program (RFC 9457).
 pub(super) fn problem(status: StatusCode, reason: &str, title: &str, more: Value) -> Response<Body> {
     let mut object =

@@ -56,6 +56,11 @@ impl IdPrefix {
         self.first.checked_sub(1).map(u128::to_be_bytes)
     }
 
+    /// The name, if this is all of it.
+    pub fn whole(&self) -> Option<SessionId> {
+        (self.first == self.last).then(|| self.first.to_be_bytes())
+    }
+
     /// Whether a name begins so.
     pub fn fits(&self, id: &SessionId) -> bool {
         (self.first..=self.last).contains(&u128::from_be_bytes(*id))

@@ -82,6 +82,11 @@ impl Sessions {
         self.ask(self.store.disable(person, None), now).await
     }
 
+    /// Whether a session of a list has not ended.
+    pub fn is_live(&self, listed: &Listed, now: u64) -> bool {
+        listed.lives(now, self.settings.idle)
+    }
+
     /// The store itself, for what only an operator asks.
     pub fn store(&self) -> &SessionStore {
         &self.store

@@ -1,5 +1,10 @@
 //! What operators and people see of sessions, and how sessions are selected. Plain data: knows no store.
 
+use std::time::Duration;
+
+use serde_json::{Value as Json, json};
+
+use super::names::name_of;
 use super::store::SessionId;
 use crate::identity::{Field, Identity};
 
@@ -22,6 +27,28 @@ pub struct Listed {
     pub client: String,
     /// The browser that signed in, as it names itself.
     pub user_agent: String,
+}
+
+impl Listed {
+    /// Whether it has not ended at `now`, in Unix seconds, where sessions end that are not used for `idle`.
+    pub fn lives(&self, now: u64, idle: Duration) -> bool {
+        now < self.expires_at && now.saturating_sub(self.last_seen) < idle.as_secs()
+    }
+
+    /// What programs are told of it.
+    pub fn to_json(&self) -> Json {
+        json!({
+            "id": name_of(&self.id),
+            "user": self.username,
+            "issuer": self.person.issuer,
+            "subject": self.person.subject,
+            "created_at": self.created_at,
+            "last_seen": self.last_seen,
+            "expires_at": self.expires_at,
+            "client": self.client,
+            "user_agent": self.user_agent,
+        })
+    }
 }
 
 /// The only lasting name of a person.
@@ -59,6 +86,23 @@ pub struct Person {
     pub disabled_at: Option<u64>,
     /// How many sessions they have.
     pub sessions: u64,
+}
+
+impl Person {
+    /// What programs are told of them.
+    pub fn to_json(&self) -> Json {
+        json!({
+            "user": self.username,
+            "name": self.name,
+            "email": self.email,
+            "issuer": self.key.issuer,
+            "subject": self.key.subject,
+            "first_seen": self.first_seen,
+            "last_seen": self.last_seen,
+            "disabled_at": self.disabled_at,
+            "sessions": self.sessions,
+        })
+    }
 }
 
 /// Which sessions are meant.

@@ -429,6 +429,7 @@ pub(super) mod parts {
     use std::time::Duration;
 
     use super::{SessionId, StoreError};
+    use crate::session::names::name_of;
 
     /// Seconds as databases count them.
     pub(in crate::session) fn stored(seconds: u64) -> i64 {
@@ -460,11 +461,8 @@ pub(super) mod parts {
         stored.try_into().ok()
     }
 
-    /// What is told of the row of `id` whose `part` cannot be read: enough to find it, nothing of what it says.
+    /// What is told of the row of `id` whose `part` cannot be read: enough to find and end it, nothing of what it says.
     pub(in crate::session) fn damaged(id: &SessionId, part: &str) -> StoreError {
-        let [first, second, third, fourth, ..] = id;
-        StoreError::Damaged(format!(
-            "the {part} of the session {first:02x}{second:02x}{third:02x}{fourth:02x}…"
-        ))
+        StoreError::Damaged(format!("the {part} of the session {}", name_of(id)))
     }
 }

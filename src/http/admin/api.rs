@@ -1,0 +1,214 @@
+//! The operator's API: sessions and people, listed page by page and ended by name. Knows not who may use it.
+
+use std::fmt;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+use serde_json::{Value, json};
+
+use super::super::body::Body;
+use super::super::{Site, answer, unix_now};
+use super::input::{self, Input, Malformed};
+use crate::session::store::{Listed, Person, PersonKey, Selection, SessionId, StoreError};
+use crate::session::{Meant, Who, name_of, parse_name};
+
+/// Answers a request below `/api/` of somebody who may.
+pub(super) async fn answer(site: &Site, request: Request<Incoming>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let path = parts.uri.path().strip_prefix("/api/v1/").unwrap_or_default();
+    let reads = parts.method == Method::GET || parts.method == Method::HEAD;
+    let outcome = match path {
+        "sessions" if reads => sessions(site, &parts).await,
+        "sessions" if parts.method == Method::DELETE => end_sessions(site, &parts).await,
+        "sessions" => return answer::wrong_method("GET, HEAD, DELETE"),
+        "users" if reads => users(site, &parts).await,
+        "users" => return answer::wrong_method("GET, HEAD"),
+        "users/disable" | "users/enable" if parts.method == Method::POST => {
+            match input::read(&parts, body).await {
+                Ok(input) if path == "users/disable" => disable(site, &input).await,
+                Ok(input) => enable(site, &input).await,
+                Err(malformed) => Err(malformed.into()),
+            }
+        }
+        "users/disable" | "users/enable" => return answer::wrong_method("POST"),
+        path => match path.strip_prefix("sessions/") {
+            Some(name) if parts.method == Method::DELETE => end_session(site, name).await,
+            Some(_) => return answer::wrong_method("DELETE"),
+            None => Err(Failed::NoSuchPath),
+        },
+    };
+    match outcome {
+        Ok(told) => answer::json(StatusCode::OK, &told),
+        Err(failed) => failed.answer(),
+    }
+}
+
+async fn sessions(site: &Site, parts: &Parts) -> Result<Value, Failed> {
+    let input = Input::of_query(parts, &["user", "after", "limit"])?;
+    let after = input.optional("after").map(|name| parse_name(name).ok_or(Malformed::Session)).transpose()?;
+    let (limit, now) = (input.limit()?, unix_now());
+    let which = input.optional("user").map_or(Selection::All, Selection::Username);
+    let mut listed = site.sessions.list(&which, after, limit, now).await?;
+    let next = (listed.len() == limit as usize).then(|| listed.last().map(|last| name_of(&last.id)));
+    listed.retain(|one| site.sessions.is_live(one, now));
+    let told: Vec<Value> = listed.iter().map(Listed::to_json).collect();
+    Ok(json!({ "sessions": told, "next": next.flatten() }))
+}
+
+async fn users(site: &Site, parts: &Parts) -> Result<Value, Failed> {
+    let input = Input::of_query(parts, &["user", "after", "limit"])?;
+    let after = input.optional("after").map_or_else(|| Ok(PersonKey::default()), parse_place)?;
+    let limit = input.limit()?;
+    let people = site.sessions.people(input.optional("user"), &after, limit, unix_now()).await?;
+    let next = (people.len() == limit as usize).then(|| people.last().map(|last| place_of(&last.key)));
+    let told: Vec<Value> = people.iter().map(Person::to_json).collect();
+    Ok(json!({ "users": told, "next": next.flatten() }))
+}
+
+async fn end_session(site: &Site, name: &str) -> Result<Value, Failed> {
+    let id: SessionId = parse_name(name).ok_or(Malformed::Session)?;
+    match end(site, &Selection::Id(id)).await? {
+        0 => Err(Failed::NoSuchSession),
+        ended => Ok(json!({ "ended": ended })),
+    }
+}
+
+async fn end_sessions(site: &Site, parts: &Parts) -> Result<Value, Failed> {
+    let input = Input::of_query(parts, &["user", "issuer", "subject", "all"])?;
+    let ended = match (input.optional("user"), input.optional("all")) {
+        (None, Some("true")) if input.len() == 1 => end(site, &Selection::All).await?,
+        (Some(_), None) => {
+            let person = person(site, &input).await?;
+            end(site, &Selection::Person(&person.key)).await?
+        }
+        (Some(_) | None, Some(_)) | (None, None) => return Err(Malformed::Which.into()),
+    };
+    Ok(json!({ "ended": ended }))
+}
+
+async fn end(site: &Site, which: &Selection<'_>) -> Result<u64, Failed> {
+    let ended = site.sessions.end_selected(which, unix_now()).await?;
+    tracing::info!(ended, "an operator ended sessions");
+    Ok(ended)
+}
+
+async fn disable(site: &Site, input: &Input) -> Result<Value, Failed> {
+    let person = person(site, input).await?;
+    let ended = site.sessions.disable(&person.key, unix_now()).await?.ok_or(Failed::NoSuchUser)?;
+    tracing::info!(user = person.username, ended, "an operator disabled somebody");
+    Ok(json!({ "user": person.username, "disabled": true, "ended": ended }))
+}
+
+async fn enable(site: &Site, input: &Input) -> Result<Value, Failed> {
+    let person = person(site, input).await?;
+    if !site.sessions.enable(&person.key, unix_now()).await? {
+        return Err(Failed::NoSuchUser);
+    }
+    tracing::info!(user = person.username, "an operator enabled somebody");
+    Ok(json!({ "user": person.username, "disabled": false }))
+}
+
+/// The one person who is meant.
+async fn person(site: &Site, input: &Input) -> Result<Box<Person>, Failed> {
+    let username = input.optional("user").ok_or(Malformed::User)?;
+    let meant = Meant { username, issuer: input.optional("issuer"), subject: input.optional("subject") };
+    match site.sessions.who(meant, unix_now()).await? {
+        Who::Nobody => Err(Failed::NoSuchUser),
+        Who::One(person) => Ok(person),
+        Who::Several(people) => Err(Failed::Several(people)),
+    }
+}
+
+/// Where a list of people goes on: behind this one.
+fn place_of(key: &PersonKey) -> String {
+    URL_SAFE_NO_PAD.encode(json!([key.issuer, key.subject]).to_string())
+}
+
+fn parse_place(text: &str) -> Result<PersonKey, Malformed> {
+    let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| Malformed::Place)?;
+    let (issuer, subject) = serde_json::from_slice(&bytes).map_err(|_| Malformed::Place)?;
+    Ok(PersonKey { issuer, subject })
+}
+
+/// Why a request was not done.
+#[derive(Debug)]
+enum Failed {
+    NoSuchPath,
+    NoSuchSession,
+    NoSuchUser,
+    Several(Vec<Person>),
+    Malformed(Malformed),
+    Store(StoreError),
+}
+
+impl From<Malformed> for Failed {
+    fn from(malformed: Malformed) -> Self {
+        Self::Malformed(malformed)
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Self {
+        Self::Store(error)
+    }
+}
+
+impl fmt::Display for Failed {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::NoSuchPath => f.write_str(
+                "there are sessions, sessions/ID, users, users/disable and users/enable below /api/v1/",
+            ),
+            Self::NoSuchSession => f.write_str("there is no session of this id"),
+            Self::NoSuchUser => f.write_str("nobody of this name was ever seen here"),
+            Self::Several(_) => {
+                f.write_str("several people have this name: add issuer, or issuer and subject")
+            }
+            Self::Malformed(malformed) => malformed.fmt(f),
+            Self::Store(error) => error.fmt(f),
+        }
+    }
+}
+
+impl Failed {
+    fn answer(&self) -> Response<Body> {
+        let mut more = json!({ "detail": self.to_string() });
+        let (status, reason, title) = match self {
+            Self::NoSuchPath => (StatusCode::NOT_FOUND, "no-such-path", "No such path"),
+            Self::NoSuchSession => (StatusCode::NOT_FOUND, "no-such-session", "No such session"),
+            Self::NoSuchUser => (StatusCode::NOT_FOUND, "no-such-user", "No such user"),
+            Self::Several(people) => {
+                let key = |one: &Person| json!({ "issuer": one.key.issuer, "subject": one.key.subject });
+                more["users"] = people.iter().map(key).collect();
+                (StatusCode::CONFLICT, "several-users", "Several users have this name")
+            }
+            Self::Malformed(malformed) => (malformed.status(), "malformed", "The request cannot be read"),
+            Self::Store(StoreError::Damaged(_)) => {
+                (StatusCode::INTERNAL_SERVER_ERROR, "damaged", "A session row is damaged")
+            }
+            Self::Store(StoreError::Unavailable(_) | StoreError::TooNew { .. } | StoreError::OtherKeys) => {
+                let problem =
+                    (StatusCode::SERVICE_UNAVAILABLE, "unavailable", "The session store does not answer");
+                return answer::retry(answer::problem(problem.0, problem.1, problem.2, more));
+            }
+        };
+        answer::problem(status, reason, title, more)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_in_the_list_of_people_comes_back_as_it_went() {
+        let key = PersonKey { issuer: "https://id.test/ü".into(), subject: "a\"b,c".into() };
+        assert_eq!(parse_place(&place_of(&key)), Ok(key));
+        for text in ["", "e30", "W10", "////", "WyJhIl0", "WzEsMl0", "WyJhIiwiYiIsImMiXQ"] {
+            assert_eq!(parse_place(text), Err(Malformed::Place), "{text}");
+        }
+    }
+}
