@@ -103,6 +103,7 @@ fn route<'s>(
             "/.foregate/frontchannel-logout" => {
                 portal::logout::frontchannel(site, &request.into_parts().0).await
             }
+            "/.foregate/account" => portal::account(site, request).await,
             path if path.starts_with("/.foregate/") => answer::text(StatusCode::NOT_FOUND, NO_SUCH_PAGE),
             _ => proxy::answer(site, request, peer).await,
         }
@@ -169,13 +170,14 @@ fn reference() -> String {
 }
 
 /// foregate's own addresses for browsers and the provider.
-pub const OWN_PATHS: [&str; 6] = [
+pub const OWN_PATHS: [&str; 7] = [
     "/.foregate/sign-in",
     "/.foregate/callback",
     "/.foregate/sign-out",
     "/.foregate/signed-out",
     "/.foregate/backchannel-logout",
     "/.foregate/frontchannel-logout",
+    "/.foregate/account",
 ];
 const REFERENCE_LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const NO_SUCH_PAGE: &str = "foregate has no page here.\n";

@@ -130,6 +130,7 @@ fn forbidden(site: &Site, visit: &Visit<'_>, refusal: &Refusal, intent: Intent) 
     }
     let to = site.with_origins(|origins| ReturnTo::of_target(&visit.target, origins));
     let other_account = site.own_url("/.foregate/sign-in", to.as_ref(), &[("account", "other")]);
+    let account = site.own_url("/.foregate/account", None, &[]);
     let sign_out = site.own_url("/.foregate/sign-out", None, &[]);
     let page = Forbidden {
         css: CSS,
@@ -139,6 +140,7 @@ fn forbidden(site: &Site, visit: &Visit<'_>, refusal: &Refusal, intent: Intent) 
         host,
         missing,
         other_account: other_account.as_str(),
+        account: account.as_str(),
         sign_out: sign_out.as_str(),
         reference: &reference,
     };
@@ -180,6 +182,7 @@ fn busy<'a>(happened: &'a str, reference: &'a str) -> Trouble<'a> {
         advice,
         causes: &[],
         again: "",
+        label: "",
         reference,
     }
 }
@@ -187,8 +190,11 @@ fn busy<'a>(happened: &'a str, reference: &'a str) -> Trouble<'a> {
 /// The page for a sign-in that did not happen; `to` is where the person wanted to go.
 pub(super) fn trouble(site: &Site, error: &LoginError, to: Option<&ReturnTo>) -> Response<Body> {
     let reference = reference();
-    let again = site.own_url("/.foregate/sign-in", to, &[("account", "retry")]);
     let story = Story::of(error);
+    // Another try as somebody who is disabled would only lead back here.
+    let other = matches!(error, LoginError::Disabled);
+    let (account, label) = if other { ("other", "Use another account") } else { ("retry", "Try again") };
+    let again = site.own_url("/.foregate/sign-in", to, &[("account", account)]);
     tracing::warn!(ref = reference, %error, status = story.status.as_u16(), "a sign-in did not succeed");
     let page = Trouble {
         css: CSS,
@@ -197,6 +203,7 @@ pub(super) fn trouble(site: &Site, error: &LoginError, to: Option<&ReturnTo>) ->
         advice: story.advice,
         causes: story.causes,
         again: again.as_str(),
+        label,
         reference: &reference,
     };
     let response = answer::page(story.status, Page::new(&page, ""));
@@ -232,7 +239,7 @@ impl Story {
             LoginError::Provider(_) | LoginError::Token(_) | LoginError::Issuer => {
                 told(StatusCode::BAD_GATEWAY, NOT_FINISHED, MISMATCH, TELL, MISMATCH_CAUSES)
             }
-            LoginError::Disabled => told(StatusCode::FORBIDDEN, NOT_FINISHED, SHUT_OUT, TELL, &[]),
+            LoginError::Disabled => told(StatusCode::FORBIDDEN, DISABLED, SHUT_OUT, A_MISTAKE, &[]),
             LoginError::Profile(_) => {
                 told(StatusCode::FORBIDDEN, NOT_FINISHED, UNUSABLE, TELL, UNUSABLE_CAUSES)
             }
@@ -296,7 +303,10 @@ const FOREIGN: &str = "This sign-in was not started here, or its address was cha
 const DENIED: &str = "The sign-in service did not let you in.";
 const MISMATCH: &str = "What the sign-in service answered does not fit what was asked.";
 const UNUSABLE: &str = "The sign-in service did not say enough about your account.";
-const SHUT_OUT: &str = "Your account has been disabled here.";
+const DISABLED: &str = "Your account is disabled";
+const SHUT_OUT: &str =
+    "Your name and password are right, but whoever runs this site does not let this account in.";
+const A_MISTAKE: &str = "If you think this is a mistake, show this page to whoever runs this site.";
 const START_OVER: &str = "Open the page you wanted once more.";
 const TRY_AGAIN_OR_TELL: &str = "Try again. If it happens again, show this page to whoever runs this site.";
 const TELL: &str = "Show this page to whoever runs this site; the log tells more under the same reference.";

@@ -44,6 +44,7 @@ pub(super) struct Forbidden<'a> {
     pub(super) host: &'a str,
     pub(super) missing: &'a [String],
     pub(super) other_account: &'a str,
+    pub(super) account: &'a str,
     pub(super) sign_out: &'a str,
     pub(super) reference: &'a str,
 }
@@ -92,7 +93,38 @@ pub(super) struct SignedIn<'a> {
     pub(super) name: &'a str,
     pub(super) username: &'a str,
     pub(super) email: &'a str,
+    pub(super) account: &'a str,
     pub(super) sign_out: &'a str,
+}
+
+/// Who a person is here, and where they are signed in.
+#[derive(Debug, Template)]
+#[template(path = "http/pages/account.html")]
+pub(super) struct Account<'a> {
+    pub(super) css: &'static str,
+    pub(super) name: &'a str,
+    pub(super) username: &'a str,
+    pub(super) email: &'a str,
+    pub(super) groups: &'a [&'a str],
+    pub(super) sessions: &'a [SignedInAt<'a>],
+    /// How many are shown at most, if there are more; else 0.
+    pub(super) shown: u32,
+    pub(super) action: &'a str,
+    pub(super) csrf: &'a str,
+    pub(super) sign_out: &'a str,
+}
+
+/// One place where a person is signed in. Times are in words, for programs, and exact.
+#[derive(Debug)]
+pub(super) struct SignedInAt<'a> {
+    pub(super) id: String,
+    pub(super) here: bool,
+    pub(super) device: String,
+    /// What an unknown browser calls itself, else empty.
+    pub(super) user_agent: &'a str,
+    pub(super) client: &'a str,
+    pub(super) since: [String; 3],
+    pub(super) seen: [String; 3],
 }
 
 /// After a sign-out.
@@ -114,6 +146,7 @@ pub(super) struct Trouble<'a> {
     pub(super) advice: &'a str,
     pub(super) causes: &'a [(&'a str, &'a str)],
     pub(super) again: &'a str,
+    pub(super) label: &'a str,
     pub(super) reference: &'a str,
 }
 

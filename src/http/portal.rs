@@ -1,5 +1,6 @@
 //! foregate's own addresses for browsers: sign-in, callback, sign-out. Knows no rules.
 
+mod account;
 pub(super) mod logout;
 mod query;
 
@@ -27,6 +28,7 @@ use crate::server::Peer;
 use crate::session::Session;
 use crate::session::store::{PersonKey, Selection, StoreError};
 use crate::visit::{Credential, SessionHandle};
+pub(super) use account::account;
 use query::Query;
 
 /// `/.foregate/sign-in?rd=&provider=`: to the provider, to the choice if there are several and none is named, or
@@ -174,12 +176,14 @@ pub(super) async fn home(site: &Site, parts: &Parts) -> Response<Body> {
         Err(error) => return trouble(site, &LoginError::Store(error), None),
     };
     let identity = session.person.identity();
+    let account = site.own_url("/.foregate/account", None, &[]);
     let sign_out = site.own_url("/.foregate/sign-out", None, &[]);
     let page = SignedIn {
         css: CSS,
         name: identity.field(Field::Name),
         username: identity.field(Field::Username),
         email: identity.field(Field::Email),
+        account: account.as_str(),
         sign_out: sign_out.as_str(),
     };
     answer::page(StatusCode::OK, Page::new(&page, ""))

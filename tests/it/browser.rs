@@ -144,3 +144,28 @@ fn the_choices_of_a_sign_out_work_under_our_own_policy() {
     assert!(text(&seen[5]).contains("signed out"), "{}", seen[5]);
     assert!(seen[6]["url"].as_str().is_some_and(|url| url.contains("/if/flow/login/")), "{}", seen[6]);
 }
+
+#[test]
+fn sessions_end_on_the_account_page_under_our_own_policy_and_without_scripts() {
+    let house = House::new();
+    let [fill, click] = sign_in_as("alice");
+    let account = house.url("auth", "/.foregate/account");
+    // Twice in one profile: the second time as another browser would, known at the provider only.
+    let seen = browse(&json!([
+        { "javaScript": false },
+        { "open": account }, fill, click,
+        { "clearCookies": "foregate" }, { "clearCookies": "foregate-login" },
+        { "open": account },
+        { "click": "[name=session]" },
+        { "clearCookies": "foregate" }, { "clearCookies": "foregate-login" },
+        { "open": account },
+        { "click": "[name=others]" },
+        { "click": ".sessions a" },
+        { "open": account },
+    ]));
+    let count = |step: usize| text(&seen[step]).matches("Last seen").count();
+    assert_eq!([2, 5, 6, 9, 10].map(count), [1, 2, 1, 2, 1], "{seen:#?}");
+    assert!([2, 5, 6, 9, 10].iter().all(|step| seen[*step]["url"] == account.as_str()), "{seen:#?}");
+    assert!(text(&seen[11]).contains("signed out"), "{}", seen[11]);
+    assert!(seen[12]["url"].as_str().is_some_and(|url| url.contains("/if/flow/login/")), "{}", seen[12]);
+}

@@ -1,0 +1,179 @@
+//! `/.foregate/account`: who a person is here, where they are signed in, and the end of any of it. Shows and ends
+//! nothing of anybody else. Knows no rules.
+
+use std::sync::Arc;
+
+use http::header::HeaderMap;
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode};
+use hyper::body::Incoming;
+
+use super::super::body::Body;
+use super::super::denial::trouble;
+use super::super::dialect::direct;
+use super::super::pages::{Account, CSS, Page, SignedInAt};
+use super::super::{Site, answer, unix_now};
+use super::query::Query;
+use super::{Scope, depart, is_foreign, live_session, read_form, return_to};
+use crate::browser::Purpose;
+use crate::identity::Field;
+use crate::login::LoginError;
+use crate::session::store::{Listed, PersonKey, Selection, SessionId, StoreError};
+use crate::session::{Session, name_of, parse_name};
+use crate::visit::{Credential, SessionHandle};
+use crate::wording::{ago, day_and_time, device, timestamp};
+
+/// Shows the page, or ends what its form asks for.
+pub(in crate::http) async fn account(site: &Arc<Site>, request: Request<Incoming>) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    if !is_at_home(site, &parts) {
+        let here = site.own_url(PATH, None, &[]);
+        return answer::text(StatusCode::NOT_FOUND, format!("Your account is at {here}\n"));
+    }
+    if parts.method == Method::GET || parts.method == Method::HEAD {
+        return show(site, &parts.headers).await;
+    }
+    if parts.method != Method::POST {
+        return answer::wrong_method("GET, HEAD, POST");
+    }
+    if is_foreign(&parts.headers) {
+        return answer::empty(StatusCode::FORBIDDEN);
+    }
+    let Some(form) = read_form(body).await else { return answer::empty(StatusCode::PAYLOAD_TOO_LARGE) };
+    act(site, &parts.headers, &form).await
+}
+
+/// Whether a request is to foregate's own host. An app whose host leads here too could read the page, and with it the
+/// proof in its form.
+fn is_at_home(site: &Site, parts: &Parts) -> bool {
+    let visit = direct(parts, &site.cookies, site.scheme());
+    visit.is_ok_and(|visit| site.public_url.host_str() == Some(&*visit.target.host))
+}
+
+async fn show(site: &Site, headers: &HeaderMap) -> Response<Body> {
+    let now = unix_now();
+    let session = match live_session(site, headers, now).await {
+        Ok(Some(session)) => session,
+        Ok(None) => return sign_in(site),
+        Err(error) => return trouble(site, &LoginError::Store(error), None),
+    };
+    match sessions_of(site, &session, now).await {
+        Ok((listed, more)) => page(site, &session, (&listed, more), now),
+        Err(error) => trouble(site, &LoginError::Store(error), None),
+    }
+}
+
+/// Whoever is not signed in signs in and comes back.
+fn sign_in(site: &Site) -> Response<Body> {
+    let to = return_to(site, Some(PATH));
+    answer::redirect(StatusCode::FOUND, site.own_url("/.foregate/sign-in", Some(&to), &[]).as_str())
+}
+
+/// The person's sessions, this one first and then those used last first, and whether there are more.
+async fn sessions_of(site: &Site, session: &Session, now: u64) -> Result<(Vec<Listed>, bool), StoreError> {
+    let (person, own) = (PersonKey::of(session.person.identity()), session.handle().id());
+    let mut listed = site.sessions.recent(&person, SHOWN + 1, now).await?;
+    let here = match listed.iter().position(|one| one.id == own) {
+        Some(place) => Some(listed.remove(place)),
+        // The store may not know yet that it has just been used.
+        None => site.sessions.list(&Selection::Own(&person, own), None, 1, now).await?.pop(),
+    };
+    let room = SHOWN as usize - usize::from(here.is_some());
+    let more = listed.len() > room;
+    listed.truncate(room);
+    listed.splice(0..0, here);
+    Ok((listed, more))
+}
+
+fn page(site: &Site, session: &Session, (listed, more): (&[Listed], bool), now: u64) -> Response<Body> {
+    let identity = session.person.identity();
+    let own = session.handle().id();
+    let groups: Vec<&str> = identity.groups().collect();
+    let sessions: Vec<SignedInAt<'_>> = listed.iter().map(|one| told(one, own, now)).collect();
+    let (action, sign_out) = (site.own_url(PATH, None, &[]), site.own_url("/.foregate/sign-out", None, &[]));
+    let csrf = site.sealer.sign(Purpose::Form, &session.handle().0);
+    let page = Account {
+        css: CSS,
+        name: identity.field(Field::Name),
+        username: identity.field(Field::Username),
+        email: identity.field(Field::Email),
+        groups: &groups,
+        sessions: &sessions,
+        shown: if more { SHOWN } else { 0 },
+        action: action.as_str(),
+        csrf: &csrf,
+        sign_out: sign_out.as_str(),
+    };
+    let own = site.public_url.origin().ascii_serialization();
+    answer::page(StatusCode::OK, Page::new(&page, &format!("'self' {own}")))
+}
+
+/// A session as the page shows it.
+fn told(one: &Listed, own: SessionId, now: u64) -> SignedInAt<'_> {
+    let here = one.id == own;
+    let last_seen = if here { now } else { one.last_seen };
+    let device = device(&one.user_agent);
+    SignedInAt {
+        id: name_of(&one.id),
+        here,
+        user_agent: if device.is_none() { &one.user_agent } else { "" },
+        device: device.unwrap_or_else(|| "An unknown browser".to_owned()),
+        client: &one.client,
+        since: [ago(one.created_at, now), timestamp(one.created_at), day_and_time(one.created_at)],
+        seen: [ago(last_seen, now), timestamp(last_seen), day_and_time(last_seen)],
+    }
+}
+
+/// What a form asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Wanted {
+    One(SessionId),
+    Others,
+}
+
+/// Ends what the form asks for, if it comes from the page of somebody who is signed in here.
+async fn act(site: &Arc<Site>, headers: &HeaderMap, form: &Query) -> Response<Body> {
+    let field = |name: &str| form.one(name).ok().flatten();
+    let wanted = match (field("session"), field("others")) {
+        (Some(name), None) => parse_name(&name).map(Wanted::One),
+        (None, Some(_)) => Some(Wanted::Others),
+        (Some(_), Some(_)) | (None, None) => None,
+    };
+    let Some(wanted) = wanted else { return answer::empty(StatusCode::BAD_REQUEST) };
+    let proof = field("csrf").unwrap_or_default();
+    let proven = |handle: &SessionHandle| site.sealer.signed(Purpose::Form, &handle.0, &proof);
+    // A neighbour's session, whose proof a neighbour has, ends nobody else's.
+    let handle = match site.cookies.credential(headers) {
+        Credential::Session(first, others) => std::iter::once(first).chain(others).find(proven),
+        Credential::None | Credential::Bearer => return sign_in(site),
+    };
+    let Some(handle) = handle else { return answer::empty(StatusCode::FORBIDDEN) };
+    if wanted == Wanted::One(handle.id()) {
+        return depart(site, Credential::Session(handle, Vec::new()), Scope::Browser, None).await;
+    }
+    // A task of its own: it goes on when the browser does not wait for it.
+    match site.farewells.spawn(end(Arc::clone(site), handle, wanted)).await {
+        Ok(Ok(())) => answer::redirect(StatusCode::SEE_OTHER, site.own_url(PATH, None, &[]).as_str()),
+        Ok(Err(error)) => trouble(site, &LoginError::Store(error), None),
+        Err(_) => answer::empty(StatusCode::INTERNAL_SERVER_ERROR),
+    }
+}
+
+/// Ends sessions of the person who has this handle, and of nobody else.
+async fn end(site: Arc<Site>, handle: SessionHandle, wanted: Wanted) -> Result<(), StoreError> {
+    let now = unix_now();
+    let Some(session) = site.sessions.find(&handle, now).await? else { return Ok(()) };
+    let identity = session.person.identity();
+    let person = PersonKey::of(identity);
+    let which = match wanted {
+        Wanted::One(id) => Selection::Own(&person, id),
+        Wanted::Others => Selection::Others(&person, handle.id()),
+    };
+    let ended = site.sessions.end_selected(&which, now).await?;
+    tracing::info!(user = identity.field(Field::Username), ended, "somebody ended sessions of their own");
+    Ok(())
+}
+
+const PATH: &str = "/.foregate/account";
+/// Sessions on one page.
+const SHOWN: u32 = 100;
