@@ -20,6 +20,7 @@ mod demo;
 mod floors;
 mod flow;
 mod logout;
+mod people;
 mod providers;
 mod proxies;
 mod sessions;
