@@ -63,6 +63,7 @@ fn tries(text: &mut String, paint: Paint, ports: &Ports) {
             paint.code(&format!("curl -i {app}api/whoami")),
         ),
         ("A path that a rule opens to all.", paint.code(&format!("curl -i {app}health"))),
+        ("Where you are signed in, and the end of any of it.", paint.link(&ports.account_url())),
         ("Signing out, here and at the provider.", paint.link(&ports.sign_out_url())),
     ];
     let _ = writeln!(text, "\n{}", paint.bold("Try"));
@@ -122,6 +123,7 @@ mod tests {
             "bob     in the group family",
             "carol   in no group",
             "curl -i http://app.foregate.localhost:4180/api/whoami",
+            "http://auth.foregate.localhost:4180/.foregate/account",
             "http://auth.foregate.localhost:4180/.foregate/sign-out",
             "Ctrl-C ends it; nothing is kept.",
         ] {

@@ -29,6 +29,11 @@ impl Ports {
         self.url(AUTH) + ".foregate/sign-out"
     }
 
+    /// Where people see and end their sessions.
+    pub(super) fn account_url(&self) -> String {
+        self.url(AUTH) + ".foregate/account"
+    }
+
     /// Who the provider says it is.
     pub(super) fn issuer(&self) -> anyhow::Result<Url> {
         parsed(&format!("http://id.{DOMAIN}:{}/", self.provider))
