@@ -36,7 +36,9 @@ use cache::Cache;
 pub use names::{IdPrefix, NoName, name_of, parse_name};
 use renewal::Renewals;
 pub use renewal::{Due, Lease, Renewed};
-use store::{ANSWER_TIME, Admission, Location, Row, SessionId, SessionKey, SessionStore, StoreError};
+use store::{
+    ANSWER_TIME, Admission, Location, Row, SessionId, SessionKey, SessionStore, StoreError, TicketId,
+};
 pub use who::{Meant, Who};
 
 /// How sessions are kept and for how long.
@@ -341,7 +343,7 @@ impl Sessions {
     }
 
     /// Removes rows that have ended, in small batches with pauses, and drops them from memory; then forgets old
-    /// changes.
+    /// changes and used tickets.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be asked.
@@ -358,7 +360,16 @@ impl Sessions {
             tokio::time::sleep(SWEEP_PAUSE).await;
         }
         self.ask(self.store.trim_changes(follow::RETENTION), now).await?;
+        self.ask(self.store.trim_spent(now.saturating_sub(SPENT_MARGIN.as_secs())), now).await?;
         Ok(swept)
+    }
+
+    /// Uses a ticket up that counts until `until`; `false` if that has been done before, here or elsewhere.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be asked; the ticket then counts for nothing.
+    pub async fn spend(&self, ticket: &TicketId, until: u64, now: u64) -> Result<bool, StoreError> {
+        self.ask(self.store.spend(ticket, until), now).await
     }
 
     /// Asks the store for any answer.
@@ -493,5 +504,7 @@ const SYNC_BATCH: usize = 5000;
 const SWEEP_BATCH: u32 = 500;
 /// What others have for themselves between two of those.
 const SWEEP_PAUSE: Duration = Duration::from_millis(50);
+/// How much longer than it counts a used ticket is remembered: by so much the clocks of replicas may differ.
+const SPENT_MARGIN: Duration = Duration::from_secs(60 * 60);
 /// Under which name the store says whose keys it is sealed with.
 pub const KEYS_FACT: &str = "keys";

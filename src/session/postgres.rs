@@ -26,7 +26,7 @@ use super::records::Value;
 use super::store::parts::{changed, damaged, id, idle_since, micros, seconds, stored};
 use super::store::{
     ANSWER_TIME, Admission, Changes, Listed, MOST_CHANGES, Person, PersonKey, REMOVED_AT_ONCE, Row,
-    Selection, SessionId, SessionKey, StoreError,
+    Selection, SessionId, SessionKey, StoreError, TicketId,
 };
 use crate::identity::Profile;
 use crate::secret::Secret;
@@ -209,6 +209,16 @@ impl PostgresStore {
 
     pub(super) async fn trim_changes(&self, age: Duration) -> Result<(), StoreError> {
         self.ask(sql::TRIM, &[(&micros(age), Type::INT8)]).await.map(drop)
+    }
+
+    pub(super) async fn spend(&self, ticket: &TicketId, until: u64) -> Result<bool, StoreError> {
+        let until = stored(until);
+        let parameters: [Parameter<'_>; 2] = [(&ticket.as_slice(), Type::BYTEA), (&until, Type::INT8)];
+        Ok(!self.ask(sql::SPEND, &parameters).await?.is_empty())
+    }
+
+    pub(super) async fn trim_spent(&self, now: u64) -> Result<(), StoreError> {
+        self.ask(sql::TRIM_SPENT, &[(&stored(now), Type::INT8)]).await.map(drop)
     }
 
     /// Some engines and poolers do not know NOTIFY; then there is nothing to wake anybody with.
@@ -543,9 +553,10 @@ const SILENCE: Duration = Duration::from_secs(5);
 const IDLE_TIME: Duration = Duration::from_secs(30);
 
 /// Every schema change, oldest first; the version of each is its place, counted from 1.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("migrations/postgres/0001_sessions.sql"),
     include_str!("migrations/postgres/0002_changes_and_people.sql"),
+    include_str!("migrations/postgres/0003_spent_tickets.sql"),
 ];
 /// The name of the advisory lock of migrations: `foregate` in ASCII.
 const LOCK_NAME: i64 = i64::from_be_bytes(*b"foregate");

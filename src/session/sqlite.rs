@@ -21,7 +21,7 @@ use super::records::Value;
 use super::store::parts::{changed, damaged, id, idle_since, micros, seconds, stored};
 use super::store::{
     ANSWER_TIME, Admission, Changes, Listed, MOST_CHANGES, Person, PersonKey, REMOVED_AT_ONCE, Row,
-    Selection, SessionId, SessionKey, StoreError,
+    Selection, SessionId, SessionKey, StoreError, TicketId,
 };
 
 /// The sessions of one SQLite database.
@@ -212,6 +212,16 @@ impl SqliteStore {
     pub(super) async fn trim_changes(&self, age: Duration) -> Result<(), StoreError> {
         let age = micros(age);
         self.change(move |change| change.execute(sql::TRIM, params![age]).map(drop)).await
+    }
+
+    pub(super) async fn spend(&self, ticket: &TicketId, until: u64) -> Result<bool, StoreError> {
+        let (ticket, until) = (*ticket, stored(until));
+        self.change(move |change| Ok(change.execute(sql::SPEND, params![ticket, until])? > 0)).await
+    }
+
+    pub(super) async fn trim_spent(&self, now: u64) -> Result<(), StoreError> {
+        let now = stored(now);
+        self.change(move |change| change.execute(sql::TRIM_SPENT, params![now]).map(drop)).await
     }
 
     pub(super) async fn sessions(
@@ -537,7 +547,8 @@ const BUSY_TIME: Duration = Duration::from_millis(1500);
 const TURNS: usize = 20;
 
 /// Every schema change, oldest first; the version of each is its place, counted from 1.
-const MIGRATIONS: [&str; 2] = [
+const MIGRATIONS: [&str; 3] = [
     include_str!("migrations/sqlite/0001_sessions.sql"),
     include_str!("migrations/sqlite/0002_changes_and_people.sql"),
+    include_str!("migrations/sqlite/0003_spent_tickets.sql"),
 ];

@@ -35,6 +35,9 @@ pub enum Location {
 /// The public name of a session: the half of its handle that proves nothing.
 pub type SessionId = [u8; HANDLE_ID_BYTES];
 
+/// The random name of a ticket to a host outside the cookie domain.
+pub type TicketId = [u8; 16];
+
 /// What finds a session row: its name, and the SHA-256 of the whole handle, so that a dump of the store opens nothing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct SessionKey {
@@ -303,6 +306,25 @@ impl SessionStore {
     /// As for [`Self::probe`].
     pub async fn trim_changes(&self, age: Duration) -> Result<(), StoreError> {
         ask!(self, store => store.trim_changes(age))
+    }
+
+    /// Uses a ticket up, which counts until `until`, in Unix seconds; `false` if it has been used before, by whichever
+    /// process.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::probe`].
+    pub async fn spend(&self, ticket: &TicketId, until: u64) -> Result<bool, StoreError> {
+        ask!(self, store => store.spend(ticket, until))
+    }
+
+    /// Forgets the tickets that counted until before `now`.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::probe`].
+    pub async fn trim_spent(&self, now: u64) -> Result<(), StoreError> {
+        ask!(self, store => store.trim_spent(now))
     }
 
     /// Wakes the other processes that listen, so that they look for changes now. Best effort: who misses it looks

@@ -98,6 +98,7 @@ contract![
     lists_come_in_pages,
     a_persons_own_list_has_those_used_last_first,
     a_fact_is_kept_by_the_first,
+    a_ticket_is_spent_once_whoever_asks,
     alive_tells_thousands_at_once,
     touch_tells_thousands_at_once,
     touch_makes_no_rows_and_never_goes_back,
@@ -440,6 +441,20 @@ async fn a_fact_is_kept_by_the_first(place: Place) {
     assert_eq!(there.fact("keys", "d").await.unwrap(), "d");
 }
 
+async fn a_ticket_is_spent_once_whoever_asks(place: Place) {
+    let (here, there) = (place.open(), place.open());
+    assert!(here.spend(&id(1), NOW + 30).await.unwrap());
+    assert!(!there.spend(&id(1), NOW + 30).await.unwrap() && !here.spend(&id(1), NOW + 90).await.unwrap());
+    let mut tasks = JoinSet::new();
+    for store in [place.open(), place.open(), place.open(), place.open()] {
+        tasks.spawn(async move { store.spend(&id(2), NOW + 60).await.unwrap() });
+    }
+    assert_eq!(tasks.join_all().await.into_iter().filter(|spent| *spent).count(), 1, "one of four at once");
+    here.trim_spent(NOW + 31).await.unwrap();
+    assert_eq!(place.number("SELECT count(*) FROM foregate_spent").await, 1);
+    assert!(!there.spend(&id(2), NOW + 60).await.unwrap(), "still remembered");
+}
+
 async fn alive_tells_thousands_at_once(place: Place) {
     let store = filled(&place, 300).await;
     let mut asked: Vec<SessionId> = (0..5_000).map(id).collect();
@@ -532,7 +547,7 @@ async fn ten_opens_at_once_migrate_once(place: Place) {
     for outcome in tasks.join_all().await {
         outcome.unwrap();
     }
-    assert_eq!(place.number("SELECT count(*) FROM foregate_migration").await, 2);
+    assert_eq!(place.number("SELECT count(*) FROM foregate_migration").await, 3);
     assert_eq!(place.number("SELECT count(*) FROM foregate_session").await, 3);
 }
 
@@ -542,7 +557,7 @@ async fn a_newer_schema_is_left_alone(place: Place) {
     let store = place.open();
     for _ in 0..2 {
         let error = store.insert(&row(1)).await.unwrap_err();
-        assert!(matches!(error, StoreError::TooNew { found: 999, known: 2 }), "{error}");
+        assert!(matches!(error, StoreError::TooNew { found: 999, known: 3 }), "{error}");
     }
     assert_eq!(place.number("SELECT count(*) FROM foregate_session").await, 0);
     place.run_sql("DELETE FROM foregate_migration WHERE version = 999").await;
@@ -595,7 +610,7 @@ async fn a_dropped_future_leaves_no_half(place: Place) {
         let found = store.find(&key(patience), NOW, IDLE).await.unwrap();
         assert!(found.is_none_or(|found| found == row(patience)));
     }
-    assert_eq!(place.number("SELECT count(*) FROM foregate_migration").await, 2);
+    assert_eq!(place.number("SELECT count(*) FROM foregate_migration").await, 3);
 }
 
 #[cfg(feature = "sqlite")]

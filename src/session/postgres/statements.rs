@@ -134,6 +134,11 @@ pub(super) const CHANGES: &str = concat!(
 
 pub(super) const TRIM: &str = concat!("DELETE FROM foregate_change WHERE at < (SELECT ", now!(), " - $1)");
 
+/// Sent twice, it may find its own row: then a good ticket counts as used, never a used one as good.
+pub(super) const SPEND: &str = "INSERT INTO foregate_spent (ticket, until) VALUES ($1, $2) \
+    ON CONFLICT (ticket) DO NOTHING RETURNING 1";
+pub(super) const TRIM_SPENT: &str = "DELETE FROM foregate_spent WHERE until < $1";
+
 pub(super) const ANNOUNCE: &str = "SELECT pg_notify('foregate_change', '')";
 pub(super) const LISTEN: &str = "LISTEN foregate_change";
 

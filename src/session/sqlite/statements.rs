@@ -99,6 +99,10 @@ pub(super) const CHANGES: &str =
     "SELECT at, session FROM foregate_change WHERE at > ?1 AND author <> ?2 LIMIT ?3";
 pub(super) const TRIM: &str = concat!("DELETE FROM foregate_change WHERE at < ", now!(), " - ?1");
 
+pub(super) const SPEND: &str =
+    "INSERT INTO foregate_spent (ticket, until) VALUES (?1, ?2) ON CONFLICT (ticket) DO NOTHING";
+pub(super) const TRIM_SPENT: &str = "DELETE FROM foregate_spent WHERE until < ?1";
+
 pub(super) fn sessions(condition: &str) -> String {
     format!("SELECT {} FROM foregate_session WHERE {condition} AND id > ? ORDER BY id LIMIT ?", listed!())
 }
