@@ -161,6 +161,7 @@ pub fn until_signal() -> anyhow::Result<CancellationToken> {
 pub fn site(mut config: Config) -> anyhow::Result<Site> {
     config::ensure_keys(&mut config.session)?;
     let domain = config.session_domain().to_owned();
+    let elsewhere = config.apps_elsewhere().join(" ");
     let wanted_claims = config.wanted_claims();
     let metrics = Arc::new(Metrics::default());
     let sealer = Arc::new(Sealer::new(&config.session.keys)?);
@@ -178,13 +179,22 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
     let fallback = config.fallback.can_be_met().then(|| {
         let host = HostPattern::Wildcard(String::new());
         let app = plain_app("allow", host, config.fallback, &config.default_headers);
-        Fallback { app: App { issuers: config.issuers, ..app }, within: domain }
+        Fallback { app: App { issuers: config.issuers, ..app }, within: domain.clone() }
     });
+    let mut cookies = Cookies::new(config.cookies);
+    if !elsewhere.is_empty() {
+        tracing::info!(
+            apps = elsewhere,
+            "apps outside the cookie domain {domain}: each of their hosts gets a cookie of its own"
+        );
+        let home = config.public_url.host_str().unwrap_or_default();
+        cookies = cookies.with_hosts_elsewhere(home, Arc::clone(&sealer));
+    }
     Ok(Site {
         gate: Gate::new(Policy::new(config.apps, own, fallback), Arc::clone(&sessions)),
         login,
         sessions,
-        cookies: Cookies::new(config.cookies),
+        cookies,
         sealer,
         public_url: config.public_url,
         admin_token: config.admin_token,

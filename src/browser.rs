@@ -2,9 +2,13 @@
 //! and randomness are arguments. Knows no sessions and no provider.
 
 mod cookies;
+mod host_cookies;
 mod return_to;
 mod sealed;
+mod ticket;
 
 pub use cookies::{CookieScope, Cookies, parse_handle, write_handle};
+pub use host_cookies::HostCookies;
 pub use return_to::{Origins, ReturnTo};
 pub use sealed::{KeyError, NONCE_BYTES, Purpose, Sealer};
+pub use ticket::{Ask, BindingName, HostBinding, Ticket};

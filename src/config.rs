@@ -132,6 +132,13 @@ impl Config {
         self.cookies.domain.as_deref().or_else(|| self.public_url.host_str()).unwrap_or_default()
     }
 
+    /// The apps outside that domain, as they are named: their hosts have cookies of their own.
+    pub fn apps_elsewhere(&self) -> Vec<&str> {
+        let home = self.public_url.host_str().unwrap_or_default();
+        let outside = |app: &&App| cookies::is_elsewhere(&self.cookies, home, app);
+        self.apps.iter().filter(outside).map(|app| app.name.as_str()).collect()
+    }
+
     /// The claims that header templates of any app read, sorted.
     pub fn wanted_claims(&self) -> Vec<String> {
         let sets = self.apps.iter().map(|app| &app.headers).chain([&self.default_headers]);

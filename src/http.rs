@@ -94,6 +94,14 @@ fn route<'s>(
     peer: Peer,
 ) -> std::pin::Pin<Box<dyn Future<Output = Response<Body>> + Send + 's>> {
     Box::pin(async move {
+        let mut request = request;
+        if request.uri().path().starts_with("/.foregate/") {
+            let (parts, body) = request.into_parts();
+            if let Some(response) = portal::elsewhere::answer_direct(site, &parts).await {
+                return response;
+            }
+            request = Request::from_parts(parts, body);
+        }
         match request.uri().path() {
             "/.foregate/sign-in" => portal::sign_in(site, &request.into_parts().0).await,
             "/.foregate/callback" => portal::callback(site, &request.into_parts().0, peer).await,

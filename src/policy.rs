@@ -10,7 +10,7 @@ use std::sync::Arc;
 use http::Method;
 
 use crate::headers::{HeaderSet, Person};
-use crate::visit::Target;
+use crate::visit::{Target, is_within};
 pub use matcher::{EmailPattern, HostPattern, PathPattern, PatternError};
 pub use requirement::{Requirement, TermError};
 
@@ -247,6 +247,11 @@ impl Policy {
         self.site(host).is_some_and(|site| site.apps.iter().any(|app| app.upstream.is_some()))
     }
 
+    /// Whether a line speaks of a host.
+    pub fn names(&self, host: &str) -> bool {
+        self.site(host).is_some()
+    }
+
     /// An app of a host, to know its port and whether it is one of ours.
     pub fn app_of(&self, host: &str) -> Option<&App> {
         let fallback =
@@ -294,11 +299,6 @@ impl Fallback {
     fn covers(&self, host: &str) -> bool {
         is_within(host, &self.within)
     }
-}
-
-/// Whether `host` is `domain` or lies below it, label by label.
-pub fn is_within(host: &str, domain: &str) -> bool {
-    host.strip_suffix(domain).is_some_and(|front| front.is_empty() || front.ends_with('.'))
 }
 
 impl Site {

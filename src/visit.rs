@@ -9,7 +9,7 @@ use std::fmt;
 use http::Method;
 use thiserror::Error;
 
-pub use host::parse_host;
+pub use host::{is_within, parse_host};
 pub use path::Path;
 
 /// What a visitor asks for, and with what.

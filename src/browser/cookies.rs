@@ -1,5 +1,6 @@
 //! The cookies that are ours: reading them among all others, and writing them. Knows no sessions.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -9,7 +10,9 @@ use http::HeaderMap;
 use http::header::{COOKIE, HeaderValue};
 use memchr::memmem::Finder;
 
-use crate::visit::{Credential, HANDLE_BYTES, SessionHandle};
+use super::host_cookies::{Elsewhere, HostCookies};
+use super::sealed::Sealer;
+use crate::visit::{Credential, HANDLE_BYTES, SessionHandle, is_within};
 
 /// Where our cookies are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -20,6 +23,13 @@ pub struct CookieScope {
     pub secure: bool,
 }
 
+impl CookieScope {
+    /// Whether browsers send the cookies of `home` to `host` too.
+    pub fn covers(&self, home: &str, host: &str) -> bool {
+        self.domain.as_ref().map_or(host == home, |domain| is_within(host, domain))
+    }
+}
+
 /// Our two cookies: the session, and the browser's side of a sign-in under way.
 #[derive(Debug)]
 pub struct Cookies {
@@ -28,6 +38,8 @@ pub struct Cookies {
     scope: CookieScope,
     session_finder: Finder<'static>,
     login_finder: Finder<'static>,
+    /// The hosts outside the scope, if an app is on one.
+    elsewhere: Option<Box<Elsewhere>>,
 }
 
 impl Cookies {
@@ -42,17 +54,38 @@ impl Cookies {
         let session = format!("{prefix}foregate");
         let login = format!("{session}-login");
         let finder = |name: &str| Finder::new(&format!("{name}=")).into_owned();
-        Self { session_finder: finder(&session), login_finder: finder(&login), session, login, scope }
+        let (session_finder, login_finder) = (finder(&session), finder(&login));
+        Self { session_finder, login_finder, session, login, scope, elsewhere: None }
+    }
+
+    /// With cookies, sealed by `sealer`, for each host outside the scope. `home` is the host of `public_url`.
+    pub fn with_hosts_elsewhere(mut self, home: &str, sealer: Arc<Sealer>) -> Self {
+        self.elsewhere = Some(Box::new(Elsewhere::new(self.scope.secure, home, sealer)));
+        self
+    }
+
+    /// The cookies of a host outside the scope; `None` for the others, and where there are no apps on such hosts.
+    pub fn at<'c>(&'c self, host: &'c str) -> Option<HostCookies<'c>> {
+        self.elsewhere.as_ref()?.at(&self.scope, host)
+    }
+
+    /// What a request to `host` shows, in the form that counts there.
+    pub fn credential_at(&self, host: &str, headers: &HeaderMap) -> Credential {
+        match self.at(host) {
+            Some(own) => own.credential(headers),
+            None => self.credential(headers),
+        }
     }
 
     /// The session cookies of a request that are well formed, in the order sent. A neighbour may have set one of
     /// the same name, so all are kept, up to sixteen.
     pub fn credential(&self, headers: &HeaderMap) -> Credential {
-        let mut handles = values(headers, &self.session_finder).filter_map(parse_handle);
-        match handles.next() {
-            Some(first) => Credential::Session(first, handles.take(MOST_COOKIES - 1).collect()),
-            None => Credential::None,
-        }
+        credential_of(values(headers, &self.session_finder), parse_handle)
+    }
+
+    /// The values of the session cookies, well formed or not, in the order sent, up to sixteen.
+    pub(super) fn sessions<'h>(&'h self, headers: &'h HeaderMap) -> impl Iterator<Item = &'h [u8]> {
+        values(headers, &self.session_finder).take(MOST_COOKIES)
     }
 
     /// The login cookies of a request, in the order sent, up to sixteen.
@@ -65,6 +98,11 @@ impl Cookies {
     /// A `Set-Cookie` that keeps a session.
     pub fn keep_session(&self, handle: &SessionHandle, lifetime: Duration) -> HeaderValue {
         self.set(&self.session, &write_handle(handle), lifetime)
+    }
+
+    /// The same for one that is sealed.
+    pub(super) fn keep_sealed_session(&self, text: &str, lifetime: Duration) -> HeaderValue {
+        self.set(&self.session, text, lifetime)
     }
 
     /// A `Set-Cookie` that ends it in the browser.
@@ -84,6 +122,9 @@ impl Cookies {
 
     /// Removes our cookies from a request to a backend, leaving all others byte for byte.
     pub fn hide(&self, headers: &mut HeaderMap) {
+        if let Some(elsewhere) = &self.elsewhere {
+            elsewhere.hide(headers);
+        }
         let holds_ours = |value: &HeaderValue| {
             [&self.session_finder, &self.login_finder]
                 .iter()
@@ -132,6 +173,18 @@ impl Cookies {
         }
         let text = format!("{}; Max-Age={}", cookie.build(), lifetime.as_secs());
         HeaderValue::from_str(&text).unwrap_or_else(|_| HeaderValue::from_static(""))
+    }
+}
+
+/// The sessions that cookies with these values show.
+pub(super) fn credential_of<'h>(
+    values: impl Iterator<Item = &'h [u8]>,
+    read: impl Fn(&[u8]) -> Option<SessionHandle>,
+) -> Credential {
+    let mut handles = values.filter_map(read);
+    match handles.next() {
+        Some(first) => Credential::Session(first, handles.take(MOST_COOKIES - 1).collect()),
+        None => Credential::None,
     }
 }
 

@@ -21,6 +21,16 @@ pub enum Purpose {
     Tokens,
     /// Proof that a form came from our own page.
     Form,
+    /// A session on one host outside the cookie domain, in a cookie there.
+    HostSession,
+    /// The browser's side of a sign-in from such a host, in a cookie there.
+    HostBinding,
+    /// Such a host's wish for a ticket.
+    Ask,
+    /// A session on its way to such a host.
+    Ticket,
+    /// A sign-out that a person began on such a host.
+    Leave,
 }
 
 impl Purpose {
@@ -30,6 +40,11 @@ impl Purpose {
             Self::Binding => "foregate binding 1",
             Self::Tokens => "foregate tokens 1",
             Self::Form => "foregate form 1",
+            Self::HostSession => "foregate host session 1",
+            Self::HostBinding => "foregate host binding 1",
+            Self::Ask => "foregate ask 1",
+            Self::Ticket => "foregate ticket 1",
+            Self::Leave => "foregate leave 1",
         }
     }
 }
@@ -49,6 +64,8 @@ pub enum KeyError {
 pub const NONCE_BYTES: usize = 12;
 const KEY_BYTES: usize = 32;
 const TAG_BYTES: usize = 4;
+/// Bytes by which a sealed value is longer than what is in it.
+pub(super) const OVERHEAD_BYTES: usize = TAG_BYTES + NONCE_BYTES + 16;
 
 /// Seals with the newest key and opens with every key, newest first.
 #[derive(Debug)]

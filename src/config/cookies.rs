@@ -1,14 +1,16 @@
-//! Which hosts share a session: the cookie domain, and whether every app lies in it. Knows no cookies.
+//! Which hosts share a cookie, and which have one of their own: the cookie domain, and the apps outside it. Knows no
+//! cookies.
 
 use url::{Host, Url};
 
 use super::findings::Place;
 use super::values::{Read, Reader};
 use crate::browser::CookieScope;
-use crate::policy::{App, HostPattern, Requirement, is_within};
+use crate::policy::{App, HostPattern, Requirement};
+use crate::visit::is_within;
 
 impl Reader {
-    /// Settles the cookie domain, written or derived, and notes every app that lies outside it.
+    /// Settles the cookie domain, written or derived, and notes every app outside it that cannot have a cookie of its own.
     pub(crate) fn cookies(
         &mut self,
         public_url: &Url,
@@ -22,17 +24,25 @@ impl Reader {
             let text = self.text(path)?;
             Some(self.written_domain(public_url, &text)?)
         } else {
-            let alone = fallback == Some(&Requirement::Nobody)
-                && apps.iter().all(|(app, _)| matches!(&app.host, HostPattern::Exact(name) if name == host));
-            let derived = if alone { None } else { domain_for(public_url) };
+            let (alone, wide) = (None, domain_for(public_url));
+            let (alone, wide) = (CookieScope { domain: alone, secure }, CookieScope { domain: wide, secure });
+            // Apps that the domain does not reach are no reason to have one.
+            let fits =
+                |(app, _): &(App, Place)| !is_elsewhere(&alone, host, app) || is_elsewhere(&wide, host, app);
+            let derived = if fallback == Some(&Requirement::Nobody) && apps.iter().all(fits) {
+                None
+            } else {
+                wide.domain
+            };
             let shown = derived.as_ref().map(|domain| format!("\"{domain}\""));
             self.derived(path, shown.unwrap_or_else(|| format!("({host} alone)")));
             derived
         };
+        let scope = CookieScope { domain, secure };
         for (app, place) in apps {
-            self.note_outside(public_url, domain.as_deref(), app, place);
+            self.note_outside(public_url, &scope, app, place);
         }
-        Some(CookieScope { domain, secure })
+        Some(scope)
     }
 
     fn written_domain(&mut self, public_url: &Url, text: &Read<String>) -> Option<String> {
@@ -57,40 +67,48 @@ impl Reader {
         None
     }
 
-    fn note_outside(&mut self, public_url: &Url, domain: Option<&str>, app: &App, place: &Place) {
-        let host = public_url.host_str().unwrap_or_default();
-        let (HostPattern::Exact(name) | HostPattern::Wildcard(name)) = &app.host;
-        let exact = matches!(app.host, HostPattern::Exact(_));
-        let inside = match domain {
-            Some(domain) => is_within(name, domain),
-            None => exact && name == host,
-        };
-        if inside {
+    /// Notes an app that lies outside the cookie domain and cannot have a cookie of its own either.
+    fn note_outside(&mut self, public_url: &Url, scope: &CookieScope, app: &App, place: &Place) {
+        let home = public_url.host_str().unwrap_or_default();
+        if !is_elsewhere(scope, home, app) {
             return;
         }
-        let (problem, fix) = match domain {
-            Some(domain) => (
-                format!(
-                    "`{}` lies outside the cookie domain {domain}, so nobody could stay signed in there",
-                    app.name
-                ),
-                match common_domain(host, name) {
-                    Some(common) => format!("set cookie_domain = \"{common}\" below [session]"),
-                    None => {
-                        format!("give the app a name below {domain}, or run a foregate of its own for it")
-                    }
-                },
-            ),
-            None => (
-                format!(
-                    "`{}` cannot share a session with {host}, for which browsers keep no domain cookie",
-                    app.name
-                ),
-                format!("give public_url a name such as https://auth.example.com{}", hint(host)),
-            ),
+        let Some((problem, fix)) = why_no_cookie(&app.host, scope.secure) else { return };
+        let domain = scope.domain.as_deref().unwrap_or(home);
+        let beside = match scope.domain.as_deref() {
+            Some(domain) => format!("give the app a name below {domain}, or {fix}"),
+            None => fix.to_owned(),
         };
-        self.book.note(place, problem, fix);
+        let problem = format!("`{}` lies outside the cookie domain {domain}, and {problem}", app.name);
+        self.book.note(place, problem, beside);
     }
+}
+
+/// Whether sessions of `home` need a cookie of their own on an app's hosts.
+pub(super) fn is_elsewhere(scope: &CookieScope, home: &str, app: &App) -> bool {
+    match &app.host {
+        HostPattern::Exact(name) => !scope.covers(home, name),
+        HostPattern::Wildcard(name) => scope.domain.as_ref().is_none_or(|domain| !is_within(name, domain)),
+    }
+}
+
+/// Why hosts outside the cookie domain cannot have a cookie of their own, and what to do.
+fn why_no_cookie(hosts: &HostPattern, secure: bool) -> Option<(&'static str, &'static str)> {
+    let (HostPattern::Exact(name) | HostPattern::Wildcard(name)) = hosts;
+    let is_name = matches!(Host::parse(name), Ok(Host::Domain(_)));
+    if !is_name || is_public_suffix(name) {
+        return Some(match hosts {
+            HostPattern::Exact(_) => ("is no name within a domain", "give it one, such as wiki.example.org"),
+            HostPattern::Wildcard(_) => {
+                ("covers hosts that are nobody's in particular", "name each host instead")
+            }
+        });
+    }
+    let here = name.ends_with(".localhost");
+    (!secure && !here).then_some((
+        "its cookie would cross the network in the clear",
+        "reach public_url and all apps by https",
+    ))
 }
 
 /// The domain that the hosts beside `public_url` share with it; `None` where there can be no domain cookie.
@@ -98,17 +116,6 @@ fn domain_for(public_url: &Url) -> Option<String> {
     let Host::Domain(host) = public_url.host()? else { return None };
     let parent = host.split_once('.').map(|(_, parent)| parent).filter(|parent| !is_public_suffix(parent));
     parent.or_else(|| Some(host).filter(|host| !is_public_suffix(host))).map(str::to_owned)
-}
-
-/// The smallest domain that holds both hosts and may have cookies.
-fn common_domain<'h>(host: &'h str, other: &str) -> Option<&'h str> {
-    let mut domain = host;
-    loop {
-        if is_within(other, domain) {
-            return Some(domain).filter(|domain| !is_public_suffix(domain));
-        }
-        domain = domain.split_once('.')?.1;
-    }
 }
 
 /// Whether browsers keep no cookie for a whole domain: public suffixes and names of a single label.
@@ -120,14 +127,6 @@ fn keep_out(host: &str) -> String {
     match host.split_once('.').map(|(_, parent)| parent).filter(|parent| !is_public_suffix(parent)) {
         Some(parent) => format!("write {parent}"),
         None => "remove it".to_owned(),
-    }
-}
-
-fn hint(host: &str) -> &'static str {
-    if host == "localhost" || host.ends_with(".localhost") {
-        ", on this machine http://auth.apps.localhost with apps below apps.localhost"
-    } else {
-        ""
     }
 }
 
@@ -159,15 +158,28 @@ mod tests {
     }
 
     #[test]
-    fn two_hosts_share_the_smallest_domain_above_both() {
-        for (host, other, common) in [
-            ("auth.example.com", "wiki.example.com", Some("example.com")),
-            ("auth.a.example.com", "wiki.b.example.com", Some("example.com")),
-            ("auth.example.com", "wiki.example.org", None),
-            ("auth.example.co.uk", "wiki.other.co.uk", None),
-            ("auth.home.arpa", "wiki.home.arpa", None),
+    fn hosts_elsewhere_need_a_domain_of_somebodys() {
+        for (pattern, secure, fits) in [
+            ("photos.family.org", true, true),
+            ("family.org", true, true),
+            ("*.family.org", true, true),
+            ("wiki.home.arpa", true, true),
+            ("nas.home.lab", true, true),
+            ("photos.family.localhost", false, true),
+            ("*.family.localhost", false, true),
+            ("me.github.io", true, true),
+            ("github.io", true, false),
+            ("*.github.io", true, false),
+            ("*.org", true, false),
+            ("*.localhost", false, false),
+            ("nas", true, false),
+            ("192.0.2.1", true, false),
+            ("[2001:db8::1]", true, false),
+            ("photos.family.org", false, false),
+            ("127.0.0.1", false, false),
         ] {
-            assert_eq!(common_domain(host, other), common, "{host} {other}");
+            let hosts = HostPattern::parse(pattern).unwrap();
+            assert_eq!(why_no_cookie(&hosts, secure).is_none(), fits, "{pattern} {secure}");
         }
     }
 }

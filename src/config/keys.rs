@@ -261,7 +261,7 @@ pub(crate) const KEYS: &[Key] = &[
         "session.cookie_domain",
         Kind::Text,
         Words("one host, or the domain above that of public_url where apps need it"),
-        "The domain whose hosts share a session.",
+        "The domain whose hosts share a session cookie.",
     ),
     key("session.cache_sessions", Kind::Count, Value("200000"), "How many sessions are kept in memory."),
     key(

@@ -533,12 +533,12 @@ fn each_app_is_refused_for_its_own_reason() {
             "8:1: `auth.example.com/.foregate/x` is where foregate itself answers; fix: remove it",
         ),
         (
-            "'a.example.org' = 'public'",
-            "8:1: `a.example.org` lies outside the cookie domain example.com, so nobody could stay signed in there; fix: give the app a name below example.com, or run a foregate of its own for it",
+            "'nas' = 'public'",
+            "8:1: `nas` lies outside the cookie domain example.com, and is no name within a domain; fix: give the app a name below example.com, or give it one, such as wiki.example.org",
         ),
         (
             "'*.org' = 'public'",
-            "8:1: `*.org` lies outside the cookie domain example.com, so nobody could stay signed in there; fix: give the app a name below example.com, or run a foregate of its own for it",
+            "8:1: `*.org` lies outside the cookie domain example.com, and covers hosts that are nobody's in particular; fix: give the app a name below example.com, or name each host instead",
         ),
     ] {
         let text = file("allow = 'signed-in'", &format!("[apps]\n{apps}\n")).replacen("\n\n", "\n", 1);
@@ -602,23 +602,40 @@ fn the_cookie_domain_follows_the_apps() {
     );
     for (public, app, wanted) in [
         (
-            "https://auth.a.example.com",
-            "wiki.b.example.com",
-            "foregate.toml:7:1: `wiki.b.example.com` lies outside the cookie domain a.example.com, so nobody could stay signed in there; fix: set cookie_domain = \"example.com\" below [session]",
-        ),
-        (
             "http://localhost:4180",
-            "wiki.localhost",
-            "foregate.toml:7:1: `wiki.localhost` cannot share a session with localhost, for which browsers keep no domain cookie; fix: give public_url a name such as https://auth.example.com, on this machine http://auth.apps.localhost with apps below apps.localhost",
+            "127.0.0.1",
+            "foregate.toml:7:1: `127.0.0.1` lies outside the cookie domain localhost, and is no name within a domain; fix: give it one, such as wiki.example.org",
         ),
         (
-            "https://192.0.2.1",
-            "wiki.example.com",
-            "foregate.toml:7:1: `wiki.example.com` cannot share a session with 192.0.2.1, for which browsers keep no domain cookie; fix: give public_url a name such as https://auth.example.com",
+            "http://auth.apps.localhost",
+            "photos.family.org",
+            "foregate.toml:7:1: `photos.family.org` lies outside the cookie domain auth.apps.localhost, and its cookie would cross the network in the clear; fix: reach public_url and all apps by https",
         ),
     ] {
         let text = file(&format!("public_url = '{public}'"), &format!("[apps]\n'{app}' = 'public'"));
         assert_eq!(findings(&text), [wanted]);
+    }
+}
+
+#[test]
+fn apps_in_other_domains_have_cookies_of_their_own() {
+    for (public, apps, domain, elsewhere) in [
+        ("https://auth.example.com", "'photos.family.org' = 'public'", None, "photos.family.org"),
+        (
+            "https://auth.example.com",
+            "'wiki.example.com' = 'public'\n'*.family.org:8443/x' = 'public'\n'b.test.co.uk' = 'public'",
+            Some("example.com"),
+            "*.family.org:8443/x b.test.co.uk",
+        ),
+        ("https://auth.a.example.com", "'wiki.b.example.com' = 'public'", None, "wiki.b.example.com"),
+        ("https://auth.home.arpa", "'wiki.home.arpa' = 'public'", None, "wiki.home.arpa"),
+        ("https://192.0.2.1", "'wiki.example.com' = 'public'", None, "wiki.example.com"),
+        ("http://localhost:4180", "'wiki.localhost' = 'public'", None, "wiki.localhost"),
+        ("https://auth.example.com", "'wiki.example.com' = 'public'", Some("example.com"), ""),
+    ] {
+        let config = usable(&format!("public_url = '{public}'"), &format!("[apps]\n{apps}"));
+        assert_eq!(config.cookies.domain.as_deref(), domain, "{apps}");
+        assert_eq!(config.apps_elsewhere().join(" "), elsewhere, "{apps}");
     }
 }
 

@@ -4,6 +4,7 @@ use http::{Response, StatusCode};
 
 use super::body::Body;
 use super::pages::{CSS, Choose, Page};
+use super::portal::errand::Errand;
 use super::{Site, answer};
 use crate::browser::ReturnTo;
 use crate::identity::Field;
@@ -54,11 +55,12 @@ pub(super) fn address(site: &Site, to: &ReturnTo) -> String {
 /// The page with one way in for each provider; tells whoever is signed in elsewhere why that is not enough.
 pub(super) fn page(
     site: &Site,
-    (to, account): (&ReturnTo, Account),
+    (errand, account): (&Errand, Account),
     wanted: &Wanted<'_>,
     session: Option<&Session>,
 ) -> Response<Body> {
-    let link = |named: &&'_ Named| choice(site, to, account, named.name());
+    let (to, carried) = (&errand.to, errand.carried(site));
+    let link = |named: &&'_ Named| choice(site, &carried, account, named.name());
     let choices: Vec<(String, &str)> =
         wanted.providers.iter().map(|named| (link(named), named.title())).collect();
     let elsewhere = session.filter(|session| !wanted.knows(session));

@@ -13,6 +13,7 @@ use super::body::Body;
 use super::chooser::{self, Wanted};
 use super::intent::intent;
 use super::pages::{CSS, Forbidden, Page, Trouble, UnknownHost};
+use super::portal::elsewhere::{self, Here};
 use super::{Site, reference, unix_now};
 use crate::browser::ReturnTo;
 use crate::identity::Field;
@@ -50,11 +51,15 @@ pub(super) async fn answer(
     }
 }
 
-/// Sends a person straight to the provider, without a stop at foregate's own address; to the choice if there is one.
+/// Sends a person straight to the provider, without a stop at foregate's own address; to the choice if there is one, and
+/// from hosts outside the cookie domain to where the session is to come from.
 async fn sign_in(site: &Site, parts: &Parts, visit: &Visit<'_>, bare: bool) -> (Outcome, Response<Body>) {
     let Some(to) = site.with_origins(|origins| ReturnTo::of_target(&visit.target, origins)) else {
         return (Outcome::Forbidden, unknown_host(&visit.target.host, Intent::Navigation));
     };
+    if let Some(here) = Here::of(site, parts, visit, bare) {
+        return here.ask(&to, 1);
+    }
     let bindings: Vec<&str> = site.cookies.bindings(&parts.headers).collect();
     let status = if bare { StatusCode::UNAUTHORIZED } else { StatusCode::FOUND };
     let wanted = Wanted::on(site, &to);
@@ -129,7 +134,10 @@ fn forbidden(site: &Site, visit: &Visit<'_>, refusal: &Refusal, intent: Intent) 
         return answer::problem(StatusCode::FORBIDDEN, "not-allowed", "Not allowed", more);
     }
     let to = site.with_origins(|origins| ReturnTo::of_target(&visit.target, origins));
-    let other_account = site.own_url("/.foregate/sign-in", to.as_ref(), &[("account", "other")]);
+    let other_account = to
+        .as_ref()
+        .and_then(|to| elsewhere::other_account(site, to))
+        .unwrap_or_else(|| site.own_url("/.foregate/sign-in", to.as_ref(), &[("account", "other")]));
     let account = site.own_url("/.foregate/account", None, &[]);
     let sign_out = site.own_url("/.foregate/sign-out", None, &[]);
     let page = Forbidden {
@@ -162,7 +170,7 @@ pub(super) fn unknown_host(host: &str, intent: Intent) -> Response<Body> {
     answer::page(StatusCode::FORBIDDEN, Page::new(&page, ""))
 }
 
-fn unavailable(intent: Intent) -> Response<Body> {
+pub(super) fn unavailable(intent: Intent) -> Response<Body> {
     let reference = reference();
     tracing::warn!(ref = reference, "a request could not be decided: the session store or the provider does not answer");
     let status = StatusCode::SERVICE_UNAVAILABLE;
@@ -256,6 +264,9 @@ impl crate::login::Cause {
             Self::SessionCookie => {
                 "You signed in, but your browser came back without the session cookie it was given."
             }
+            Self::HostCookie => {
+                "You are signed in, but your browser did not keep the cookie of the page you wanted."
+            }
             Self::Code => "You signed in, but the sign-in service did not confirm it.",
             Self::Late => "You signed in, but it took too long to count.",
         }
@@ -274,6 +285,19 @@ impl crate::login::Cause {
                     "With an https public_url, people must reach every app by https.",
                 ),
                 ("The front proxy drops Set-Cookie", "Compare its configuration with `foregate snippet`."),
+            ],
+            Self::HostCookie => &[
+                ("The browser refuses cookies", "Allow cookies for that site, or leave private browsing."),
+                (
+                    "The scheme does not fit",
+                    "With an https public_url, people must reach every app by https.",
+                ),
+                ("The front proxy drops Set-Cookie", "Compare its configuration with `foregate snippet`."),
+                ("Clocks differ", "Compare the clocks of all machines that run foregate."),
+                (
+                    "Two foregates do not share their store",
+                    "One that answers for a host must know the sessions of the one at public_url.",
+                ),
             ],
             Self::Code => &[
                 (

@@ -69,13 +69,14 @@ impl Dialect {
             Self::Nginx => original_url(&parts.headers)?,
             Self::Envoy => request_line(parts, fallback)?,
         };
-        Ok(Visit { target, credential: credential(&parts.headers, cookies) })
+        let credential = credential(&parts.headers, cookies, &target.host);
+        Ok(Visit { target, credential })
     }
 }
 
 /// What a request shows: a session cookie before a bearer token, as only the cookie is ours.
-pub(super) fn credential(headers: &HeaderMap, cookies: &Cookies) -> Credential {
-    let credential = cookies.credential(headers);
+pub(super) fn credential(headers: &HeaderMap, cookies: &Cookies, host: &str) -> Credential {
+    let credential = cookies.credential_at(host, headers);
     if matches!(credential, Credential::None) && is_bearer(headers) { Credential::Bearer } else { credential }
 }
 
@@ -153,7 +154,8 @@ pub(super) fn direct<'r>(
     };
     let uri = parts.uri.path_and_query().map_or("/", |uri| uri.as_str());
     let target = target(scheme, host, uri.as_bytes(), parts.method.clone())?;
-    Ok(Visit { target, credential: credential(&parts.headers, cookies) })
+    let credential = credential(&parts.headers, cookies, &target.host);
+    Ok(Visit { target, credential })
 }
 
 /// The one value of a header that must be there exactly once.

@@ -11,6 +11,7 @@ use super::answer;
 use super::body::Body;
 use super::denial::{self, Denied};
 use super::dialect::Dialect;
+use super::portal::elsewhere::{Here, OwnPage};
 use super::{Site, unix_now};
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant, Refusal, Requirement};
@@ -37,6 +38,13 @@ async fn decide(site: &Site, dialect: Dialect, parts: &Parts, peer: Peer) -> (Ou
             return (Outcome::Malformed, in_form(dialect, response));
         }
     };
+    let bare = dialect == Dialect::Nginx;
+    if let Some(page) = OwnPage::of(&visit)
+        && let Some(here) = Here::of(site, parts, &visit, bare)
+    {
+        let (outcome, response) = Box::pin(here.own_page(page)).await;
+        return (outcome, in_form(dialect, response));
+    }
     let decision = site.gate.judge(&visit, unix_now()).await;
     match narrowed(decision, dialect, parts) {
         Decision::Allow(grant) => (Outcome::Allowed, allow(dialect, &parts.method, &grant)),

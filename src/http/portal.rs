@@ -1,6 +1,9 @@
 //! foregate's own addresses for browsers: sign-in, callback, sign-out. Knows no rules.
 
 mod account;
+pub(super) mod elsewhere;
+pub(super) mod errand;
+mod leave;
 pub(super) mod logout;
 mod query;
 
@@ -29,6 +32,7 @@ use crate::session::Session;
 use crate::session::store::{PersonKey, Selection, StoreError};
 use crate::visit::{Credential, SessionHandle};
 pub(super) use account::account;
+use errand::Errand;
 use query::Query;
 
 /// `/.foregate/sign-in?rd=&provider=`: to the provider, to the choice if there are several and none is named, or
@@ -38,7 +42,7 @@ pub(super) async fn sign_in(site: &Site, parts: &Parts) -> Response<Body> {
         return answer::wrong_method("GET");
     }
     let query = Query::of(parts);
-    let to = return_to(site, query.rd().as_deref());
+    let errand = Errand::of(site, &query);
     let account = match query.one("account").ok().flatten().as_deref() {
         Some("other") => Account::Another,
         Some("retry") => Account::Retry,
@@ -47,24 +51,27 @@ pub(super) async fn sign_in(site: &Site, parts: &Parts) -> Response<Body> {
     let now = unix_now();
     let live = match live_session(site, &parts.headers, now).await {
         Ok(live) => live,
-        Err(error) => return trouble(site, &LoginError::Store(error), Some(&to)),
+        Err(error) => return trouble(site, &LoginError::Store(error), Some(&errand.to)),
     };
-    let wanted = Wanted::on(site, &to);
+    let wanted = Wanted::on(site, &errand.to);
     let chosen = wanted.named(query.one("provider").ok().flatten().as_deref());
-    let counts = live.as_ref().is_some_and(|session| {
+    let counts = |session: &&Arc<Session>| {
         let is_chosen = |named: &Named| named.issuer() == session.person.identity().issuer();
         wanted.takes(session, now) && chosen.is_none_or(is_chosen)
-    });
-    if counts && account != Account::Another {
-        return answer::redirect(StatusCode::SEE_OTHER, to.as_str());
+    };
+    if let Some(live) = live.as_ref().filter(|_| account != Account::Another).filter(counts) {
+        return match errand.onward(site, live.handle(), now) {
+            Ok(location) => answer::redirect(StatusCode::SEE_OTHER, &location),
+            Err(error) => trouble(site, &error, Some(&errand.to)),
+        };
     }
     let ((Some(at), _) | (None, &[at])) = (chosen, wanted.providers.as_slice()) else {
-        return chooser::page(site, (&to, account), &wanted, live.as_deref());
+        return chooser::page(site, (&errand, account), &wanted, live.as_deref());
     };
     let bindings: Vec<&str> = site.cookies.bindings(&parts.headers).collect();
-    match site.login.begin(Wish { at, to: to.clone(), account }, &bindings, now).await {
+    match site.login.begin(Wish { at, to: errand.carried(site), account }, &bindings, now).await {
         Ok(begun) => to_provider(site, StatusCode::FOUND, begun),
-        Err(error) => trouble(site, &error, Some(&to)),
+        Err(error) => trouble(site, &error, Some(&errand.to)),
     }
 }
 
@@ -97,7 +104,9 @@ pub(super) async fn callback(site: &Site, parts: &Parts, peer: Peer) -> Response
     let origins = Origins { public_url: &site.public_url, port_of: &port_of };
     match site.login.finish(callback, caller, &origins, now).await {
         Ok(Finished::Welcome { to, handle, binding }) => {
-            let mut response = answer::redirect(StatusCode::SEE_OTHER, to.as_str());
+            let onward = Errand::carried_in(site, &to).onward(site, &handle, now);
+            let location = onward.unwrap_or_else(|_| to.to_string());
+            let mut response = answer::redirect(StatusCode::SEE_OTHER, &location);
             let headers = response.headers_mut();
             headers.append(SET_COOKIE, site.cookies.keep_session(&handle, site.sessions.lifetime()));
             headers.append(SET_COOKIE, site.cookies.keep_login(&binding, BINDING_LIFETIME));
@@ -118,13 +127,7 @@ pub(super) async fn sign_out(site: &Arc<Site>, request: Request<Incoming>) -> Re
     let (parts, body) = request.into_parts();
     let foreign = is_foreign(&parts.headers);
     if parts.method == Method::GET {
-        let rd = Query::of(&parts).rd();
-        if foreign {
-            return choices(site, &parts.headers, rd.as_deref()).await;
-        }
-        let scope = if rd.is_some() { Scope::Browser } else { Scope::Provider };
-        let credential = site.cookies.credential(&parts.headers);
-        return depart(site, credential, scope, rd.as_deref()).await;
+        return leave::leave(site, &parts, foreign).await;
     }
     if parts.method != Method::POST {
         return answer::wrong_method("GET, POST");

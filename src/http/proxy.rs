@@ -10,6 +10,7 @@ use super::body::Body;
 use super::denial::{self, Denied};
 use super::dialect::direct;
 use super::intent::client_address;
+use super::portal::elsewhere::{Here, OwnPage};
 use super::{Site, answer, portal, unix_now};
 use crate::headers::fold;
 use crate::metrics::Outcome;
@@ -38,6 +39,13 @@ pub(super) async fn answer(site: &Site, request: Request<Incoming>, peer: Peer) 
             return portal::home(site, &parts).await;
         }
         return answer::text(StatusCode::NOT_FOUND, NOTHING_HERE);
+    }
+    if let Some(page) = OwnPage::of(&visit)
+        && let Some(here) = Here::of(site, &parts, &visit, false)
+    {
+        let (outcome, response) = here.own_page(page).await;
+        counted(outcome);
+        return response;
     }
     let denied = match site.gate.judge(&visit, unix_now()).await {
         Decision::Allow(grant) => {

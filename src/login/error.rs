@@ -61,6 +61,8 @@ pub enum Cause {
     LoginCookie,
     /// It signed in but came without the session cookie.
     SessionCookie,
+    /// It brought tickets to a host outside the cookie domain that were worth nothing there.
+    HostCookie,
     /// The provider's code could not be redeemed.
     Code,
     /// It took longer than a sign-in may take.
@@ -72,6 +74,7 @@ impl std::fmt::Display for Cause {
         f.write_str(match self {
             Self::LoginCookie => "the browser came back without its login cookie",
             Self::SessionCookie => "the browser signed in but does not send the session cookie",
+            Self::HostCookie => "the browser does not keep the cookie of a host outside the cookie domain",
             Self::Code => "the provider does not redeem its own code",
             Self::Late => "the sign-in took too long, or clocks differ",
         })

@@ -28,6 +28,11 @@ pub fn parse_host(value: &[u8]) -> Result<Cow<'_, str>, Malformed> {
     if host.starts_with('.') || host.contains("..") { Err(Malformed::Host) } else { Ok(Cow::Owned(host)) }
 }
 
+/// Whether `host` is `domain` or lies below it, label by label.
+pub fn is_within(host: &str, domain: &str) -> bool {
+    host.strip_suffix(domain).is_some_and(|front| front.is_empty() || front.ends_with('.'))
+}
+
 /// Bytes of a host that need no second look; capitals do, as names are compared in lower case.
 fn is_plain(byte: u8) -> bool {
     byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.' || byte == b'-' || byte == b'_'

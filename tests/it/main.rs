@@ -17,6 +17,7 @@ mod support;
 mod browser;
 mod commands;
 mod demo;
+mod domains;
 mod floors;
 mod flow;
 mod logout;
