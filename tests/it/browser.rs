@@ -169,3 +169,39 @@ fn sessions_end_on_the_account_page_under_our_own_policy_and_without_scripts() {
     assert!(text(&seen[11]).contains("signed out"), "{}", seen[11]);
     assert!(seen[12]["url"].as_str().is_some_and(|url| url.contains("/if/flow/login/")), "{}", seen[12]);
 }
+
+#[test]
+fn another_site_gets_the_session_of_a_real_browser_and_loses_it_too() {
+    let house = House::new();
+    let [fill, click] = sign_in_as("alice");
+    let (photos, club) = (house.at("photos.family.localhost", ""), house.at("club.friends.localhost", ""));
+    let seen = browse(&json!([
+        { "open": format!("{photos}/deep?x=1&y=a%20b") }, fill, click,
+        { "open": format!("{club}/tab?z=1") },
+        { "cookies": true },
+        { "openAll": [format!("{photos}/1"), format!("{club}/2"), house.url("app", "/3")] },
+        { "open": format!("{photos}/.foregate/sign-out") },
+        { "open": format!("{photos}/after") },
+        { "open": format!("{club}/after") },
+    ]));
+    let landed = |step: &Value, url: String| {
+        assert_eq!(step["url"].as_str(), Some(url.as_str()), "{step}");
+        assert!(text(step).contains("remote-user: alice"), "{step}");
+    };
+    landed(&seen[2], format!("{photos}/deep?x=1&y=a%20b"));
+    landed(&seen[3], format!("{club}/tab?z=1"));
+    let cookies = seen[4]["cookies"].as_array().cloned().expect("cookies");
+    let mut kept: Vec<&str> = cookies
+        .iter()
+        .filter(|cookie| cookie["name"] == "foregate")
+        .filter_map(|cookie| cookie["domain"].as_str())
+        .collect();
+    kept.sort_unstable();
+    assert_eq!(kept, [".foregate.localhost", "club.friends.localhost", "photos.family.localhost"]);
+    let tabs = seen[5]["pages"].as_array().cloned().expect("pages");
+    assert!(tabs.iter().all(|tab| text(tab).contains("remote-user: alice")), "{tabs:#?}");
+    assert!(text(&seen[6]).contains("signed out"), "{}", seen[6]);
+    for step in &seen[7..] {
+        assert!(step["url"].as_str().is_some_and(|url| url.contains("/if/flow/login/")), "{step}");
+    }
+}

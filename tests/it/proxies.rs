@@ -13,6 +13,7 @@ use crate::support::proxies::{FrontProxy, PROXIES};
 
 /// A front proxy before an app and foregate beside it.
 struct Street {
+    host: &'static str,
     provider: Provider,
     foregate: Foregate,
     backend: Backend,
@@ -21,13 +22,17 @@ struct Street {
 
 impl Street {
     fn with(name: &'static str) -> Self {
+        Self::before(name, "app.foregate.localhost")
+    }
+
+    fn before(name: &'static str, host: &'static str) -> Self {
         let (port, behind) = (free_port(), free_port());
         let public_url = format!("http://auth.foregate.localhost:{port}");
         let provider = Provider::for_foregate(&public_url, Value::Null);
         let backend = Backend::start();
         let config = format!(
             "public_url = \"{public_url}\"\n[server]\nlisten = \"LISTEN\"\nadmin_listen = \"ADMIN\"\n[session]\n\
-             store = \"sqlite:DIR/f.db\"\n{}[apps.\"app.foregate.localhost\"]\nallow = \"group:family\"\n\
+             store = \"sqlite:DIR/f.db\"\n{}[apps.\"{host}\"]\nallow = \"group:family\"\n\
              rules = [{{ path = \"/open/**\", allow = \"public\" }}, {{ path = \"/admin/**\", allow = \"group:Home Server Admins\" }}]\n",
             provider.config()
         );
@@ -41,7 +46,7 @@ impl Street {
             "--config",
             file.to_str().expect("a path"),
             "--host",
-            "app.foregate.localhost",
+            host,
             "--upstream",
             &upstream,
             "--listen",
@@ -50,13 +55,13 @@ impl Street {
         let (code, text, err) = run(&args, dir.path());
         assert_eq!(code, Some(0), "{err}");
         let proxy = FrontProxy::start(name, port, &text, dir);
-        let street = Self { provider, foregate, backend, proxy };
+        let street = Self { host, provider, foregate, backend, proxy };
         street.proxy.wait_for(&street.url("/open/ready"), |reply| reply.status == 200);
         street
     }
 
     fn url(&self, page: &str) -> String {
-        format!("http://app.foregate.localhost:{}{page}", self.proxy.port)
+        format!("http://{}:{}{page}", self.host, self.proxy.port)
     }
 
     fn own(&self, page: &str) -> String {
@@ -64,7 +69,7 @@ impl Street {
     }
 
     fn ask(&self, method: &str, target: &str, lines: &[&str], body: &str) -> Reply {
-        let host = format!("Host: app.foregate.localhost:{}", self.proxy.port);
+        let host = format!("Host: {}:{}", self.host, self.proxy.port);
         let lines = [&[host.as_str(), "Connection: close"], lines].concat();
         raw(
             std::net::SocketAddr::from(([127, 0, 0, 1], self.proxy.port)),
@@ -137,6 +142,38 @@ fn the_provider_signs_somebody_out(street: &Street) {
     assert_eq!((told.status, told.body.as_str()), (200, ""), "{name}: {told:?}");
     let page = Url::parse(&street.url("/first")).expect("a URL");
     assert_eq!(browser.clone().step("GET", &page, "").status, 302, "{name}: signed out");
+}
+
+fn another_domain_needs_no_route_of_its_own(name: &'static str) {
+    let street = Street::before(name, "photos.family.localhost");
+    let mut browser = Browser::default();
+    let page = street.url("/deep/page?x=1&y=%20z");
+    let reply = browser.sign_in(&page, "alice");
+    assert!(
+        reply.status == 200 && reply.body.contains("GET /deep/page?x=1&y=%20z HTTP/1.1"),
+        "{name}: {reply:?}\n{}",
+        street.proxy.log()
+    );
+    assert_eq!(browser.visited.last().map(Url::as_str), Some(page.as_str()), "{name}");
+    assert_eq!(got(&reply.body, "remoteuser"), ["alice"], "{name}: {}", reply.body);
+    let kept: Vec<&str> =
+        browser.jar.iter().filter(|kept| kept.name == "foregate").map(|kept| kept.domain.as_str()).collect();
+    assert_eq!(kept, ["auth.foregate.localhost", "photos.family.localhost"], "{name}");
+    // Its cookie lost, the session is brought once more, without the provider.
+    browser.jar.retain(|cookie| cookie.domain != "photos.family.localhost");
+    browser.visited.clear();
+    assert_eq!(browser.open(&street.url("/again")).status, 200, "{name}");
+    let paths: Vec<&str> = browser.visited.iter().map(Url::path).collect();
+    assert_eq!(paths, ["/again", "/.foregate/sign-in", "/.foregate/ticket", "/again"], "{name}");
+    let ticket = browser.visited[2].clone();
+    let mut stranger = Browser::default();
+    let reply = stranger.step("GET", &ticket, "");
+    assert!(reply.status == 302 && stranger.cookie("foregate").is_none(), "{name}: {reply:?}");
+    let out = browser.open(&street.url("/.foregate/sign-out"));
+    assert!(out.status == 200 && out.body.contains("signed out"), "{name}: {out:?}");
+    assert!(browser.step("GET", &Url::parse(&page).expect("a URL"), "").status == 302, "{name}: signed out");
+    let seen = street.backend.seen().concat();
+    assert!(!seen.contains(".foregate/ticket") && !seen.contains(".foregate/sign"), "{name}: {seen}");
 }
 
 fn refusals_arrive_in_the_proxys_own_form(name: &'static str) {
@@ -256,6 +293,7 @@ macro_rules! through_every_proxy {
 
 through_every_proxy! {
     the_whole_flow: flow_traefik = "traefik", flow_nginx = "nginx", flow_caddy = "caddy", flow_envoy = "envoy", flow_haproxy = "haproxy";
+    another_domain_needs_no_route_of_its_own: domain_traefik = "traefik", domain_nginx = "nginx", domain_caddy = "caddy", domain_envoy = "envoy", domain_haproxy = "haproxy";
     refusals_arrive_in_the_proxys_own_form: refusals_traefik = "traefik", refusals_nginx = "nginx", refusals_caddy = "caddy", refusals_envoy = "envoy", refusals_haproxy = "haproxy";
     what_clients_forge_reaches_nobody: forged_traefik = "traefik", forged_nginx = "nginx", forged_caddy = "caddy", forged_envoy = "envoy", forged_haproxy = "haproxy";
     bodies_sockets_and_big_requests_pass: bodies_traefik = "traefik", bodies_nginx = "nginx", bodies_caddy = "caddy", bodies_envoy = "envoy", bodies_haproxy = "haproxy";

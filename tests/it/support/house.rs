@@ -35,6 +35,11 @@ impl House {
         format!("http://{host}.foregate.localhost:{}{page}", self.port)
     }
 
+    /// The address of a page on a host of any domain.
+    pub fn at(&self, host: &str, page: &str) -> String {
+        format!("http://{host}:{}{page}", self.port)
+    }
+
     pub fn sign_in(&self, user: &str) -> Browser {
         let mut browser = Browser::default();
         let reply = browser.sign_in(&self.url("app", "/"), user);
@@ -69,6 +74,12 @@ rules = [{{ path = "/open/**", allow = "public" }}]
 [apps."admins.foregate.localhost"]
 upstream = "{upstream}"
 allow = "group:Home Server Admins"
+[apps."photos.family.localhost"]
+upstream = "{upstream}"
+allow = "signed-in"
+[apps."club.friends.localhost"]
+upstream = "{upstream}"
+allow = "signed-in"
 "#
     )
 }
