@@ -100,6 +100,14 @@ allow = "signed-in"
 upstream = "{upstream}"
 provider = ["{home_name}", "{work_name}"]
 allow = "signed-in"
+[apps."both.family.localhost"]
+upstream = "{upstream}"
+provider = ["{home_name}", "{work_name}"]
+allow = "signed-in"
+[apps."work.friends.localhost"]
+upstream = "{upstream}"
+provider = "{work_name}"
+allow = "signed-in"
 [apps."work.foregate.localhost"]
 upstream = "{upstream}"
 provider = "{work_name}"
@@ -532,4 +540,40 @@ fn the_choice_works_in_a_real_browser_without_scripts_and_on_a_phone() {
         "{}",
         seen[4]
     );
+}
+
+#[test]
+fn the_choice_holds_for_hosts_in_other_domains() {
+    let house = House::new();
+    let mut browser = Browser::default();
+    let page = format!("http://both.family.localhost:{}/deep?x=1&y=2", house.port);
+    let choice = browser.open(&page);
+    assert_eq!(house.place(&browser), "foregate's sign-in", "{choice:?}");
+    assert!(choice.status == 200 && choice.body.contains("both.family.localhost"), "{choice:?}");
+    let link = choice.body.split("href=\"").find(|part| part.contains("provider=home"));
+    let link = link.and_then(|part| part.split('"').next()).expect("a way in");
+    browser.open(&link.replace("&amp;", "&").replace("&#38;", "&"));
+    assert_eq!(house.place(&browser), "home's sign-in");
+    let here = browser.visited.last().expect("a page").clone();
+    let reply = browser.submit(&here, "login=alice");
+    assert!(
+        reply.status == 200 && reply.body.contains("remote-user: alice"),
+        "{reply:?} {:#?}",
+        browser.visited
+    );
+    assert!(reply.body.starts_with("GET /deep?x=1&y=2 "), "{reply:?}");
+    assert_eq!(browser.visits_to("both.family.localhost"), 3, "once without, once with the ticket, once in");
+    // An app of the other provider: that session does not count there, and the one that does takes its place.
+    let other = format!("http://work.friends.localhost:{}/", house.port);
+    browser.open(&other);
+    assert_eq!(house.place(&browser), "work's sign-in");
+    let here = browser.visited.last().expect("a page").clone();
+    let reply = browser.submit(&here, "login=bob");
+    assert!(
+        reply.status == 200 && reply.body.contains("remote-user: bob"),
+        "{reply:?} {:#?}",
+        browser.visited
+    );
+    let reply = browser.open(&page);
+    assert!(reply.status == 200 && reply.body.contains("remote-user: bob"), "both count there: {reply:?}");
 }
