@@ -6,11 +6,12 @@ mod held;
 mod phase;
 
 use std::convert::Infallible;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
+use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
@@ -27,7 +28,7 @@ use tokio_util::task::TaskTracker;
 use crate::metrics::Metrics;
 use connections::{Connections, Entry};
 use held::Held;
-use phase::{Phased, Verdict};
+use phase::{Phased, Verdict, Watch};
 
 /// How connections are accepted and ended.
 #[derive(Clone, Debug)]
@@ -109,7 +110,7 @@ pub async fn run<S: Serve>(
             Ok((stream, address, entry)) => {
                 refused = 0;
                 let peer = peer_of(address, &settings.trusted_proxies);
-                let connection = Connection { peer, serve: serve.clone(), stop: stop.clone() };
+                let connection = Connection { peer, serve: serve.clone() };
                 tasks.spawn(connection.run(stream, entry));
             }
             Err(error) => {
@@ -150,7 +151,6 @@ fn peer_of(address: SocketAddr, trusted: &[IpNet]) -> Peer {
 struct Connection<S> {
     peer: Peer,
     serve: S,
-    stop: CancellationToken,
 }
 
 impl<S: Serve> Connection<S> {
@@ -172,21 +172,16 @@ impl<S: Serve> Connection<S> {
                 .max_header_size(HEAD_BYTES)
                 .serve_connection(TokioIo::new(Phased::new(stream, Arc::clone(&phase))), service)
         );
-        let mut stopping = false;
-        let ended = loop {
-            tokio::select! {
-                biased;
-                ended = connection.as_mut() => break ended,
-                verdict = phase.verdict() => match verdict {
-                    Verdict::Close => break Ok(()),
-                    Verdict::Finish => connection.as_mut().graceful_shutdown(),
-                },
-                () = self.stop.cancelled(), if !stopping => {
-                    stopping = true;
-                    connection.as_mut().graceful_shutdown();
-                }
+        let mut watch = Watch::new(Arc::clone(&phase));
+        let ended = poll_fn(|cx| {
+            match watch.news(cx) {
+                Some(Verdict::Close) => return Poll::Ready(Ok(())),
+                Some(Verdict::Finish) => connection.as_mut().graceful_shutdown(),
+                None => {}
             }
-        };
+            connection.as_mut().poll(cx)
+        })
+        .await;
         if let Err(error) = ended {
             tracing::debug!(peer = %peer.address, %error, "a connection broke");
         }

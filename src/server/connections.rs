@@ -58,24 +58,41 @@ impl Connections {
         Entry { id, phase, connections: self, _permit: permit }
     }
 
-    /// Moves the clock on and ends what lasts too long; after `stop` also heads that are still on their way.
+    /// Moves the clock on and ends what lasts too long; after `stop` everything, and heads that are still on their
+    /// way with the next tick.
     pub(super) async fn reap(self: Arc<Self>, stop: CancellationToken) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
+        let mut stopping = false;
         loop {
-            tick.tick().await;
-            self.ticks.fetch_add(1, Ordering::Relaxed);
-            let stopping = stop.is_cancelled();
-            let open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-            for phase in open.phases.values() {
-                match phase.lasts() {
-                    (State::Head, ticks) if ticks > self.head_ticks || stopping => {
-                        phase.judge(Verdict::Close)
-                    }
-                    (State::Idle, ticks) if ticks > self.idle_ticks => phase.judge(Verdict::Finish),
-                    (State::Idle | State::Head | State::Busy, _) => {}
+            tokio::select! {
+                biased;
+                () = stop.cancelled(), if !stopping => {
+                    stopping = true;
+                    self.judge(|_, _| Some(Verdict::Finish));
+                }
+                _ = tick.tick() => {
+                    self.ticks.fetch_add(1, Ordering::Relaxed);
+                    self.judge(|state, ticks| self.verdict(state, ticks, stopping));
                 }
             }
+        }
+    }
+
+    fn judge(&self, verdict: impl Fn(State, u32) -> Option<Verdict>) {
+        for phase in self.open.lock().unwrap_or_else(PoisonError::into_inner).phases.values() {
+            let (state, ticks) = phase.lasts();
+            verdict(state, ticks).into_iter().for_each(|verdict| phase.judge(verdict));
+        }
+    }
+
+    /// What becomes of a connection that has been in one state for so many ticks.
+    fn verdict(&self, state: State, ticks: u32, stopping: bool) -> Option<Verdict> {
+        match state {
+            State::Head if ticks > self.head_ticks || stopping => Some(Verdict::Close),
+            State::Idle if ticks > self.idle_ticks => Some(Verdict::Finish),
+            // Also one that was accepted while all others were told.
+            State::Idle | State::Head | State::Busy => stopping.then_some(Verdict::Finish),
         }
     }
 }

@@ -2,13 +2,12 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
-use std::task::{Context, Poll};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
-use tokio::sync::Notify;
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -34,17 +33,19 @@ pub(super) struct Phase {
     /// The tick at which it began.
     since: AtomicU32,
     ticks: Arc<AtomicU32>,
+    /// The number of a [`Verdict`], or 0.
     verdict: AtomicU8,
-    judged: Notify,
+    /// Whom a verdict wakes.
+    task: Mutex<Option<Waker>>,
 }
 
-/// How a connection that took too long ends.
+/// How a connection ends that took too long, or that is there when all must end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Verdict {
-    /// At once.
-    Close,
     /// After the request in flight, if there is one.
-    Finish,
+    Finish = 1,
+    /// At once.
+    Close = 2,
 }
 
 impl Phase {
@@ -76,20 +77,42 @@ impl Phase {
         (State::of(self.now.load(Ordering::Relaxed)), ticks.wrapping_sub(self.since.load(Ordering::Relaxed)))
     }
 
-    /// Ends the connection.
+    /// Ends the connection; the harder of two verdicts counts.
     pub(super) fn judge(&self, verdict: Verdict) {
-        self.verdict.store(verdict as u8, Ordering::Relaxed);
-        self.judged.notify_one();
+        if self.verdict.fetch_max(verdict as u8, Ordering::AcqRel) < verdict as u8 {
+            let task = self.task.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            task.iter().for_each(Waker::wake_by_ref);
+        }
+    }
+}
+
+/// The connection's own eye on its phase, for a task that is polled for every request: while there is no verdict, a
+/// look costs no lock.
+pub(super) struct Watch {
+    phase: Arc<Phase>,
+    /// The task that a verdict wakes, as the phase knows it.
+    task: Option<Waker>,
+    told: u8,
+}
+
+impl Watch {
+    pub(super) fn new(phase: Arc<Phase>) -> Self {
+        Self { phase, task: None, told: 0 }
     }
 
-    /// Waits for the end.
-    pub(super) async fn verdict(&self) -> Verdict {
-        self.judged.notified().await;
-        if self.verdict.load(Ordering::Relaxed) == Verdict::Close as u8 {
-            Verdict::Close
-        } else {
-            Verdict::Finish
+    /// The verdict, once; the task of `cx` is woken when there is another.
+    pub(super) fn news(&mut self, cx: &Context<'_>) -> Option<Verdict> {
+        if self.task.as_ref().is_none_or(|task| !task.will_wake(cx.waker())) {
+            self.task = Some(cx.waker().clone());
+            // Before the look below, so that a verdict is either seen there or wakes.
+            self.phase.task.lock().unwrap_or_else(PoisonError::into_inner).clone_from(&self.task);
         }
+        let verdict = self.phase.verdict.load(Ordering::Acquire);
+        if verdict == self.told {
+            return None;
+        }
+        self.told = verdict;
+        Some(if verdict == Verdict::Close as u8 { Verdict::Close } else { Verdict::Finish })
     }
 }
 
@@ -152,5 +175,58 @@ impl AsyncWrite for Phased {
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
         Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+
+    use super::*;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    #[test]
+    fn a_verdict_wakes_and_is_told_once_and_the_harder_one_counts() {
+        let count = Arc::new(Count::default());
+        let waker = Waker::from(Arc::clone(&count));
+        let cx = Context::from_waker(&waker);
+        let phase = Arc::new(Phase::new(Arc::default()));
+        let mut watch = Watch::new(Arc::clone(&phase));
+        assert_eq!(watch.news(&cx), None);
+        for (judged, news, woken) in [
+            (Verdict::Finish, Some(Verdict::Finish), 1),
+            (Verdict::Finish, None, 1),
+            (Verdict::Close, Some(Verdict::Close), 2),
+            (Verdict::Finish, None, 2),
+        ] {
+            phase.judge(judged);
+            assert_eq!(watch.news(&cx), news, "{judged:?}");
+            assert_eq!(count.0.load(Ordering::Relaxed), woken, "{judged:?}");
+        }
+    }
+
+    #[test]
+    fn a_verdict_that_came_before_the_first_look_is_seen_and_a_new_task_is_woken() {
+        let phase = Arc::new(Phase::new(Arc::default()));
+        phase.judge(Verdict::Finish);
+        let mut watch = Watch::new(Arc::clone(&phase));
+        let (first, second) = (Arc::new(Count::default()), Arc::new(Count::default()));
+        for count in [&first, &second] {
+            let waker = Waker::from(Arc::clone(count));
+            watch.news(&Context::from_waker(&waker));
+        }
+        assert_eq!(watch.told, Verdict::Finish as u8);
+        phase.judge(Verdict::Close);
+        let woken = [&first, &second].map(|count| count.0.load(Ordering::Relaxed));
+        assert_eq!(woken, [0, 1]);
     }
 }
