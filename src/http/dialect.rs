@@ -63,7 +63,6 @@ impl Dialect {
         cookies: &Cookies,
         fallback: Scheme,
     ) -> Result<Visit<'r>, Malformed> {
-        refuse_look_alikes(&parts.headers)?;
         let target = match self {
             Self::Traefik | Self::Caddy | Self::Haproxy => forwarded(&parts.headers)?,
             Self::Nginx => original_url(&parts.headers)?,
@@ -89,17 +88,13 @@ pub(super) fn is_bearer(headers: &HeaderMap) -> bool {
 
 /// Traefik, Caddy, HAProxy: X-Forwarded-Method, -Proto, -Host and -Uri.
 fn forwarded(headers: &HeaderMap) -> Result<Target<'_>, Malformed> {
-    let method = one(headers, &X_FORWARDED_METHOD, "X-Forwarded-Method")?;
-    let scheme = one(headers, &X_FORWARDED_PROTO, "X-Forwarded-Proto")?;
-    let host = one(headers, &X_FORWARDED_HOST, "X-Forwarded-Host")?;
-    let uri = one(headers, &X_FORWARDED_URI, "X-Forwarded-Uri")?;
+    let [method, scheme, host, uri] = read([METHOD, PROTO, HOST_NAME, URI], headers)?;
     target(Scheme::parse(scheme)?, host, uri, parse_method(method)?)
 }
 
 /// nginx: X-Original-URL and X-Original-Method.
 fn original_url(headers: &HeaderMap) -> Result<Target<'_>, Malformed> {
-    let method = one(headers, &X_ORIGINAL_METHOD, "X-Original-Method")?;
-    let url = one(headers, &X_ORIGINAL_URL, "X-Original-URL")?;
+    let [method, url] = read([ORIGINAL_METHOD, ORIGINAL_URL], headers)?;
     let colon = url.windows(3).position(|part| part == b"://").ok_or(Malformed::Scheme)?;
     let rest = &url[colon + 3..];
     let slash = rest.iter().position(|&byte| byte == b'/').ok_or(Malformed::Path)?;
@@ -108,6 +103,7 @@ fn original_url(headers: &HeaderMap) -> Result<Target<'_>, Malformed> {
 
 /// Envoy: the request line behind the prefix, Host, and X-Forwarded-Proto where Envoy sends it.
 fn request_line(parts: &Parts, fallback: Scheme) -> Result<Target<'_>, Malformed> {
+    let [] = read([], &parts.headers)?;
     let whole = parts.uri.path_and_query().map_or("/", |uri| uri.as_str());
     let uri = whole.strip_prefix(ENVOY_PREFIX).ok_or(Malformed::Path)?;
     let uri = if uri.is_empty() { "/" } else { uri };
@@ -116,7 +112,7 @@ fn request_line(parts: &Parts, fallback: Scheme) -> Result<Target<'_>, Malformed
         (Some(_), _) => return Err(Malformed::Host),
         (None, host) => host?,
     };
-    let scheme = match one(&parts.headers, &X_FORWARDED_PROTO, "X-Forwarded-Proto") {
+    let scheme = match one(&parts.headers, &X_FORWARDED_PROTO, PROTO.called) {
         Ok(word) => Scheme::parse(word)?,
         Err(Malformed::Missing(_)) if !parts.headers.contains_key(&X_FORWARDED_PROTO) => fallback,
         Err(error) => return Err(error),
@@ -131,7 +127,7 @@ fn target<'r>(
     method: Method,
 ) -> Result<Target<'r>, Malformed> {
     let host: Cow<'r, str> = parse_host(host)?;
-    let (path, query) = match uri.iter().position(|&byte| byte == b'?') {
+    let (path, query) = match memchr::memchr(b'?', uri) {
         Some(mark) => (&uri[..mark], Some(&uri[mark + 1..])),
         None => (uri, None),
     };
@@ -161,8 +157,7 @@ pub(super) fn direct<'r>(
 /// The one value of a header that must be there exactly once.
 fn one<'r>(headers: &'r HeaderMap, name: &HeaderName, called: &'static str) -> Result<&'r [u8], Malformed> {
     let value = headers.get(name).ok_or(Malformed::Missing(called))?.as_bytes();
-    // Where no header at all comes twice, this one does not.
-    if headers.len() != headers.keys_len() && headers.get_all(name).iter().count() > 1 {
+    if headers.get_all(name).iter().count() > 1 {
         return Err(Malformed::Repeated(called));
     }
     if value.is_empty() { Err(Malformed::Missing(called)) } else { Ok(value) }
@@ -176,28 +171,61 @@ fn parse_method(word: &[u8]) -> Result<Method, Malformed> {
     Method::from_bytes(word).map_err(|_| Malformed::Method)
 }
 
+/// The values of headers that must each be there exactly once, from one walk over all headers, which costs less than
+/// looking each of them up. Refuses look-alikes on the way.
+fn read<const N: usize>(wanted: [Wanted; N], headers: &HeaderMap) -> Result<[&[u8]; N], Malformed> {
+    let mut found = [(0_u32, [].as_slice()); N];
+    for (name, value) in headers {
+        let name = name.as_str();
+        if name.len() <= SHORTEST_LOOK_ALIKE || !name.starts_with('x') {
+            continue;
+        }
+        match wanted.iter().position(|wanted| wanted.name == name) {
+            Some(index) => found[index] = (found[index].0 + 1, value.as_bytes()),
+            // Nearly always there, and only like itself.
+            None if name == FORWARDED_FOR => {}
+            None => refuse_look_alike(name)?,
+        }
+    }
+    let mut values = [[].as_slice(); N];
+    for ((place, found), Wanted { called, .. }) in values.iter_mut().zip(found).zip(wanted) {
+        *place = match found {
+            (0, _) | (1, []) => return Err(Malformed::Missing(called)),
+            (1, value) => value,
+            (_, _) => return Err(Malformed::Repeated(called)),
+        };
+    }
+    Ok(values)
+}
+
 /// Refuses `X_Forwarded_Uri`, `X.Forwarded.Host` and their like: some software reads them as the real ones, and
 /// no front proxy sends them.
-fn refuse_look_alikes(headers: &HeaderMap) -> Result<(), Malformed> {
-    for name in headers.keys().map(HeaderName::as_str) {
-        let long = name.len() > SHORTEST_LOOK_ALIKE && name.starts_with('x');
-        if long && memchr::memchr2(b'_', b'.', name.as_bytes()).is_some() {
-            let folded = fold(name);
-            if let Some((_, real)) = FOLDED.iter().find(|(known, _)| *known == folded) {
-                return Err(Malformed::Alias(real));
-            }
+fn refuse_look_alike(name: &str) -> Result<(), Malformed> {
+    if name.bytes().any(|byte| byte == b'_' || byte == b'.') {
+        let folded = fold(name);
+        if let Some((_, real)) = FOLDED.iter().find(|(known, _)| *known == folded) {
+            return Err(Malformed::Alias(real));
         }
     }
     Ok(())
 }
 
+/// A header that a front proxy must send, as requests and as people spell it.
+#[derive(Clone, Copy)]
+struct Wanted {
+    name: &'static str,
+    called: &'static str,
+}
+
+const METHOD: Wanted = Wanted { name: "x-forwarded-method", called: "X-Forwarded-Method" };
+const PROTO: Wanted = Wanted { name: "x-forwarded-proto", called: "X-Forwarded-Proto" };
+const HOST_NAME: Wanted = Wanted { name: "x-forwarded-host", called: "X-Forwarded-Host" };
+const URI: Wanted = Wanted { name: "x-forwarded-uri", called: "X-Forwarded-Uri" };
+const ORIGINAL_URL: Wanted = Wanted { name: "x-original-url", called: "X-Original-URL" };
+const ORIGINAL_METHOD: Wanted = Wanted { name: "x-original-method", called: "X-Original-Method" };
+const FORWARDED_FOR: &str = "x-forwarded-for";
 const ENVOY_PREFIX: &str = "/.foregate/auth/envoy";
-const X_FORWARDED_METHOD: HeaderName = HeaderName::from_static("x-forwarded-method");
-const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
-const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
-const X_FORWARDED_URI: HeaderName = HeaderName::from_static("x-forwarded-uri");
-const X_ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");
-const X_ORIGINAL_METHOD: HeaderName = HeaderName::from_static("x-original-method");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static(PROTO.name);
 /// Letters of the longest method looked at.
 const LONGEST_METHOD: usize = 32;
 /// A look-alike has at least the letters of the shortest folded name.
@@ -211,3 +239,43 @@ const FOLDED: [(&str, &str); 7] = [
     ("xoriginalurl", "X-Original-URL"),
     ("xoriginalmethod", "X-Original-Method"),
 ];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_source_is_there_once_and_under_its_own_name() {
+        let sound = [
+            ("x-forwarded-method", "GET"),
+            ("x-forwarded-proto", "https"),
+            ("x-forwarded-host", "app.test"),
+            ("x-forwarded-uri", "/"),
+        ];
+        let changed = |change: &[(&'static str, &'static str)], left_out: &str| -> HeaderMap {
+            let kept = sound.iter().filter(|(name, _)| *name != left_out);
+            let line = |(name, value): &(&'static str, &'static str)| {
+                (HeaderName::from_static(name), HeaderValue::from_static(value))
+            };
+            let mut headers = HeaderMap::new();
+            kept.chain(change).map(line).for_each(|(name, value)| {
+                headers.append(name, value);
+            });
+            headers
+        };
+        assert!(forwarded(&changed(&[("x-forwarded-for", "192.0.2.1"), ("x_other", "")], "")).is_ok());
+        for (change, left_out, error) in [
+            (&[][..], "x-forwarded-method", Malformed::Missing("X-Forwarded-Method")),
+            (&[], "x-forwarded-uri", Malformed::Missing("X-Forwarded-Uri")),
+            (&[("x-forwarded-host", "")], "x-forwarded-host", Malformed::Missing("X-Forwarded-Host")),
+            (&[("x-forwarded-host", "app.test")], "", Malformed::Repeated("X-Forwarded-Host")),
+            (&[("x-forwarded-uri", "")], "", Malformed::Repeated("X-Forwarded-Uri")),
+            (&[("x_forwarded_uri", "/")], "", Malformed::Alias("X-Forwarded-Uri")),
+            (&[("x.forwarded-for", "")], "", Malformed::Alias("X-Forwarded-For")),
+            (&[("x_original_url", "")], "x-forwarded-uri", Malformed::Alias("X-Original-URL")),
+            (&[("x-forwarded-uri", "/")], "x-forwarded-proto", Malformed::Missing("X-Forwarded-Proto")),
+        ] {
+            assert_eq!(forwarded(&changed(change, left_out)).err(), Some(error), "{change:?} {left_out}");
+        }
+    }
+}
