@@ -11,6 +11,9 @@ use super::Malformed;
 /// [`Malformed::Host`] for lists, user info, percent-encoding, white space and everything else that is no host.
 pub fn parse_host(value: &[u8]) -> Result<Cow<'_, str>, Malformed> {
     let text = std::str::from_utf8(value).map_err(|_| Malformed::Host)?;
+    if is_settled(value) {
+        return Ok(Cow::Borrowed(text));
+    }
     let name = without_port(text)?;
     let name = name.strip_suffix('.').unwrap_or(name);
     if !name.is_empty() && name.bytes().all(is_plain) {
@@ -33,9 +36,21 @@ pub fn is_within(host: &str, domain: &str) -> bool {
     host.strip_suffix(domain).is_some_and(|front| front.is_empty() || front.ends_with('.'))
 }
 
+/// Whether a value is a host in its one spelling already, which is what front proxies send: plain labels with a dot
+/// between them. Without a branch for each byte, as every check comes by here.
+fn is_settled(value: &[u8]) -> bool {
+    let (mut before, mut wrong) = (DOT, 0);
+    for &byte in value {
+        let kind = KINDS[usize::from(byte)];
+        wrong |= kind & (before | OTHER);
+        before = kind;
+    }
+    wrong == 0 && before != DOT
+}
+
 /// Bytes of a host that need no second look; capitals do, as names are compared in lower case.
 fn is_plain(byte: u8) -> bool {
-    byte.is_ascii_lowercase() || byte.is_ascii_digit() || byte == b'.' || byte == b'-' || byte == b'_'
+    KINDS[usize::from(byte)] != OTHER
 }
 
 fn without_port(text: &str) -> Result<&str, Malformed> {
@@ -50,6 +65,24 @@ fn without_port(text: &str) -> Result<&str, Malformed> {
     }
 }
 
+/// What a byte is in a host: part of a label, a dot, or something else; two kinds share no bit.
+const KINDS: [u8; 256] = {
+    let mut kinds = [OTHER; 256];
+    let mut byte = 0;
+    while byte < 256 {
+        match byte as u8 {
+            b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' => kinds[byte] = LABEL,
+            b'.' => kinds[byte] = DOT,
+            _ => {}
+        }
+        byte += 1;
+    }
+    kinds
+};
+const LABEL: u8 = 0;
+const DOT: u8 = 1;
+const OTHER: u8 = 2;
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -60,6 +93,7 @@ mod tests {
             assert_eq!(parse_host(spelling.as_bytes()).as_deref(), Ok("app.test"), "{spelling}");
         }
         assert_eq!(parse_host("bücher.test".as_bytes()).as_deref(), Ok("xn--bcher-kva.test"));
+        assert_eq!(parse_host(b"a.b-c.d_0").as_deref(), Ok("a.b-c.d_0"));
         assert_eq!(parse_host(b"[::1]:4180").as_deref(), Ok("[::1]"));
         assert_eq!(parse_host(b"127.0.0.1:80").as_deref(), Ok("127.0.0.1"));
     }
@@ -78,6 +112,8 @@ mod tests {
             "app.test:x",
             "%61pp.test",
             "app..test",
+            "..app.test",
+            "app.test...",
             ".app.test",
             "[::1",
             "app.test:80:90",

@@ -24,9 +24,7 @@ impl<'r> Path<'r> {
         if raw.first() != Some(&b'/') {
             return Err(Malformed::Path);
         }
-        if raw.iter().all(|&byte| PLAIN[usize::from(byte)])
-            && !raw.windows(2).any(|pair| pair == b"//" || pair == b"/.")
-        {
+        if is_plain(raw) {
             let text = std::str::from_utf8(raw).map_err(|_| Malformed::Path)?;
             return Ok(Self { raw, canonical: Some(Cow::Borrowed(text)) });
         }
@@ -48,6 +46,18 @@ impl<'r> Path<'r> {
     pub fn raw(&self) -> &'r [u8] {
         self.raw
     }
+}
+
+/// Whether every byte stands for itself and no segment is empty or begins with a dot.
+fn is_plain(raw: &[u8]) -> bool {
+    let mut before = 0;
+    for &byte in raw {
+        if !PLAIN[usize::from(byte)] || (before == b'/' && (byte == b'/' || byte == b'.')) {
+            return false;
+        }
+        before = byte;
+    }
+    true
 }
 
 struct Decoded {
