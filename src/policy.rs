@@ -1,16 +1,17 @@
 //! Who may do what: apps by host, rules by path and method, and the one place that grants. Knows no HTTP
 //! messages, clocks or stores.
 
+mod hosts;
 mod matcher;
 mod requirement;
 
-use std::collections::HashMap;
 use std::sync::Arc;
 
 use http::Method;
 
 use crate::headers::{HeaderSet, Person};
 use crate::visit::{Target, is_within};
+use hosts::Hosts;
 pub use matcher::{EmailPattern, HostPattern, PathPattern, PatternError};
 pub use requirement::{Requirement, TermError};
 
@@ -186,8 +187,8 @@ pub enum Ruling<'p> {
 /// All apps, found by host in one or two look-ups however many there are.
 #[derive(Debug)]
 pub struct Policy {
-    exact: HashMap<Box<str>, Site>,
-    wildcard: HashMap<Box<str>, Site>,
+    exact: Hosts<Site>,
+    wildcard: Hosts<Site>,
     /// foregate's own pages on its own host.
     own: App,
     fallback: Option<Fallback>,
@@ -213,7 +214,7 @@ impl Policy {
     /// Sorts the apps by host. Of two apps for the same part of a host the first one counts. The rules of `own`
     /// come before those of all others on its host, but only for the paths they name.
     pub fn new(apps: Vec<App>, own: App, fallback: Option<Fallback>) -> Self {
-        let mut policy = Self { exact: HashMap::new(), wildcard: HashMap::new(), own, fallback };
+        let mut policy = Self { exact: Hosts::default(), wildcard: Hosts::default(), own, fallback };
         for app in apps {
             let (map, host) = match &app.host {
                 HostPattern::Exact(host) => (&mut policy.exact, host),
