@@ -197,6 +197,16 @@ impl Sessions {
         if others.is_empty() {
             return self.find(first, now).await;
         }
+        // Boxed, as hardly anybody has two: the one handle of all others does not pay for it.
+        Box::pin(self.find_among(first, others, now)).await
+    }
+
+    async fn find_among(
+        &self,
+        first: &SessionHandle,
+        others: &[SessionHandle],
+        now: u64,
+    ) -> Result<Option<Arc<Session>>, StoreError> {
         let mut handles: Vec<&SessionHandle> = std::iter::once(first).chain(others).collect();
         handles.sort_by_key(|handle| self.cache.get(&handle.id()).is_none());
         let search = async {
