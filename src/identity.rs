@@ -1,11 +1,17 @@
 //! Who somebody is. Knows neither sessions nor tokens, nor how the knowledge was won.
 
+mod groups;
+
 use std::fmt;
+use std::ops::Range;
 use std::sync::Arc;
 
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+
+pub use groups::GroupLists;
+use groups::Groups;
 
 /// What a provider says of a person, as a sign-in yields it and a store keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -33,14 +39,15 @@ pub struct Profile {
     pub auth_time: u64,
 }
 
-/// A person as rules and headers see them: packed into one piece of memory, as a million of them are kept.
+/// A person as rules and headers see them: packed into few pieces of memory, as a million of them are kept.
 #[derive(Clone)]
 pub struct Identity {
     issuer: Arc<str>,
-    /// Subject, username, name, e-mail, then the groups in order, each followed by one [`GLUE`] byte but the last.
+    /// Subject, username, name and e-mail, each followed by one [`GLUE`] byte but the last.
     text: Bytes,
-    /// Where each piece ends in `text`.
-    ends: Box<[u32]>,
+    /// Where each of them ends in `text`.
+    ends: [u32; SINGLES],
+    groups: Arc<Groups>,
     claims: Option<Box<Map<String, Value>>>,
     auth_time: u64,
 }
@@ -61,31 +68,30 @@ pub enum Field {
 impl Identity {
     /// Packs a profile, keeping only the claims that `wanted` names. Groups are sorted and each kept once.
     pub fn pack(profile: &Profile, issuer: Arc<str>, wanted: &[String]) -> Self {
-        let mut groups: Vec<&str> = profile.groups.iter().map(String::as_str).collect();
-        groups.sort_unstable();
-        groups.dedup();
         let singles =
             [&profile.subject, &profile.username, &profile.name, &profile.email].map(String::as_str);
-        let mut text = String::new();
-        let mut ends = Vec::with_capacity(singles.len() + groups.len());
-        for piece in singles.into_iter().chain(groups) {
-            if !ends.is_empty() {
-                text.push(GLUE);
-            }
-            text.push_str(piece);
-            ends.push(u32::try_from(text.len()).unwrap_or(u32::MAX));
-        }
+        let (text, all_ends) = join(singles.into_iter());
+        let mut ends = [0; SINGLES];
+        ends.copy_from_slice(&all_ends);
         let claims: Map<String, Value> = wanted
             .iter()
             .filter_map(|name| Some((name.clone(), profile.claims.get(name)?.clone())))
             .collect();
         Self {
             issuer,
-            text: Bytes::from(text.into_boxed_str().into_boxed_bytes()),
-            ends: ends.into_boxed_slice(),
+            text,
+            ends,
+            groups: Arc::new(Groups::pack(&profile.groups)),
             claims: (!claims.is_empty()).then(|| Box::new(claims)),
             auth_time: profile.auth_time,
         }
+    }
+
+    /// The same identity, sharing its groups with all others that have the same.
+    #[must_use]
+    pub fn sharing(mut self, lists: &GroupLists) -> Self {
+        self.groups = lists.shared(self.groups);
+        self
     }
 
     /// The issuer that vouches for this identity.
@@ -95,27 +101,17 @@ impl Identity {
 
     /// One single-valued part.
     pub fn field(&self, field: Field) -> &str {
-        self.piece(field as usize)
+        std::str::from_utf8(piece(&self.text, &self.ends, field as usize)).unwrap_or_default()
     }
 
     /// The groups, sorted.
     pub fn groups(&self) -> impl ExactSizeIterator<Item = &str> {
-        (SINGLES..self.ends.len()).map(|index| self.piece(index))
+        self.groups.names()
     }
 
     /// Whether `group` is one of the groups, letter by letter.
     pub fn is_in(&self, group: &str) -> bool {
-        let (mut low, mut high) = (SINGLES, self.ends.len());
-        while low < high {
-            let middle = low.midpoint(high);
-            let (start, end) = self.bounds(middle);
-            match self.text[start..end].cmp(group.as_bytes()) {
-                std::cmp::Ordering::Equal => return true,
-                std::cmp::Ordering::Less => low = middle + 1,
-                std::cmp::Ordering::Greater => high = middle,
-            }
-        }
-        false
+        self.groups.contains(group)
     }
 
     /// A claim that the configuration asked to keep.
@@ -130,27 +126,36 @@ impl Identity {
 
     /// The bytes of a field, sharing this identity's memory.
     pub fn shared_field(&self, field: Field) -> Bytes {
-        let (start, end) = self.bounds(field as usize);
-        self.text.slice(start..end)
+        self.text.slice(bounds(&self.ends, field as usize))
     }
 
-    /// All groups with [`GLUE`] between them, sharing this identity's memory; empty without groups.
+    /// All groups with [`GLUE`] between them, sharing the memory of all who have the same; empty without groups.
     pub fn shared_groups(&self) -> Bytes {
-        if self.ends.len() == SINGLES {
-            return Bytes::new();
+        self.groups.shared_text()
+    }
+}
+
+/// Pieces with [`GLUE`] between them, and where each of them ends.
+fn join<'p>(pieces: impl Iterator<Item = &'p str>) -> (Bytes, Vec<u32>) {
+    let mut text = String::new();
+    let mut ends = Vec::new();
+    for piece in pieces {
+        if !ends.is_empty() {
+            text.push(GLUE);
         }
-        self.text.slice(self.bounds(SINGLES).0..)
+        text.push_str(piece);
+        ends.push(u32::try_from(text.len()).unwrap_or(u32::MAX));
     }
+    (Bytes::from(text.into_boxed_str().into_boxed_bytes()), ends)
+}
 
-    fn piece(&self, index: usize) -> &str {
-        let (start, end) = self.bounds(index);
-        std::str::from_utf8(&self.text[start..end]).unwrap_or_default()
-    }
+fn piece<'t>(text: &'t [u8], ends: &[u32], index: usize) -> &'t [u8] {
+    &text[bounds(ends, index)]
+}
 
-    fn bounds(&self, index: usize) -> (usize, usize) {
-        let start = index.checked_sub(1).map_or(0, |before| self.ends[before] as usize + 1);
-        (start, self.ends[index] as usize)
-    }
+fn bounds(ends: &[u32], index: usize) -> Range<usize> {
+    let start = index.checked_sub(1).map_or(0, |before| ends[before] as usize + 1);
+    start..ends[index] as usize
 }
 
 impl fmt::Debug for Identity {

@@ -457,9 +457,10 @@ impl Sessions {
 
     fn unpack(&self, handle: &SessionHandle, row: &Row) -> Session {
         let issuer = self.cache.issuer(&row.profile.issuer);
+        let identity = Identity::pack(&row.profile, issuer, &self.wanted_claims);
         Session {
             handle: handle.clone(),
-            person: Arc::new(Person::new(Identity::pack(&row.profile, issuer, &self.wanted_claims))),
+            person: Arc::new(Person::new(identity.sharing(&self.cache.groups))),
             created_at: row.created_at,
             expires_at: row.expires_at,
             last_seen: AtomicU64::new(row.last_seen),

@@ -9,6 +9,7 @@ use quick_cache::UnitWeighter;
 use quick_cache::sync::{Cache as QuickCache, DefaultLifecycle};
 
 use super::Session;
+use crate::identity::GroupLists;
 use crate::visit::HANDLE_ID_BYTES;
 
 type Id = [u8; HANDLE_ID_BYTES];
@@ -23,6 +24,8 @@ pub(super) struct Cache {
     used: Mutex<Vec<Arc<Session>>>,
     /// The issuers seen, each kept once.
     issuers: RwLock<HashSet<Arc<str>>>,
+    /// The lists of groups that sessions in memory share.
+    pub(super) groups: GroupLists,
 }
 
 impl Cache {
@@ -30,7 +33,8 @@ impl Cache {
         let (weighter, lifecycle) = (UnitWeighter, DefaultLifecycle::default());
         let sessions = QuickCache::with(capacity, capacity as u64, weighter, RandomIds, lifecycle);
         let epochs = Box::new([const { AtomicU64::new(0) }; EPOCHS]);
-        Self { sessions, epochs, used: Mutex::default(), issuers: RwLock::default() }
+        let groups = GroupLists::default();
+        Self { sessions, epochs, used: Mutex::default(), issuers: RwLock::default(), groups }
     }
 
     pub(super) fn get(&self, id: &Id) -> Option<Arc<Session>> {
