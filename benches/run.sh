@@ -7,8 +7,9 @@ program=$(cargo bench --quiet --no-run --bench checks --features mimalloc --mess
     sed -n 's/.*"name":"checks".*"executable":"\([^"]*\)".*/\1/p')
 for connections in 1 32; do "$program" compare "$rounds" "$seconds" "$connections" 100000; done
 if command -v valgrind >/dev/null; then "$program" instructions; else echo "instructions: no valgrind here"; fi
-"$program" memory "$million" 20
-"$program" memory "$million" 50
+for groups in 20 50; do
+    for lists in 1000 "$million"; do "$program" memory "$million" "$groups" "$lists"; done
+done
 taskset -c 0 "$program" decision
 bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
 if [ -z "$bin" ]; then echo "replicas: no PostgreSQL here"; exit; fi

@@ -38,7 +38,8 @@ fn main() -> anyhow::Result<()> {
             compare::run(number(rounds)?, number(seconds)?, number(connections)?, sessions)
         }
         ["instructions"] => compare::instructions(),
-        ["memory", sessions, groups] => memory(number(sessions)?, number(groups)?),
+        ["memory", sessions, groups] => memory(number(sessions)?, number(groups)?, 1000),
+        ["memory", sessions, groups, lists] => memory(number(sessions)?, number(groups)?, number(lists)?),
         ["decision"] => decision(),
         ["replicas", url, sessions] => two_workers()?.block_on(replicas::run(url, number(sessions)?)),
         ["rows", url, rows] => two_workers()?.block_on(replicas::rows(url, number(rows)?)),
@@ -46,15 +47,16 @@ fn main() -> anyhow::Result<()> {
     }
 }
 
-/// Resident memory for each cached session, each with its header lines made. The rows are in a file, as they are
-/// for users, so that only the cache counts.
-fn memory(sessions: usize, groups: usize) -> anyhow::Result<()> {
+/// Resident memory for each cached session, each with its header lines made, where people have so many different
+/// lists of groups. The rows are in a file, as they are for users, so that only the cache counts.
+fn memory(sessions: usize, groups: usize, lists: usize) -> anyhow::Result<()> {
     let dir = tempfile::tempdir_in("/dev/shm")?;
     runtime()?.block_on(async {
         let site = people::site(sessions, Some(&dir.path().join("sessions.db")))?;
         let before = resident()?;
         for number in 0..sessions {
-            let handle = people::signed_in(&site, people::person(number, groups), unix_now()).await?;
+            let person = people::member(number, groups, number % lists.max(1));
+            let handle = people::signed_in(&site, person, unix_now()).await?;
             let request = load::Request::new(0, &people::cookie(&site, &handle)).parts()?;
             let visit = Dialect::Traefik.read(&request, &site.cookies, Scheme::Https)?;
             let Decision::Allow(grant) = site.gate.judge(&visit, unix_now()).await else {
@@ -63,7 +65,9 @@ fn memory(sessions: usize, groups: usize) -> anyhow::Result<()> {
             black_box(grant.app().headers.lines(grant.person()));
         }
         let each = (resident()? - before) / sessions;
-        println!("memory: {each} bytes of RSS for each of {sessions} sessions of {groups} groups");
+        println!(
+            "memory: {each} bytes of RSS for each of {sessions} sessions of {groups} groups, {lists} lists"
+        );
         Ok(())
     })
 }

@@ -18,6 +18,8 @@ use http::header::{CACHE_CONTROL, HeaderValue};
 
 pub(crate) const HOSTS: usize = 1000;
 pub(crate) const GROUPS: usize = 50;
+/// How many of the groups rules ask for.
+const RULED: usize = 5;
 
 pub(crate) fn host(number: usize) -> String {
     format!("app{:04}.example.com", number % HOSTS)
@@ -35,7 +37,7 @@ pub(crate) fn site_at(sessions: usize, location: Location) -> anyhow::Result<Sit
                     client_id = \"foregate\"\nclient_secret = \"not-a-secret\"\n[apps]\n"
         .to_owned();
     for number in 0..HOSTS {
-        writeln!(text, "\"{}\" = \"group:group-{:03}\"", host(number), number % 5)?;
+        writeln!(text, "\"{}\" = \"group:group-{:03}\"", host(number), number % RULED)?;
     }
     let mut config = Config::from_text(Some(("bench.toml", &text)), &Environment::default())?.config;
     // Ids are spread over the parts of the cache by chance, so some parts need a little more than their share.
@@ -53,9 +55,15 @@ pub(crate) async fn signed_in(site: &Site, new: NewSession, now: u64) -> anyhow:
     }
 }
 
+/// Somebody whose groups everybody else has as well.
 pub(crate) fn person(number: usize, groups: usize) -> NewSession {
+    member(number, groups, 0)
+}
+
+/// Somebody in one of many teams; every team has its own list of groups.
+pub(crate) fn member(number: usize, groups: usize, team: usize) -> NewSession {
     NewSession {
-        profile: profile(number, groups),
+        profile: profile(number, groups, team),
         sid: None,
         renew_at: None,
         tokens: Vec::new().into(),
@@ -64,16 +72,21 @@ pub(crate) fn person(number: usize, groups: usize) -> NewSession {
     }
 }
 
-fn profile(number: usize, groups: usize) -> Profile {
+fn profile(number: usize, groups: usize, team: usize) -> Profile {
     Profile {
         issuer: "https://id.example.com/application/o/foregate/".to_owned(),
         subject: format!("{number:064x}"),
         username: format!("user-{number:07}"),
         name: format!("Some Person {number:07}"),
         email: format!("user-{number:07}@example.com"),
-        groups: (0..groups).map(|group| format!("group-{group:03}")).collect(),
+        groups: (0..groups).map(|group| group_name(group, team)).collect(),
         ..Profile::default()
     }
+}
+
+/// The first groups, which the rules name, are everybody's; the others are a team's own, with names as long.
+fn group_name(group: usize, team: usize) -> String {
+    if team == 0 || group < RULED { format!("group-{group:03}") } else { format!("g{team:05x}{group:03}") }
 }
 
 /// `name=value`, as a browser sends it.
@@ -85,7 +98,7 @@ pub(crate) fn cookie(site: &Site, handle: &SessionHandle) -> String {
 /// The headers that a check of one of these people is answered with.
 pub(crate) fn answer_of(site: &Site) -> HeaderMap {
     let set = site.gate.policy.app_of(&host(0)).map(|app| &app.headers);
-    let person = Person::new(Identity::pack(&profile(0, GROUPS), "".into(), &[]));
+    let person = Person::new(Identity::pack(&profile(0, GROUPS, 0), "".into(), &[]));
     let mut headers = set.map(|set| set.lines(Some(&person))).unwrap_or_default();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers
