@@ -5,6 +5,7 @@ mod cache;
 mod follow;
 mod names;
 mod operate;
+mod outage;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod records;
@@ -13,9 +14,9 @@ mod renewal;
 mod sqlite;
 pub mod store;
 mod told;
+mod upkeep;
 mod who;
 
-use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
@@ -23,7 +24,7 @@ use std::time::Duration;
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::{constant_time, rand};
 use tokio::sync::{Notify, OnceCell};
-use tokio::time::{Instant, timeout};
+use tokio::time::timeout;
 use zeroize::Zeroizing;
 
 use crate::browser::{NONCE_BYTES, Purpose, Sealer};
@@ -34,11 +35,11 @@ use crate::secret::Secret;
 use crate::visit::{HANDLE_BYTES, SessionHandle};
 use cache::Cache;
 pub use names::{IdPrefix, NoName, name_of, parse_name};
+pub use outage::KEYS_FACT;
 use renewal::Renewals;
 pub use renewal::{Due, Lease, Renewed};
-use store::{
-    ANSWER_TIME, Admission, Location, Row, SessionId, SessionKey, SessionStore, StoreError, TicketId,
-};
+use store::{ANSWER_TIME, Admission, Location, Row, SessionKey, SessionStore, StoreError, TicketId};
+pub use upkeep::SYNC_EVERY;
 pub use who::{Meant, Who};
 
 /// How sessions are kept and for how long.
@@ -316,64 +317,6 @@ impl Sessions {
         Ok(Some(Ended { profile: row.profile, tokens }))
     }
 
-    /// Tells the store what was used since the last call, and learns of rows that somebody removed by hand: two
-    /// statements for thousands of sessions. Called every [`SYNC_EVERY`].
-    ///
-    /// # Errors
-    /// [`StoreError`] if the store cannot be asked; the next call makes up for it.
-    pub async fn sync(&self, now: u64) -> Result<(), StoreError> {
-        let used = self.cache.take_used();
-        self.metrics.sessions_cached.set(i64::try_from(self.cache.len()).unwrap_or(i64::MAX));
-        if used.is_empty() {
-            return self.probe(now).await;
-        }
-        let mut batches = used.chunks(SYNC_BATCH);
-        while let Some(batch) = batches.next() {
-            if let Err(error) = self.sync_batch(batch, now).await {
-                let untold = batch.iter().chain(batches.flatten());
-                untold.for_each(|session| self.cache.note_use(session, 0));
-                return Err(error);
-            }
-        }
-        Ok(())
-    }
-
-    async fn sync_batch(&self, used: &[Arc<Session>], now: u64) -> Result<(), StoreError> {
-        let ids: Vec<SessionId> = used.iter().map(|session| session.handle.id()).collect();
-        let alive: HashSet<SessionId> = self.ask(self.store.alive(&ids), now).await?.into_iter().collect();
-        let mut seen = Vec::with_capacity(alive.len());
-        for (id, session) in ids.iter().zip(used) {
-            if alive.contains(id) {
-                seen.push((*id, session.last_seen.load(Ordering::Relaxed)));
-            } else {
-                self.cache.forget(id);
-            }
-        }
-        self.ask(self.store.touch(&seen), now).await
-    }
-
-    /// Removes rows that have ended, in small batches with pauses, and drops them from memory; then forgets old
-    /// changes and used tickets.
-    ///
-    /// # Errors
-    /// [`StoreError`] if the store cannot be asked.
-    pub async fn sweep(&self, now: u64) -> Result<u64, StoreError> {
-        self.cache.keep_only(|session| session.lives(now, &self.settings));
-        let mut swept = 0;
-        loop {
-            let batch = self.store.sweep(now, self.settings.idle.as_secs(), SWEEP_BATCH);
-            let gone = self.ask(batch, now).await?;
-            swept += gone;
-            if gone < u64::from(SWEEP_BATCH) {
-                break;
-            }
-            tokio::time::sleep(SWEEP_PAUSE).await;
-        }
-        self.ask(self.store.trim_changes(follow::RETENTION), now).await?;
-        self.ask(self.store.trim_spent(now.saturating_sub(SPENT_MARGIN.as_secs())), now).await?;
-        Ok(swept)
-    }
-
     /// Uses a ticket up that counts until `until`; `false` if that has been done before, here or elsewhere.
     ///
     /// # Errors
@@ -382,77 +325,9 @@ impl Sessions {
         self.ask(self.store.spend(ticket, until), now).await
     }
 
-    /// Asks the store for any answer.
-    ///
-    /// # Errors
-    /// [`StoreError`] if there is none.
-    pub async fn probe(&self, now: u64) -> Result<(), StoreError> {
-        self.ask(self.store.probe(), now).await
-    }
-
     /// How long a new session's cookie lives.
     pub fn lifetime(&self) -> Duration {
         self.settings.lifetime
-    }
-
-    /// Asks the store, and remembers whether and how fast it answered.
-    async fn ask<T>(
-        &self,
-        question: impl Future<Output = Result<T, StoreError>>,
-        now: u64,
-    ) -> Result<T, StoreError> {
-        let asked = Instant::now();
-        // Many who wait for the same first answer wait together, and no longer than for any other.
-        let agreed = timeout(ANSWER_TIME, self.agreed.get_or_try_init(|| self.agree())).await;
-        let answer = match agreed {
-            Ok(Ok(())) => question.await,
-            Ok(Err(error)) => Err(error),
-            Err(_) => Err(StoreError::Unavailable("no answer in time".to_owned())),
-        };
-        self.metrics.store_seconds.observe(asked.elapsed().as_secs_f64());
-        match &answer {
-            Err(StoreError::Unavailable(_) | StoreError::TooNew { .. } | StoreError::OtherKeys) => {
-                self.metrics.store_errors.inc();
-                if self
-                    .down_since
-                    .compare_exchange(0, now.max(1), Ordering::Relaxed, Ordering::Relaxed)
-                    .is_ok()
-                {
-                    tracing::error!(
-                        "the session store does not answer: cached sessions keep working for a while"
-                    );
-                }
-            }
-            Ok(_) | Err(StoreError::Damaged(_)) => {
-                if self.down_since.load(Ordering::Relaxed) != 0 {
-                    self.down_since.store(0, Ordering::Relaxed);
-                    tracing::info!("the session store answers again");
-                }
-            }
-        }
-        answer
-    }
-
-    /// Makes sure that what is sealed in this store opens with our keys, and what we seal with those of others.
-    async fn agree(&self) -> Result<(), StoreError> {
-        let ours = self.sealer.key_names();
-        let newest = ours.first().map_or("", String::as_str);
-        let known = self.store.fact(KEYS_FACT, newest).await?;
-        if !ours.contains(&known) {
-            return Err(StoreError::OtherKeys);
-        }
-        if known != newest {
-            self.store.set_fact(KEYS_FACT, Some(newest)).await?;
-        }
-        Ok(())
-    }
-
-    fn check_grace(&self, now: u64) -> Result<(), StoreError> {
-        let down_since = self.down_since.load(Ordering::Relaxed);
-        if down_since != 0 && now.saturating_sub(down_since) > self.settings.outage_grace.as_secs() {
-            return Err(StoreError::Unavailable("silent for longer than session.outage_grace".to_owned()));
-        }
-        Ok(())
     }
 
     fn unpack(&self, handle: &SessionHandle, row: &Row) -> Session {
@@ -506,16 +381,3 @@ fn key_of(handle: &SessionHandle) -> SessionKey {
     proof.copy_from_slice(digest(&SHA256, &handle.0[..HANDLE_BYTES]).as_ref());
     SessionKey { id: handle.id(), proof }
 }
-
-/// How often [`Sessions::sync`] is called.
-pub const SYNC_EVERY: Duration = Duration::from_secs(5);
-/// Sessions told of in one statement.
-const SYNC_BATCH: usize = 5000;
-/// Rows removed by one statement of [`Sessions::sweep`], few enough to be no burden.
-const SWEEP_BATCH: u32 = 500;
-/// What others have for themselves between two of those.
-const SWEEP_PAUSE: Duration = Duration::from_millis(50);
-/// How much longer than it counts a used ticket is remembered: by so much the clocks of replicas may differ.
-const SPENT_MARGIN: Duration = Duration::from_secs(60 * 60);
-/// Under which name the store says whose keys it is sealed with.
-pub const KEYS_FACT: &str = "keys";

@@ -1,5 +1,6 @@
 //! Sessions in an SQLite database, for one process and its commands. Knows rows, not what a session opens or who asks.
 
+mod rows;
 mod statements;
 
 use std::fs::OpenOptions;
@@ -15,10 +16,11 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+use self::rows::{read, read_id, read_listed, read_person};
 use self::statements as sql;
 use super::names::name_of;
 use super::records::Value;
-use super::store::parts::{changed, damaged, id, idle_since, micros, seconds, stored};
+use super::store::parts::{changed, damaged, idle_since, micros, stored};
 use super::store::{
     ANSWER_TIME, Admission, Changes, Listed, MOST_CHANGES, Person, PersonKey, REMOVED_AT_ONCE, Row,
     Selection, SessionId, SessionKey, StoreError, TicketId,
@@ -452,72 +454,6 @@ fn rows<T>(
     read: fn(&SqlRow<'_>) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
     gathered(connection, sql, values, read).map_err(|error| told(&error))?.into_iter().collect()
-}
-
-fn read_id(row: &SqlRow<'_>) -> Result<SessionId, StoreError> {
-    let stored: Vec<u8> = row.get(0).map_err(|_| StoreError::Damaged("an id is not bytes".to_owned()))?;
-    id(&stored)
-}
-
-/// Reads a row of a whole session.
-fn read(row: &SqlRow<'_>) -> Result<Row, StoreError> {
-    let id = read_id(row)?;
-    let time = |index: usize, part: &str| match row.get(index) {
-        Ok(stored) => seconds(stored),
-        Err(_) => Err(damaged(&id, part)),
-    };
-    let proof: Vec<u8> = row.get(1).map_err(|_| damaged(&id, "proof"))?;
-    let profile: String = row.get(2).map_err(|_| damaged(&id, "profile"))?;
-    let renew_at: Option<i64> = row.get(7).map_err(|_| damaged(&id, "renew_at"))?;
-    Ok(Row {
-        key: SessionKey { id, proof: proof.try_into().map_err(|_| damaged(&id, "proof"))? },
-        profile: serde_json::from_str(&profile).map_err(|_| damaged(&id, "profile"))?,
-        sid: row.get(3).map_err(|_| damaged(&id, "sid"))?,
-        created_at: time(4, "created_at")?,
-        last_seen: time(5, "last_seen")?,
-        expires_at: time(6, "expires_at")?,
-        renew_at: renew_at.map(seconds).transpose()?,
-        version: time(8, "version")?,
-        tokens: row.get(9).map_err(|_| damaged(&id, "tokens"))?,
-        client: row.get(10).map_err(|_| damaged(&id, "client"))?,
-        user_agent: row.get(11).map_err(|_| damaged(&id, "user_agent"))?,
-    })
-}
-
-/// Reads a row of [`sql::sessions`].
-fn read_listed(row: &SqlRow<'_>) -> Result<Listed, StoreError> {
-    let id = read_id(row)?;
-    let time = |index: usize, part: &str| match row.get(index) {
-        Ok(stored) => seconds(stored),
-        Err(_) => Err(damaged(&id, part)),
-    };
-    let text = |index: usize, part: &str| row.get(index).map_err(|_| damaged(&id, part));
-    Ok(Listed {
-        id,
-        person: PersonKey { issuer: text(1, "issuer")?, subject: text(2, "subject")? },
-        username: text(3, "profile")?,
-        created_at: time(4, "created_at")?,
-        last_seen: time(5, "last_seen")?,
-        expires_at: time(6, "expires_at")?,
-        client: text(7, "client")?,
-        user_agent: text(8, "user_agent")?,
-    })
-}
-
-/// Reads a row of [`sql::people`].
-fn read_person(row: &SqlRow<'_>) -> Result<Person, StoreError> {
-    let bad = |_| StoreError::Damaged("a person cannot be read".to_owned());
-    let disabled_at: Option<i64> = row.get(7).map_err(bad)?;
-    Ok(Person {
-        key: PersonKey { issuer: row.get(0).map_err(bad)?, subject: row.get(1).map_err(bad)? },
-        username: row.get(2).map_err(bad)?,
-        name: row.get(3).map_err(bad)?,
-        email: row.get(4).map_err(bad)?,
-        first_seen: seconds(row.get(5).map_err(bad)?)?,
-        last_seen: seconds(row.get(6).map_err(bad)?)?,
-        disabled_at: disabled_at.map(seconds).transpose()?,
-        sessions: seconds(row.get(8).map_err(bad)?)?,
-    })
 }
 
 /// A value of a condition that outlives the question.

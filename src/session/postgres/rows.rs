@@ -1,0 +1,74 @@
+//! Rows as what they are: whatever cannot be read is told of, and nothing of what it says.
+
+use tokio_postgres::Row as PgRow;
+use tokio_postgres::types::Json;
+
+use crate::identity::Profile;
+use crate::session::store::parts::{damaged, id, seconds};
+use crate::session::store::{Listed, Person, PersonKey, Row, SessionId, SessionKey, StoreError};
+
+pub(super) fn read_id(row: &PgRow) -> Result<SessionId, StoreError> {
+    let stored: &[u8] = row.try_get(0).map_err(|_| StoreError::Damaged("an id is not bytes".to_owned()))?;
+    id(stored)
+}
+
+/// Reads a row of a whole session.
+pub(super) fn read(row: &PgRow) -> Result<Row, StoreError> {
+    let id = read_id(row)?;
+    let time = |index: usize, part: &str| match row.try_get(index) {
+        Ok(stored) => seconds(stored),
+        Err(_) => Err(damaged(&id, part)),
+    };
+    let proof: &[u8] = row.try_get(1).map_err(|_| damaged(&id, "proof"))?;
+    let Json(profile) = row.try_get::<_, Json<Profile>>(2).map_err(|_| damaged(&id, "profile"))?;
+    let renew_at: Option<i64> = row.try_get(7).map_err(|_| damaged(&id, "renew_at"))?;
+    Ok(Row {
+        key: SessionKey { id, proof: proof.try_into().map_err(|_| damaged(&id, "proof"))? },
+        profile,
+        sid: row.try_get(3).map_err(|_| damaged(&id, "sid"))?,
+        created_at: time(4, "created_at")?,
+        last_seen: time(5, "last_seen")?,
+        expires_at: time(6, "expires_at")?,
+        renew_at: renew_at.map(seconds).transpose()?,
+        version: time(8, "version")?,
+        tokens: row.try_get(9).map_err(|_| damaged(&id, "tokens"))?,
+        client: row.try_get(10).map_err(|_| damaged(&id, "client"))?,
+        user_agent: row.try_get(11).map_err(|_| damaged(&id, "user_agent"))?,
+    })
+}
+
+/// Reads a row of a list of sessions.
+pub(super) fn read_listed(row: &PgRow) -> Result<Listed, StoreError> {
+    let id = read_id(row)?;
+    let time = |index: usize, part: &str| match row.try_get(index) {
+        Ok(stored) => seconds(stored),
+        Err(_) => Err(damaged(&id, part)),
+    };
+    let text = |index: usize, part: &str| row.try_get(index).map_err(|_| damaged(&id, part));
+    Ok(Listed {
+        id,
+        person: PersonKey { issuer: text(1, "issuer")?, subject: text(2, "subject")? },
+        username: text(3, "profile")?,
+        created_at: time(4, "created_at")?,
+        last_seen: time(5, "last_seen")?,
+        expires_at: time(6, "expires_at")?,
+        client: text(7, "client")?,
+        user_agent: text(8, "user_agent")?,
+    })
+}
+
+/// Reads a row of a list of people.
+pub(super) fn read_person(row: &PgRow) -> Result<Person, StoreError> {
+    let bad = |_| StoreError::Damaged("a person cannot be read".to_owned());
+    let disabled_at: Option<i64> = row.try_get(7).map_err(bad)?;
+    Ok(Person {
+        key: PersonKey { issuer: row.try_get(0).map_err(bad)?, subject: row.try_get(1).map_err(bad)? },
+        username: row.try_get(2).map_err(bad)?,
+        name: row.try_get(3).map_err(bad)?,
+        email: row.try_get(4).map_err(bad)?,
+        first_seen: seconds(row.try_get(5).map_err(bad)?)?,
+        last_seen: seconds(row.try_get(6).map_err(bad)?)?,
+        disabled_at: disabled_at.map(seconds).transpose()?,
+        sessions: seconds(row.try_get(8).map_err(bad)?)?,
+    })
+}

@@ -1,0 +1,80 @@
+//! What is done for sessions without a request: telling the store of uses, and clearing away what is over.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::store::{SessionId, StoreError};
+use super::{Session, Sessions, follow};
+
+impl Sessions {
+    /// Tells the store what was used since the last call, and learns of rows that somebody removed by hand: two
+    /// statements for thousands of sessions. Called every [`SYNC_EVERY`].
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be asked; the next call makes up for it.
+    pub async fn sync(&self, now: u64) -> Result<(), StoreError> {
+        let used = self.cache.take_used();
+        self.metrics.sessions_cached.set(i64::try_from(self.cache.len()).unwrap_or(i64::MAX));
+        if used.is_empty() {
+            return self.probe(now).await;
+        }
+        let mut batches = used.chunks(SYNC_BATCH);
+        while let Some(batch) = batches.next() {
+            if let Err(error) = self.sync_batch(batch, now).await {
+                let untold = batch.iter().chain(batches.flatten());
+                untold.for_each(|session| self.cache.note_use(session, 0));
+                return Err(error);
+            }
+        }
+        Ok(())
+    }
+
+    async fn sync_batch(&self, used: &[Arc<Session>], now: u64) -> Result<(), StoreError> {
+        let ids: Vec<SessionId> = used.iter().map(|session| session.handle.id()).collect();
+        let alive: HashSet<SessionId> = self.ask(self.store.alive(&ids), now).await?.into_iter().collect();
+        let mut seen = Vec::with_capacity(alive.len());
+        for (id, session) in ids.iter().zip(used) {
+            if alive.contains(id) {
+                seen.push((*id, session.last_seen.load(Ordering::Relaxed)));
+            } else {
+                self.cache.forget(id);
+            }
+        }
+        self.ask(self.store.touch(&seen), now).await
+    }
+
+    /// Removes rows that have ended, in small batches with pauses, and drops them from memory; then forgets old
+    /// changes and used tickets.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be asked.
+    pub async fn sweep(&self, now: u64) -> Result<u64, StoreError> {
+        self.cache.keep_only(|session| session.lives(now, &self.settings));
+        let mut swept = 0;
+        loop {
+            let batch = self.store.sweep(now, self.settings.idle.as_secs(), SWEEP_BATCH);
+            let gone = self.ask(batch, now).await?;
+            swept += gone;
+            if gone < u64::from(SWEEP_BATCH) {
+                break;
+            }
+            tokio::time::sleep(SWEEP_PAUSE).await;
+        }
+        self.ask(self.store.trim_changes(follow::RETENTION), now).await?;
+        self.ask(self.store.trim_spent(now.saturating_sub(SPENT_MARGIN.as_secs())), now).await?;
+        Ok(swept)
+    }
+}
+
+/// How often [`Sessions::sync`] is called.
+pub const SYNC_EVERY: Duration = Duration::from_secs(5);
+/// Sessions told of in one statement.
+const SYNC_BATCH: usize = 5000;
+/// Rows removed by one statement of [`Sessions::sweep`], few enough to be no burden.
+const SWEEP_BATCH: u32 = 500;
+/// What others have for themselves between two of those.
+const SWEEP_PAUSE: Duration = Duration::from_millis(50);
+/// How much longer than it counts a used ticket is remembered: by so much the clocks of replicas may differ.
+const SPENT_MARGIN: Duration = Duration::from_secs(60 * 60);
