@@ -165,6 +165,8 @@ impl Reader {
         if let (Some(apps), Some(session)) = (&apps, &session) {
             self.note_long_limits(&apps.list, session);
         }
+        let issuers = providers.iter().filter_map(provider::Named::issuer).map(str::to_owned).collect();
+        let session = session.map(|session| session::Settings { issuers, ..session });
         let apps = apps?;
         Some(Config {
             public_url: public_url?,

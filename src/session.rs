@@ -47,6 +47,8 @@ pub use who::{Meant, Who};
 pub struct Settings {
     /// Where the rows are.
     pub location: Location,
+    /// The issuers whose people count; sessions of others are left over from another configuration.
+    pub issuers: Vec<String>,
     /// The keys that seal tokens and sign-ins, newest first.
     pub keys: Vec<Secret>,
     /// A session not used for this long ends.
@@ -256,7 +258,9 @@ impl Sessions {
                 return Err(error);
             }
         };
-        let Some(row) = row else { return Ok(None) };
+        let Some(row) = row.filter(|row| self.settings.issuers.contains(&row.profile.issuer)) else {
+            return Ok(None);
+        };
         let session = Arc::new(self.unpack(handle, &row));
         self.cache.put_unless_forgotten(&session, epoch);
         Ok(Some(session))

@@ -291,6 +291,7 @@ mod tests {
             lifetime: std::time::Duration::ZERO,
             poll: std::time::Duration::ZERO,
             outage_grace: std::time::Duration::ZERO,
+            issuers: Vec::new(),
             cache_sessions: 1,
         };
         let mut first = settings(Location::Sqlite(database.clone()));

@@ -109,6 +109,8 @@ impl Reader {
         let cache_sessions = self.count("session.cache_sessions");
         Some(session::Settings {
             location: location?.0,
+            // Known when the providers are.
+            issuers: Vec::new(),
             keys: keys?,
             idle: idle?.value,
             lifetime: lifetime?.value,

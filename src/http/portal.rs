@@ -19,7 +19,8 @@ use hyper::body::Incoming;
 use super::body::Body;
 use super::chooser::{self, Wanted};
 use super::denial::{to_provider, trouble};
-use super::intent::{client_address, user_agent};
+use super::dialect::direct;
+use super::intent::{client_address, intent, user_agent};
 use super::pages::{CSS, Page, SignOut, SignedIn, SignedOut};
 use super::{Site, answer, unix_now};
 use crate::browser::{Origins, Purpose, ReturnTo};
@@ -30,7 +31,7 @@ use crate::login::{
 use crate::server::Peer;
 use crate::session::Session;
 use crate::session::store::{PersonKey, Selection, StoreError};
-use crate::visit::{Credential, SessionHandle};
+use crate::visit::{Credential, Intent, SessionHandle};
 pub(super) use account::account;
 use errand::Errand;
 use query::Query;
@@ -43,6 +44,8 @@ pub(super) async fn sign_in(site: &Site, parts: &Parts) -> Response<Body> {
     }
     let query = Query::of(parts);
     let errand = Errand::of(site, &query);
+    let person_waits = intent(&parts.headers, &parts.method) == Intent::Navigation;
+    let errand = if person_waits { errand } else { errand.without_ticket() };
     let account = match query.one("account").ok().flatten().as_deref() {
         Some("other") => Account::Another,
         Some("retry") => Account::Retry,
@@ -132,7 +135,7 @@ pub(super) async fn sign_out(site: &Arc<Site>, request: Request<Incoming>) -> Re
     if parts.method != Method::POST {
         return answer::wrong_method("GET, POST");
     }
-    if foreign {
+    if !is_own_form(site, &parts) {
         return answer::empty(StatusCode::FORBIDDEN);
     }
     let Some(form) = read_form(body).await else { return answer::empty(StatusCode::PAYLOAD_TOO_LARGE) };
@@ -142,7 +145,8 @@ pub(super) async fn sign_out(site: &Arc<Site>, request: Request<Incoming>) -> Re
         Some(_) | None => Scope::Browser,
     };
     let proof = form.one("csrf").ok().flatten().unwrap_or_default();
-    let proven = |handle: &SessionHandle| site.sealer.signed(Purpose::Form, &handle.0, &proof);
+    let proven =
+        |handle: &SessionHandle| site.sealer.signed(Purpose::Form, &proof_message(handle, SIGN_OUT), &proof);
     let credential = match site.cookies.credential(&parts.headers) {
         // A neighbour's session, whose proof a neighbour has, ends nobody else's.
         Credential::Session(first, others) => {
@@ -163,6 +167,27 @@ fn is_foreign(headers: &HeaderMap) -> bool {
         || any("sec-fetch-dest", |place| place != "document")
         || headers.get_all("sec-fetch-site").iter().count() > 1
         || headers.contains_key("sec-purpose")
+}
+
+/// Whether a request is to foregate's own host. An app whose host leads here too could read what it shows.
+fn is_at_home(site: &Site, parts: &Parts) -> bool {
+    let visit = direct(parts, &site.cookies, site.scheme());
+    visit.is_ok_and(|visit| site.public_url.host_str() == Some(&*visit.target.host))
+}
+
+/// Whether a form can be one of our own pages': sent at home, and from there as far as the browser tells.
+fn is_own_form(site: &Site, parts: &Parts) -> bool {
+    let own = site.public_url.origin().ascii_serialization();
+    let all = |name: &str, test: &dyn Fn(&HeaderValue) -> bool| parts.headers.get_all(name).iter().all(test);
+    is_at_home(site, parts)
+        && !is_foreign(&parts.headers)
+        && all("sec-fetch-site", &|from| from == "same-origin" || from == "none")
+        && all("origin", &|origin| origin == own.as_str())
+}
+
+/// What the proof in a form of a page is about: the session, and which form.
+fn proof_message(handle: &SessionHandle, form: &str) -> Vec<u8> {
+    [handle.0.as_slice(), form.as_bytes()].concat()
 }
 
 /// `/.foregate/signed-out`: where the provider sends people back to.
@@ -210,7 +235,7 @@ async fn choices(site: &Site, headers: &HeaderMap, rd: Option<&str>) -> Response
     let identity = session.person.identity();
     let named = site.login.providers().of_issuer(identity.issuer());
     let action = site.own_url("/.foregate/sign-out", None, &[]);
-    let csrf = site.sealer.sign(Purpose::Form, &session.handle().0);
+    let csrf = site.sealer.sign(Purpose::Form, &proof_message(session.handle(), SIGN_OUT));
     let page = SignOut {
         css: CSS,
         name: identity.field(Field::Name),
@@ -307,6 +332,7 @@ async fn read_form(body: Incoming) -> Option<Query> {
     Some(Query::from_bytes(&read.to_bytes()))
 }
 
+const SIGN_OUT: &str = "/.foregate/sign-out";
 /// Bytes of the largest form.
 const LARGEST_FORM: usize = 16 * 1024;
 const FORM_TIME: Duration = Duration::from_secs(10);

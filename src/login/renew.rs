@@ -23,6 +23,8 @@ enum Over {
     Profile,
     /// Its token is not good.
     Token,
+    /// What was kept are no tokens.
+    Tokens,
     /// It does not know us any more.
     Client,
     /// It is none of ours any more.
@@ -38,6 +40,7 @@ impl Over {
             LoginError::Provider(ProviderError::Subject) => Some(Self::Person),
             LoginError::Profile(_) => Some(Self::Profile),
             LoginError::Token(error) if !matches!(error, TokenError::NoKeys(_)) => Some(Self::Token),
+            LoginError::Tokens => Some(Self::Tokens),
             LoginError::Provider(_)
             | LoginError::Token(_)
             | LoginError::State
@@ -46,7 +49,6 @@ impl Over {
             | LoginError::Issuer
             | LoginError::Store(_)
             | LoginError::Disabled
-            | LoginError::Tokens
             | LoginError::Random => None,
         }
     }

@@ -34,7 +34,7 @@ pub enum Warning {
         /// How many.
         count: usize,
     },
-    /// A claim is not kept, as all together are more than 64 KiB.
+    /// A claim is not kept, as all together are more than 64 KiB, or as there is a NUL in it.
     ClaimLeftOut {
         /// Its name.
         name: String,
@@ -57,7 +57,9 @@ pub(super) fn map(claims: &Claims, settings: &Settings) -> Result<Mapped, Profil
     let names = &settings.claims;
     let text = |path: &str| find(claims, path).and_then(plain_text).unwrap_or_default();
     let subject = claims.get("sub").and_then(Value::as_str).filter(|subject| !subject.is_empty());
-    let subject = subject.ok_or(ProfileError::NoSubject)?.to_owned();
+    // PostgreSQL keeps no NUL, and a name that only one store keeps would be two people.
+    let subject =
+        subject.filter(|subject| !subject.contains('\0')).ok_or(ProfileError::NoSubject)?.to_owned();
     if settings.require_verified_email && !is_email_verified(claims) {
         return Err(ProfileError::EmailNotVerified);
     }
@@ -91,7 +93,7 @@ fn find<'a>(claims: &'a Claims, path: &str) -> Option<&'a Value> {
 
 fn plain_text(value: &Value) -> Option<String> {
     match value {
-        Value::String(text) => Some(text.clone()),
+        Value::String(text) => Some(text.replace('\0', "\u{fffd}")),
         Value::Number(number) => Some(number.to_string()),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
@@ -106,7 +108,9 @@ fn groups(value: Option<&Value>, limit_bytes: usize, warnings: &mut Vec<Warning>
             unreadable = items.len() - texts.len();
             texts
         }
-        Some(Value::String(list)) => list.split(',').map(|name| name.trim().to_owned()).collect(),
+        Some(Value::String(list)) => {
+            list.replace('\0', "\u{fffd}").split(',').map(|name| name.trim().to_owned()).collect()
+        }
         Some(Value::Object(members)) => members.keys().cloned().collect(),
         Some(Value::Bool(_) | Value::Number(_)) => {
             unreadable = 1;
@@ -134,7 +138,13 @@ fn groups(value: Option<&Value>, limit_bytes: usize, warnings: &mut Vec<Warning>
 /// All claims but those of the protocol; the largest are left out until the rest fits.
 fn kept(claims: &Claims, warnings: &mut Vec<Warning>) -> Claims {
     let mut kept: Claims = claims.clone();
-    kept.retain(|name, _| !PROTOCOL.contains(&name.as_str()));
+    kept.retain(|name, value| {
+        let is_whole = !name.contains('\0') && !value.to_string().contains("\\u0000");
+        if !is_whole {
+            warnings.push(Warning::ClaimLeftOut { name: name.replace('\0', "\u{fffd}") });
+        }
+        is_whole && !PROTOCOL.contains(&name.as_str())
+    });
     let mut sizes: Vec<(usize, String)> =
         kept.iter().map(|(name, value)| (name.len() + value.to_string().len(), name.clone())).collect();
     sizes.sort_unstable();

@@ -648,11 +648,8 @@ fn a_session_left_alone_on_one_domain_can_be_changed_and_ended() {
         let carol = session_at(&browser, "auth.example.com").is_some();
         let reply = browser.step("GET", &central, "");
         browser.lines.clear();
-        assert_eq!(
-            reply.status,
-            if carol { 200 } else { 303 },
-            "the session there is not touched: {reply:?}"
-        );
+        // Somebody else may have made the link: it ends what it names, and touches nothing of this browser.
+        assert!(reply.status == 200 && reply.header("set-cookie").is_none(), "{reply:?}");
         assert_eq!(browser.step("GET", &page, "").status, 302, "ended");
         let app = browser.step("GET", &Url::parse(&house.url("app.example.com", "/")).expect("a URL"), "");
         assert_eq!(app.status, if carol { 200 } else { 302 }, "{app:?}");

@@ -239,6 +239,51 @@ fn nobody_ends_sessions_by_somebody_elses_page() {
 }
 
 #[test]
+fn no_app_gets_at_the_proofs_of_our_forms() {
+    let house = House::new();
+    let (alice, phone) = (sign_in(&house, "alice", FIREFOX), sign_in(&house, "alice", IPHONE));
+    let as_a_script = |from: &str| {
+        let mut browser = alice.clone();
+        browser.lines.extend([format!("Sec-Fetch-Site: {from}"), "Sec-Fetch-Dest: empty".to_owned()]);
+        browser
+    };
+    let sign_out = |host: &str, query: &str| {
+        Url::parse(&house.url(host, &format!("/.foregate/sign-out{query}"))).expect("a URL")
+    };
+    // A script on an app's page, whose host leads here too, is sent home, where it can read nothing.
+    for host in ["app", "admins", "unknown"] {
+        let reply = as_a_script("same-origin").step("GET", &sign_out(host, ""), "");
+        let to = reply.location();
+        assert!(reply.status == 303 && to.host_str() == sign_out("auth", "").host_str(), "{host} {reply:?}");
+        let again = as_a_script("same-origin").step("GET", &sign_out(host, "?home=1"), "");
+        assert!(again.status == 404 && !again.body.contains("csrf"), "{again:?}");
+    }
+    let shown = as_a_script("cross-site").step("GET", &sign_out("auth", ""), "");
+    let good = format!("csrf={}&scope=everywhere", proof(&shown.body));
+    let account_proof = proof(&page(&house, &mut alice.clone()));
+    for (lines, url, form) in [
+        (&[][..], sign_out("app", ""), &good),
+        (&["Origin: http://app.foregate.localhost"], sign_out("auth", ""), &good),
+        (&["Origin: null"], sign_out("auth", ""), &good),
+        (&["Sec-Fetch-Site: same-site"], sign_out("auth", ""), &good),
+        (&["Origin: http://evil.test"], account(&house), &format!("csrf={account_proof}&others=all")),
+        // The proof of one form is none for another.
+        (&[], account(&house), &format!("csrf={}&others=all", proof(&shown.body))),
+        (&[], sign_out("auth", ""), &format!("csrf={account_proof}&scope=everywhere")),
+    ] {
+        let mut browser = alice.clone();
+        browser.lines.extend(lines.iter().map(ToString::to_string));
+        assert_eq!(browser.step("POST", &url, form).status, 403, "{lines:?} {url} {form}");
+    }
+    assert!(is_in(&house, &alice) && is_in(&house, &phone));
+    let mut own = alice.clone();
+    let origin = format!("Origin: http://auth.foregate.localhost:{}", house.port);
+    own.lines.extend([origin, "Sec-Fetch-Site: same-origin".to_owned()]);
+    assert_eq!(own.step("POST", &sign_out("auth", ""), &good).status, 303);
+    assert!(!is_in(&house, &alice) && !is_in(&house, &phone));
+}
+
+#[test]
 fn a_long_list_shows_the_hundred_used_last_and_says_so() {
     let house = House::new();
     let mut here = sign_in(&house, "alice", FIREFOX);

@@ -357,6 +357,33 @@ fn other_keys_and_newer_tables_are_refused_at_the_start() {
 }
 
 #[test]
+fn a_session_whose_tokens_no_key_opens_ends_when_they_are_due() {
+    let shared = Shared::new(Value::Null);
+    let shown = cookie(&shared.house.sign_in("alice"));
+    let page = shared.house.url("app", "/");
+    let other = "ICEiIyQlJicoKSorLC0uLzAxMjM0NTY3ODk6Ozw9Pj8=";
+    shared.sql("DELETE FROM foregate_fact");
+    let replica = Foregate::start(&shared.house.config.replace(KEY, other));
+    assert_eq!(replica.check(&page, &[&shown]).status, 200, "its cookie is still good");
+    drop(replica);
+    shared.make_due();
+    let replica = Foregate::start(&shared.house.config.replace(KEY, other));
+    assert_eq!(replica.check(&page, &[&shown]).status, 401);
+    assert_eq!(shared.number("SELECT count(*) FROM foregate_session"), 0);
+    assert_eq!(shared.renewals(), (0, 0));
+}
+
+#[test]
+fn people_of_a_provider_that_was_replaced_count_for_nobody() {
+    let shared = Shared::new(Value::Null);
+    let shown = cookie(&shared.house.sign_in("alice"));
+    let other = "http://127.0.0.1:1/other/";
+    let replica = Foregate::start(&shared.house.config.replace(&shared.house.provider.issuer, other));
+    assert_eq!(replica.check(&shared.house.url("app", "/"), &[&shown]).status, 401);
+    assert_eq!(shared.house.foregate.check(&shared.house.url("app", "/"), &[&shown]).status, 200);
+}
+
+#[test]
 fn a_damaged_row_is_no_session_and_no_harm() {
     let shared = Shared::new(Value::Null);
     let (alice, bob) = (shared.house.sign_in("alice"), shared.house.sign_in("bob"));
@@ -621,6 +648,7 @@ fn settings_at(location: Location) -> (Settings, Arc<Sealer>) {
         outage_grace: Duration::from_secs(60),
         poll: Duration::from_secs(5),
         cache_sessions: 100,
+        issuers: vec!["i".into()],
     };
     let sealer = Arc::new(Sealer::new(&settings.keys).expect("a key"));
     (settings, sealer)

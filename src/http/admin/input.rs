@@ -1,11 +1,13 @@
 //! What a request to the API says, read strictly: every name known, none of them twice. Knows no sessions.
 
+use std::fmt;
 use std::time::Duration;
 
 use http::StatusCode;
 use http::request::Parts;
 use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
+use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::Value;
 use thiserror::Error;
 use url::form_urlencoded;
@@ -88,7 +90,7 @@ pub(super) async fn read(parts: &Parts, body: Incoming) -> Result<Input, Malform
 }
 
 fn of_json(bytes: &[u8]) -> Result<Vec<(String, String)>, Malformed> {
-    let Ok(Value::Object(object)) = serde_json::from_slice(bytes) else { return Err(Malformed::Json) };
+    let Members(members) = serde_json::from_slice(bytes).map_err(|_| Malformed::Json)?;
     let text = |(name, value)| match value {
         Value::String(text) => Some(Ok((name, text))),
         Value::Null => None,
@@ -96,7 +98,32 @@ fn of_json(bytes: &[u8]) -> Result<Vec<(String, String)>, Malformed> {
             Some(Err(Malformed::NoText(name)))
         }
     };
-    object.into_iter().filter_map(text).collect()
+    members.into_iter().filter_map(text).collect()
+}
+
+/// The members of a JSON object as they stand there, also twice.
+struct Members(Vec<(String, Value)>);
+
+impl<'de> Deserialize<'de> for Members {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("an object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut object: A) -> Result<Members, A::Error> {
+                let mut members = Vec::new();
+                while let Some(member) = object.next_entry()? {
+                    members.push(member);
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
 }
 
 impl Input {
@@ -189,6 +216,8 @@ mod tests {
     #[test]
     fn a_body_is_an_object_of_texts() {
         assert_eq!(of_json(br#"{"user":"a","issuer":null}"#), Ok(vec![("user".to_owned(), "a".to_owned())]));
+        let twice = of_json(br#"{"user":"a","user":"b"}"#).and_then(|pairs| Input::new(pairs, &["user"]));
+        assert_eq!(twice, Err(Malformed::Repeated("user".into())));
         for (body, wrong) in [
             ("", Malformed::Json),
             ("[]", Malformed::Json),

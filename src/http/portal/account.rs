@@ -4,17 +4,15 @@
 use std::sync::Arc;
 
 use http::header::HeaderMap;
-use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::super::body::Body;
 use super::super::denial::trouble;
-use super::super::dialect::direct;
 use super::super::pages::{Account, CSS, Page, SignedInAt};
 use super::super::{Site, answer, unix_now};
 use super::query::Query;
-use super::{Scope, depart, is_foreign, live_session, read_form, return_to};
+use super::{Scope, depart, is_at_home, is_own_form, live_session, proof_message, read_form, return_to};
 use crate::browser::Purpose;
 use crate::identity::Field;
 use crate::login::LoginError;
@@ -36,18 +34,11 @@ pub(in crate::http) async fn account(site: &Arc<Site>, request: Request<Incoming
     if parts.method != Method::POST {
         return answer::wrong_method("GET, HEAD, POST");
     }
-    if is_foreign(&parts.headers) {
+    if !is_own_form(site, &parts) {
         return answer::empty(StatusCode::FORBIDDEN);
     }
     let Some(form) = read_form(body).await else { return answer::empty(StatusCode::PAYLOAD_TOO_LARGE) };
     act(site, &parts.headers, &form).await
-}
-
-/// Whether a request is to foregate's own host. An app whose host leads here too could read the page, and with it the
-/// proof in its form.
-fn is_at_home(site: &Site, parts: &Parts) -> bool {
-    let visit = direct(parts, &site.cookies, site.scheme());
-    visit.is_ok_and(|visit| site.public_url.host_str() == Some(&*visit.target.host))
 }
 
 async fn show(site: &Site, headers: &HeaderMap) -> Response<Body> {
@@ -91,7 +82,7 @@ fn page(site: &Site, session: &Session, (listed, more): (&[Listed], bool), now: 
     let groups: Vec<&str> = identity.groups().collect();
     let sessions: Vec<SignedInAt<'_>> = listed.iter().map(|one| told(one, own, now)).collect();
     let (action, sign_out) = (site.own_url(PATH, None, &[]), site.own_url("/.foregate/sign-out", None, &[]));
-    let csrf = site.sealer.sign(Purpose::Form, &session.handle().0);
+    let csrf = site.sealer.sign(Purpose::Form, &proof_message(session.handle(), PATH));
     let page = Account {
         css: CSS,
         name: identity.field(Field::Name),
@@ -141,7 +132,8 @@ async fn act(site: &Arc<Site>, headers: &HeaderMap, form: &Query) -> Response<Bo
     };
     let Some(wanted) = wanted else { return answer::empty(StatusCode::BAD_REQUEST) };
     let proof = field("csrf").unwrap_or_default();
-    let proven = |handle: &SessionHandle| site.sealer.signed(Purpose::Form, &handle.0, &proof);
+    let proven =
+        |handle: &SessionHandle| site.sealer.signed(Purpose::Form, &proof_message(handle, PATH), &proof);
     // A neighbour's session, whose proof a neighbour has, ends nobody else's.
     let handle = match site.cookies.credential(headers) {
         Credential::Session(first, others) => std::iter::once(first).chain(others).find(proven),

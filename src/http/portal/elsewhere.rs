@@ -130,6 +130,11 @@ impl<'a> Here<'a> {
 
     pub(in crate::http) async fn own_page(&self, page: OwnPage) -> (Outcome, Response<Body>) {
         let person_waits = intent(&self.parts.headers, &self.visit.target.method) == Intent::Navigation;
+        if page == OwnPage::Ticket && !(person_waits && self.visit.target.method == Method::GET) {
+            // Whatever shows a ticket uses it up, also an image or a script.
+            let ticket = self.ticket();
+            let _ = self.worth(ticket.as_ref()).await;
+        }
         match page {
             OwnPage::SignOut => self.sign_out().await,
             OwnPage::Ticket if person_waits && self.visit.target.method == Method::GET => self.redeem().await,
@@ -152,8 +157,7 @@ impl<'a> Here<'a> {
 
     /// Makes a session of this host from a ticket, once; without one that is worth it the sign-in begins again.
     async fn redeem(&self) -> (Outcome, Response<Body>) {
-        let text = self.query().one("t").ok().flatten().unwrap_or_default();
-        let ticket = Ticket::open(&self.site.sealer, self.host(), &text);
+        let ticket = self.ticket();
         let page = ticket.as_ref().and_then(|ticket| self.page(&ticket.page));
         let turn = ticket.as_ref().map_or(1, |ticket| ticket.ask.turn.saturating_add(1));
         let welcome = match (self.worth(ticket.as_ref()).await, &page) {
@@ -169,6 +173,11 @@ impl<'a> Here<'a> {
             Ok(response) => (Outcome::SignIn, response),
             Err(_) => self.denied(Denied::Unavailable).await,
         }
+    }
+
+    fn ticket(&self) -> Option<Ticket> {
+        let text = self.query().one("t").ok().flatten().unwrap_or_default();
+        Ticket::open(&self.site.sealer, self.host(), &text)
     }
 
     /// The session a ticket is good for. Whoever shows a ticket uses it up: one that was sent to a browser it is not

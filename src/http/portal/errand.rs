@@ -28,6 +28,11 @@ impl Errand {
         Self::within(site, &to).unwrap_or(Self { to, ask })
     }
 
+    /// The page alone: nothing but a person who opens a page gets a ticket.
+    pub(super) fn without_ticket(self) -> Self {
+        Self { ask: None, ..self }
+    }
+
     /// What [`Errand::carried`] wrote.
     pub(super) fn carried_in(site: &Site, to: &ReturnTo) -> Self {
         Self::within(site, to).unwrap_or_else(|| Self { to: to.clone(), ask: None })

@@ -3,15 +3,15 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Response;
 use http::request::Parts;
+use http::{Response, StatusCode};
 
 use super::query::Query;
-use super::{Scope, choices, depart, end_sessions};
+use super::{SIGN_OUT, Scope, choices, depart, end_sessions, is_at_home, return_to, signed_out};
 use crate::browser::Purpose;
 use crate::http::body::Body;
 use crate::http::denial::trouble;
-use crate::http::{Site, unix_now};
+use crate::http::{Site, answer, unix_now};
 use crate::login::LoginError;
 use crate::visit::{Credential, SessionHandle};
 
@@ -22,6 +22,14 @@ pub(super) async fn leave(site: &Arc<Site>, parts: &Parts, foreign: bool) -> Res
     let scope = if rd.is_some() { Scope::Browser } else { Scope::Provider };
     let credential = site.cookies.credential(&parts.headers);
     match (left_elsewhere(site, &query), &credential) {
+        // A link that somebody else may have made: it ends what it names, and nothing of this browser.
+        (Some(left), Credential::None | Credential::Bearer) if foreign => {
+            let credential = Credential::Session(left, Vec::new());
+            return match end_sessions(Arc::clone(site), credential, Scope::Browser, unix_now()).await {
+                Ok(_) => signed_out(site),
+                Err(error) => trouble(site, &LoginError::Store(error), None),
+            };
+        }
         (Some(left), Credential::None | Credential::Bearer) => {
             let credential = Credential::Session(left, Vec::new());
             return depart(site, credential, scope, rd.as_deref()).await;
@@ -38,10 +46,24 @@ pub(super) async fn leave(site: &Arc<Site>, parts: &Parts, foreign: bool) -> Res
         }
         (None, _) => {}
     }
+    if foreign && !is_at_home(site, parts) {
+        return to_home(site, &query, rd.as_deref());
+    }
     if foreign {
         return choices(site, &parts.headers, rd.as_deref()).await;
     }
     depart(site, credential, scope, rd.as_deref()).await
+}
+
+/// To the choice at home, as what is shown at an app's host can be read by its scripts. A front proxy that changes Host
+/// would lead back here for ever.
+fn to_home(site: &Site, query: &Query, rd: Option<&str>) -> Response<Body> {
+    let to = return_to(site, rd);
+    let home = site.own_url(SIGN_OUT, rd.map(|_| &to), &[(HOME, "1")]);
+    if query.one(HOME).is_ok_and(|home| home.is_none()) {
+        return answer::redirect(StatusCode::SEE_OTHER, home.as_str());
+    }
+    answer::text(StatusCode::NOT_FOUND, format!("Sign out at {home}\n"))
 }
 
 /// The session that a person on a host outside the cookie domain has just asked to end.
@@ -52,6 +74,8 @@ fn left_elsewhere(site: &Site, query: &Query) -> Option<SessionHandle> {
     fresh.then_some(SessionHandle(handle.try_into().ok()?))
 }
 
+/// The parameter that says that home is where this should be.
+const HOME: &str = "home";
 /// The parameter that names, sealed, the session to end.
 pub(super) const LEAVE: &str = "leave";
 /// How long it counts.

@@ -182,3 +182,18 @@ fn userinfo_fills_in_but_cannot_touch_the_protocol() {
     });
     assert_eq!(Value::Object(merged), expected);
 }
+
+#[test]
+fn a_nul_is_in_nothing_that_is_kept() {
+    let found = mapped(json!({
+        "sub": "s-1", "preferred_username": "a\0b", "name": "\0", "groups": ["x\0", "y"],
+        "team": {"deep": ["\0"]}, "good": "a",
+    }));
+    let kept = serde_json::to_string(&found.profile).unwrap();
+    assert!(!kept.contains("\\u0000"), "{kept}");
+    assert_eq!(found.profile.username, "a\u{fffd}b");
+    assert_eq!(found.profile.groups, ["x\u{fffd}", "y"]);
+    assert!(found.profile.claims.contains_key("good") && !found.profile.claims.contains_key("team"));
+    let refused = map(&claims(&json!({ "sub": "s\x001" })), &settings(ClaimNames::default()));
+    assert!(matches!(refused, Err(ProfileError::NoSubject)));
+}
