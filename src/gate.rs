@@ -59,8 +59,8 @@ impl Gate {
             if !by_age.admit(session.created_at, session.last_seen(), now) {
                 return Ok(None);
             }
-            // It may have been in use on another replica.
-            let anew = self.sessions.find_anew(session.handle(), now).await?;
+            // It may have been in use on another replica. Boxed, so that all others do not pay for its size.
+            let anew = Box::pin(self.sessions.find_anew(session.handle(), now)).await?;
             let Some(newer) = anew.filter(|session| good(session)) else { return Ok(None) };
             session = newer;
         }

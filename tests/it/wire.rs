@@ -944,3 +944,29 @@ fn the_operators_listener_tells_how_it_is() {
     assert!(get(admin, "/metrics", &[]).body.contains("foregate_decision_seconds_bucket"));
     assert_eq!(get(scene().foregate.public, "/metrics", &[]).status, 404, "not on the public listener");
 }
+
+#[test]
+fn a_check_does_not_pay_for_the_size_of_what_is_rare() {
+    let text = "public_url = \"https://auth.example.com\"\nallow = \"signed-in\"\n[provider]\n\
+                issuer = \"https://id.example.com/\"\nclient_id = \"foregate\"\nclient_auth = \"none\"\n";
+    let environment = foregate::config::Environment::default();
+    let loaded = foregate::config::Config::from_text(Some(("test.toml", text)), &environment);
+    let mut config = loaded.expect("a configuration").config;
+    config.session.location = foregate::session::store::Location::Memory;
+    config.session.keys = vec![foregate::secret::Secret::new(crate::support::foregate::KEY)];
+    let site = foregate::app::site(config).expect("a site");
+    let mut request = http::Request::builder();
+    for (name, value) in [
+        ("x-forwarded-method", "GET"),
+        ("x-forwarded-proto", "https"),
+        ("x-forwarded-host", "app.example.com"),
+        ("x-forwarded-uri", "/"),
+    ] {
+        request = request.header(name, value);
+    }
+    let parts = request.body(()).expect("a request").into_parts().0;
+    let dialect = foregate::http::dialect::Dialect::Traefik;
+    let visit = dialect.read(&parts, &site.cookies, foregate::visit::Scheme::Https).expect("a visit");
+    // A future is moved in one piece: what asks the store, several kilobytes, is boxed.
+    assert!(size_of_val(&site.gate.judge(&visit, 1)) < 1024);
+}
