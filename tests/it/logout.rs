@@ -328,7 +328,8 @@ fn the_same_name_at_another_issuer_is_somebody_else() {
     let file = house.foregate.dir().join("foregate.db");
     let sql = "UPDATE foregate_session SET issuer = 'https://other.test/', \
                profile = json_set(profile, '$.issuer', 'https://other.test/')";
-    assert_eq!(rusqlite::Connection::open(file).expect("a file").execute(sql, []).expect("an update"), 1);
+    let database = rusqlite::Connection::open(file).expect("a file");
+    assert_eq!(database.execute(sql, []).expect("an update"), 1);
     let House { provider, foregate, config, public_url } = house;
     let house = House { foregate: foregate.restart(&config), provider, config, public_url };
     for named in [json!({"sid": alice.sid}), json!({"sub": alice.subject})] {
@@ -336,7 +337,10 @@ fn the_same_name_at_another_issuer_is_somebody_else() {
     }
     let ours = [("iss", house.provider.issuer.as_str()), ("sid", &alice.sid)];
     assert_done(&house.frame(&ours, &alice.cookie));
-    assert!(house.lets_in(&alice));
+    // As that issuer is none of ours, the session lets nobody in; it has not ended all the same.
+    assert!(!house.lets_in(&alice));
+    let count = "SELECT count(*) FROM foregate_session";
+    assert_eq!(database.query_row(count, [], |row| row.get::<_, i64>(0)).expect("a count"), 1);
 }
 
 #[test]

@@ -467,11 +467,11 @@ fn sessions_end_with_the_provider_they_are_from() {
     visitor.open(&page);
     let here = visitor.visited.last().expect("a page");
     assert_eq!(here.host_str(), Some("work.localhost"), "nobody any more: {here}");
-    // When its tokens are due, nobody is there to renew them.
-    until("the end of the session", || {
-        browser.clone().open(&page);
-        foregate.logged("\"why\":\"Provider\"") > 0
-    });
+    // Nor does foregate itself know them, or ask anybody to renew their tokens.
+    let account = format!("http://auth.foregate.localhost:{port}/.foregate/account");
+    let reply = browser.clone().step("GET", &Url::parse(&account).expect("a URL"), "");
+    assert!(reply.status == 302 && reply.location().path() == "/.foregate/sign-in", "{reply:?}");
+    assert_eq!(foregate.logged("could not be renewed"), 0);
 }
 
 #[test]
