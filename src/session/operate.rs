@@ -1,9 +1,7 @@
 //! Ending and listing sessions by other means than their handle: for people, operators and providers.
 
 use super::Sessions;
-use super::store::{
-    Listed, Person, PersonKey, REMOVED_AT_ONCE, Selection, SessionId, SessionStore, StoreError,
-};
+use super::store::{Listed, Person, PersonKey, REMOVED_AT_ONCE, Selection, SessionId, StoreError};
 
 impl Sessions {
     /// Ends every session selected, here at once and on other replicas as soon as they hear of it; says how many.
@@ -85,10 +83,5 @@ impl Sessions {
     /// Whether a session of a list has not ended.
     pub fn is_live(&self, listed: &Listed, now: u64) -> bool {
         listed.lives(now, self.settings.idle)
-    }
-
-    /// The store itself, for what only an operator asks.
-    pub fn store(&self) -> &SessionStore {
-        &self.store
     }
 }
