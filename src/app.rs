@@ -200,7 +200,7 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
         admin_token: config.admin_token,
         own_names,
         trusted_proxies: config.server.trusted_proxies,
-        upstreams: Upstreams::default(),
+        upstreams: Upstreams::new(config.backends),
         metrics,
         strangers: Strangers::default(),
         farewells: TaskTracker::new(),
@@ -227,7 +227,7 @@ fn plain_app(name: &str, host: HostPattern, allow: Requirement, headers: &Arc<He
         rules: Vec::new(),
         last,
         headers: Arc::clone(headers),
-        upstream: None,
+        route: None,
         limits: Limits::default(),
         issuers: None,
     }

@@ -27,7 +27,7 @@ use crate::browser::CookieScope;
 use crate::headers::HeaderSet;
 use crate::policy::{App, Requirement};
 use crate::secret::Secret;
-use crate::{login, server, session};
+use crate::{login, server, session, upstream};
 pub use environment::Environment;
 use findings::Notebook;
 pub use findings::{Finding, Findings};
@@ -55,6 +55,8 @@ pub struct Config {
     pub cookies: CookieScope,
     /// The apps, in the order of the file.
     pub apps: Vec<App>,
+    /// The backends of apps, each once: [`crate::policy::Backend`] is a place in this list.
+    pub backends: Vec<upstream::Settings>,
     /// Who may use hosts that no app names; only such as lie within [`Config::session_domain`].
     pub fallback: Requirement,
     /// The headers of apps that do not name their own.
@@ -181,6 +183,7 @@ impl Reader {
                 .filter(|all| !all.is_empty())?,
             cookies: cookies?,
             apps: apps.list.into_iter().map(|(app, _)| app).collect(),
+            backends: apps.backends,
             fallback: apps.fallback?,
             default_headers: apps.default_headers,
         })

@@ -4,6 +4,7 @@
 mod hosts;
 mod matcher;
 mod requirement;
+mod route;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use crate::visit::{Target, is_within};
 use hosts::Hosts;
 pub use matcher::{EmailPattern, HostPattern, PathPattern, PatternError};
 pub use requirement::{Requirement, TermError};
+pub use route::{Backend, Route};
 
 /// One line of `[apps]`: a host, or a part of one, and who may use it.
 #[derive(Clone, Debug)]
@@ -32,8 +34,8 @@ pub struct App {
     pub last: Rule,
     /// The identity headers its backend gets.
     pub headers: Arc<HeaderSet>,
-    /// Where the backend is, if foregate itself is the proxy in front of it.
-    pub upstream: Option<http::Uri>,
+    /// How requests reach the backend, if foregate itself is the proxy in front of it.
+    pub route: Option<Route>,
     /// For how long a sign-in is good here.
     pub limits: Limits,
     /// The issuers whose people it lets in; `None` is everybody's.
@@ -245,7 +247,7 @@ impl Policy {
 
     /// Whether foregate is the proxy in front of some part of a host.
     pub fn is_proxied(&self, host: &str) -> bool {
-        self.site(host).is_some_and(|site| site.apps.iter().any(|app| app.upstream.is_some()))
+        self.site(host).is_some_and(|site| site.apps.iter().any(|app| app.route.is_some()))
     }
 
     /// Whether a line speaks of a host.

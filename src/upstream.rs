@@ -2,7 +2,8 @@
 //! rules.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::path::PathBuf;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use http::uri::Authority;
@@ -16,6 +17,31 @@ use tokio::net::TcpStream;
 use tokio::time::Instant;
 
 use crate::policy::Grant;
+
+/// Where one backend is and how to speak with it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The places it can be reached at, all alike; at least one.
+    pub targets: Vec<Target>,
+}
+
+/// One place to send requests to.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Target {
+    /// Where to connect.
+    pub place: Place,
+    /// What it calls itself, for requests that do not keep the host that was asked for.
+    pub authority: Authority,
+}
+
+/// Where to connect.
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub enum Place {
+    /// A host, by name or address without brackets, and a port.
+    Tcp(String, u16),
+    /// A socket in the file system.
+    Unix(PathBuf),
+}
 
 /// Why a backend did not answer.
 #[derive(Debug, Error)]
@@ -37,8 +63,11 @@ pub enum UpstreamError {
 type Sender = SendRequest<Incoming>;
 
 /// Connections kept for their next request, by backend.
-#[derive(Clone, Debug, Default)]
-pub struct Upstreams(Arc<Mutex<HashMap<Authority, Vec<Kept>>>>);
+#[derive(Debug)]
+pub struct Upstreams {
+    backends: Vec<Settings>,
+    kept: Mutex<HashMap<Place, Vec<Kept>>>,
+}
 
 #[derive(Debug)]
 struct Kept {
@@ -48,6 +77,11 @@ struct Kept {
 }
 
 impl Upstreams {
+    /// No connection to any of these backends yet.
+    pub fn new(backends: Vec<Settings>) -> Self {
+        Self { backends, kept: Mutex::default() }
+    }
+
     /// Sends a request that was let in to the app it was let in to.
     ///
     /// # Errors
@@ -57,39 +91,41 @@ impl Upstreams {
         grant: &Grant<'_>,
         request: Request<Incoming>,
     ) -> Result<Response<Incoming>, UpstreamError> {
-        let authority =
-            grant.app().upstream.as_ref().and_then(|uri| uri.authority()).ok_or(UpstreamError::None)?;
-        let (mut sender, kept) = match self.take(authority) {
+        let route = grant.app().route.as_ref().ok_or(UpstreamError::None)?;
+        let settings = self.backends.get(route.backend.0).ok_or(UpstreamError::None)?;
+        let target = settings.targets.first().ok_or(UpstreamError::None)?;
+        let authority = &target.authority;
+        let (mut sender, kept) = match self.take(&target.place) {
             Some(sender) => (sender, true),
-            None => (connect(authority).await?, false),
+            None => (connect(target).await?, false),
         };
         let mut sent = timely(authority, sender.try_send_request(request)).await?;
         // A kept connection may just have been closed. What was given back was never sent, so it can be once more.
         if kept && let Err(Some(request)) = sent.as_mut().map_err(TrySendError::take_message) {
-            sender = connect(authority).await?;
+            sender = connect(target).await?;
             sent = timely(authority, sender.try_send_request(request)).await?;
         }
         let broken = |error: TrySendError<_>| UpstreamError::Broken(authority.clone(), error.into_error());
         let response = sent.map_err(broken)?;
-        self.keep(authority, sender);
+        self.keep(&target.place, sender);
         Ok(response)
     }
 
     /// A connection that waits for a request: the one last used, as those before it are more likely to have been
     /// closed. One whose last answer is still being read stays where it is.
-    fn take(&self, authority: &Authority) -> Option<Sender> {
-        let mut idle = self.0.lock().ok()?;
-        let kept = idle.get_mut(authority)?;
+    fn take(&self, place: &Place) -> Option<Sender> {
+        let mut idle = self.kept.lock().ok()?;
+        let kept = idle.get_mut(place)?;
         let is_stale = |kept: &Kept| kept.sender.is_ready() && kept.since.elapsed() > IDLE_TIME;
         kept.retain(|kept| !kept.sender.is_closed() && !is_stale(kept));
-        let place = kept.iter().rposition(|kept| kept.sender.is_ready())?;
-        Some(kept.remove(place).sender)
+        let index = kept.iter().rposition(|kept| kept.sender.is_ready())?;
+        Some(kept.remove(index).sender)
     }
 
     /// Puts a connection back while its answer is being read.
-    fn keep(&self, authority: &Authority, sender: Sender) {
-        if let Ok(mut idle) = self.0.lock() {
-            let kept = idle.entry(authority.clone()).or_default();
+    fn keep(&self, place: &Place, sender: Sender) {
+        if let Ok(mut idle) = self.kept.lock() {
+            let kept = idle.entry(place.clone()).or_default();
             kept.retain(|kept| !kept.sender.is_closed());
             if kept.len() < MOST_KEPT {
                 kept.push(Kept { sender, since: Instant::now() });
@@ -102,10 +138,10 @@ async fn timely<T>(authority: &Authority, answer: impl Future<Output = T>) -> Re
     tokio::time::timeout(ANSWER_TIME, answer).await.map_err(|_| UpstreamError::Late(authority.clone()))
 }
 
-async fn connect(authority: &Authority) -> Result<Sender, UpstreamError> {
-    let failed = |why: String| UpstreamError::Connect(authority.clone(), why);
-    let address = (authority.host().trim_matches(['[', ']']), authority.port_u16().unwrap_or(80));
-    let connected = tokio::time::timeout(CONNECT_TIME, TcpStream::connect(address)).await;
+async fn connect(target: &Target) -> Result<Sender, UpstreamError> {
+    let failed = |why: String| UpstreamError::Connect(target.authority.clone(), why);
+    let Place::Tcp(host, port) = &target.place else { return Err(failed("is a socket".to_owned())) };
+    let connected = tokio::time::timeout(CONNECT_TIME, TcpStream::connect((host.as_str(), *port))).await;
     let stream = connected
         .map_err(|_| failed("no answer in time".to_owned()))?
         .map_err(|error| failed(error.to_string()))?;

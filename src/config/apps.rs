@@ -3,10 +3,9 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
-use http::Uri;
 use url::Url;
 
-use super::backend::{read_headers, read_upstream};
+use super::backend::{Upstream, read_headers, read_upstream};
 use super::findings::{Notebook, Place};
 use super::keys::APP_KEYS;
 use super::provider::{Named, any_issuers, read_issuers};
@@ -14,12 +13,14 @@ use super::rules::{note_unknown_entry, read_allow, read_rules};
 use super::values::{Reader, parse_duration};
 use super::written::{Entry, Node, Value};
 use crate::headers::HeaderSet;
-use crate::policy::{App, HostPattern, Limits, Requirement, Rule};
+use crate::policy::{App, Backend, HostPattern, Limits, Requirement, Route, Rule};
+use crate::upstream;
 
 /// The apps with their places, and who may use hosts that none of them names. What cannot be read is left out, with
 /// a finding for it.
 pub(crate) struct Apps {
     pub list: Vec<(App, Place)>,
+    pub backends: Vec<upstream::Settings>,
     pub fallback: Option<Requirement>,
     pub default_headers: Arc<HeaderSet>,
 }
@@ -33,12 +34,14 @@ impl Reader {
         let default_headers = Arc::new(headers.or_else(|| HeaderSet::preset("remote"))?);
         let node = self.node("apps")?;
         let mut list: Vec<(App, Place)> = Vec::new();
-        let mut hosts = HashMap::new();
+        let (mut hosts, mut backends) = (HashMap::new(), Vec::new());
         let entries = app_entries(&node, &mut self.book);
         for entry in entries {
-            let Some(mut app) = read_app(entry, &default_headers, providers, &mut self.book) else {
+            let Some((mut app, upstream)) = read_app(entry, &default_headers, providers, &mut self.book)
+            else {
                 continue;
             };
+            app.route = upstream.map(|upstream| route(upstream, &mut backends));
             app.issuers = app.issuers.or_else(|| any_issuers(providers));
             note_conflict(&app, &entry.key_place, &list, &mut hosts, &mut self.book);
             if let Some(url) = public_url {
@@ -50,7 +53,7 @@ impl Reader {
             self.note_inert(entries);
             self.note_unreachable(providers, &list);
         }
-        Some(Apps { list, fallback, default_headers })
+        Some(Apps { list, backends, fallback, default_headers })
     }
 
     /// Providers that no app lets anybody in from, where hosts that no line names are closed.
@@ -159,7 +162,7 @@ fn read_app(
     headers: &Arc<HeaderSet>,
     providers: &[Named],
     book: &mut Notebook,
-) -> Option<App> {
+) -> Option<(App, Option<Upstream>)> {
     let before = book.count();
     let key = match AppKey::parse(&entry.key) {
         Ok(key) => Some(key),
@@ -173,7 +176,7 @@ fn read_app(
         return None;
     }
     let (key, body) = (key?, body?);
-    Some(App {
+    let app = App {
         name: entry.key.clone(),
         host: key.host,
         prefix: key.prefix,
@@ -181,10 +184,21 @@ fn read_app(
         rules: body.rules,
         last: Rule::new(format!("{} allow", entry.key), None, Vec::new(), body.allow),
         headers: body.headers.unwrap_or_else(|| Arc::clone(headers)),
-        upstream: body.upstream,
+        route: None,
         limits: body.limits,
         issuers: body.issuers,
-    })
+    };
+    Some((app, body.upstream))
+}
+
+/// The way to an upstream, which joins the backends unless another app has the same.
+fn route(upstream: Upstream, backends: &mut Vec<upstream::Settings>) -> Route {
+    let Upstream { settings, preserve_host } = upstream;
+    let place = backends.iter().position(|known| *known == settings).unwrap_or_else(|| {
+        backends.push(settings);
+        backends.len() - 1
+    });
+    Route { backend: Backend(place), preserve_host }
 }
 
 /// What stands behind the key of an app.
@@ -192,7 +206,7 @@ struct Body {
     allow: Requirement,
     rules: Vec<Rule>,
     headers: Option<Arc<HeaderSet>>,
-    upstream: Option<Uri>,
+    upstream: Option<Upstream>,
     limits: Limits,
     issuers: Option<Arc<[Box<str>]>>,
 }

@@ -1,11 +1,18 @@
 //! What a backend gets and where it is: `headers` and `upstream`. Knows no apps.
 
-use http::Uri;
 use url::Url;
 
 use super::findings::Notebook;
 use super::written::{Node, Value};
 use crate::headers::HeaderSet;
+use crate::upstream::{Place, Settings, Target};
+
+/// What an app says of its upstream.
+#[derive(Debug)]
+pub(crate) struct Upstream {
+    pub settings: Settings,
+    pub preserve_host: bool,
+}
 
 /// Reads a preset's name, or a table of names and templates.
 pub(crate) fn read_headers(node: &Node, book: &mut Notebook) -> Option<HeaderSet> {
@@ -49,7 +56,7 @@ pub(crate) fn read_headers(node: &Node, book: &mut Notebook) -> Option<HeaderSet
 }
 
 /// Reads `http://host[:port]`.
-pub(crate) fn read_upstream(node: &Node, book: &mut Notebook) -> Option<Uri> {
+pub(crate) fn read_upstream(node: &Node, book: &mut Notebook) -> Option<Upstream> {
     let Value::Text(text) = &node.value else {
         book.note(&node.place, format!("`upstream` is {}", node.value.kind()), UPSTREAM_FIX);
         return None;
@@ -58,7 +65,7 @@ pub(crate) fn read_upstream(node: &Node, book: &mut Notebook) -> Option<Uri> {
         book.hide(&node.place);
     }
     match parse_upstream(text) {
-        Ok(uri) => Some(uri),
+        Ok(target) => Some(Upstream { settings: Settings { targets: vec![target] }, preserve_host: true }),
         Err(problem) => {
             book.note(&node.place, format!("`upstream` {problem}"), UPSTREAM_FIX);
             None
@@ -66,7 +73,7 @@ pub(crate) fn read_upstream(node: &Node, book: &mut Notebook) -> Option<Uri> {
     }
 }
 
-fn parse_upstream(text: &str) -> Result<Uri, &'static str> {
+fn parse_upstream(text: &str) -> Result<Target, &'static str> {
     let (scheme, _) = text.split_once(':').unwrap_or(("", text));
     if ["https", "h2c", "unix", "fcgi"].contains(&scheme.to_ascii_lowercase().as_str()) {
         return Err("can only be http:// in this version, and is not yet anything else");
@@ -81,12 +88,10 @@ fn parse_upstream(text: &str) -> Result<Uri, &'static str> {
     if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
         return Err("has a path, which this version does not know yet");
     }
-    Uri::builder()
-        .scheme("http")
-        .authority(&url[url::Position::BeforeHost..url::Position::AfterPort])
-        .path_and_query("/")
-        .build()
-        .map_err(|_| "is not a URL")
+    let authority = url[url::Position::BeforeHost..url::Position::AfterPort].parse();
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
+    let place = Place::Tcp(host, url.port_or_known_default().unwrap_or(80));
+    Ok(Target { place, authority: authority.map_err(|_| "is not a URL")? })
 }
 
 const HEADERS_FIX: &str =
@@ -99,11 +104,11 @@ mod tests {
 
     #[test]
     fn an_upstream_is_an_http_host() {
-        for (text, uri) in [
-            ("http://kb:8000", Some("http://kb:8000/")),
-            ("http://kb:8000/", Some("http://kb:8000/")),
-            ("http://KB", Some("http://kb/")),
-            ("http://[::1]:80", Some("http://[::1]/")),
+        for (text, authority) in [
+            ("http://kb:8000", Some("kb:8000")),
+            ("http://kb:8000/", Some("kb:8000")),
+            ("http://KB", Some("kb")),
+            ("http://[::1]:80", Some("[::1]")),
             ("https://kb", None),
             ("unix:/run/kb.sock", None),
             ("http://kb/path", None),
@@ -114,8 +119,8 @@ mod tests {
             ("http:kb", None),
             ("", None),
         ] {
-            let parsed = parse_upstream(text).ok().map(|uri| uri.to_string());
-            assert_eq!(parsed.as_deref(), uri, "{text}");
+            let parsed = parse_upstream(text).ok().map(|target| target.authority.to_string());
+            assert_eq!(parsed.as_deref(), authority, "{text}");
         }
     }
 }

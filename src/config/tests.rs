@@ -7,7 +7,8 @@ use proptest::prelude::*;
 use super::findings::Origin;
 use super::*;
 use crate::oidc::ClientAuth;
-use crate::policy::HostPattern;
+use crate::policy::{Backend, HostPattern, Route};
+use crate::upstream::Place;
 
 const PROVIDER: &str =
     "[provider]\nissuer = \"https://id.example.com/o/f/\"\nclient_id = \"f\"\nclient_secret = \"hunter2\"\n";
@@ -173,7 +174,9 @@ fn the_example_of_the_interface_works_without_what_comes_later() {
     assert!(Arc::ptr_eq(&config.apps[0].headers, &config.default_headers));
     let kb = &config.apps[2];
     assert_eq!(kb.host, HostPattern::Exact("kb.example.com".into()));
-    assert_eq!(kb.upstream.as_ref().map(ToString::to_string).as_deref(), Some("http://kb:8000/"));
+    assert_eq!(kb.route, Some(Route { backend: Backend(0), preserve_host: true }));
+    let [target] = config.backends[0].targets.as_slice() else { panic!("{:?}", config.backends) };
+    assert_eq!((target.authority.as_str(), &target.place), ("kb:8000", &Place::Tcp("kb".into(), 8000)));
     assert_eq!(
         kb.rules.iter().map(|rule| rule.name.as_str()).collect::<Vec<_>>()[0],
         "kb.example.com rule 1"

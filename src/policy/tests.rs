@@ -25,7 +25,7 @@ fn app(key: &str, allow: &str, rules: &[(&str, &str, &str)]) -> App {
         rules,
         last: Rule::new(allow.to_owned(), None, Vec::new(), Requirement::parse_term(allow).unwrap()),
         headers: Arc::new(HeaderSet::preset("remote").unwrap()),
-        upstream: None,
+        route: None,
         limits: Limits::default(),
         issuers: None,
     }
