@@ -6,27 +6,32 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 
 use anyhow::{Context as _, ensure};
 
-/// A server in a process of its own, on the first core.
-struct Server {
+/// A server in a process of its own, on one core.
+pub(crate) struct Server {
     child: Child,
     input: Option<ChildStdin>,
-    address: String,
-    cookies: String,
+    pub(crate) address: String,
+    pub(crate) cookies: String,
 }
 
-struct Figures {
-    per_second: f64,
+pub(crate) struct Figures {
+    pub(crate) per_second: f64,
     p50: f64,
-    p99: f64,
+    pub(crate) p99: f64,
     /// CPU for each request, in some unit that all loads of one length share.
     cpu: f64,
 }
 
 impl Server {
     fn start(before: &[&str], part: &[&str]) -> anyhow::Result<Self> {
+        Self::start_on("0", before, part)
+    }
+
+    /// Starts a part of this program on a core, with something before it.
+    pub(crate) fn start_on(core: &str, before: &[&str], part: &[&str]) -> anyhow::Result<Self> {
         let program = std::env::current_exe()?;
         let mut command = Command::new("taskset");
-        command.args(["-c", "0"]).args(before).arg(program).args(part);
+        command.args(["-c", core]).args(before).arg(program).args(part);
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("taskset")?;
         let input = child.stdin.take();
         let mut line = String::new();
@@ -35,21 +40,12 @@ impl Server {
         Ok(Self { input, address: address.to_owned(), cookies: cookies.to_owned(), child })
     }
 
-    /// Puts the load on it, on the second core.
+    /// Puts the load on it.
     fn load(&self, cookies: &str, amount: &str, connections: usize) -> anyhow::Result<Figures> {
         let before = self.cpu_seconds()?;
-        let load = Command::new("taskset")
-            .args(["-c", "1"])
-            .arg(std::env::current_exe()?)
-            .args(["load", &self.address, cookies, amount, &connections.to_string()])
-            .stderr(Stdio::inherit())
-            .output()?;
-        ensure!(load.status.success(), "the load failed");
+        let figures = load(&["load", &self.address, cookies, amount, &connections.to_string()])?;
         let cpu = self.cpu_seconds()? - before;
-        let text = String::from_utf8(load.stdout)?;
-        let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-        let [per_second, p50, p99] = numbers[..] else { anyhow::bail!("no figures: {text}") };
-        Ok(Figures { per_second, p50, p99, cpu: cpu / per_second })
+        Ok(Figures { cpu: cpu / figures.per_second, ..figures })
     }
 
     /// What all its threads have run so far.
@@ -63,11 +59,26 @@ impl Server {
     }
 
     /// Ends it, and waits until it has.
-    fn end(mut self) -> anyhow::Result<()> {
+    pub(crate) fn end(mut self) -> anyhow::Result<()> {
         drop(self.input.take());
         self.child.wait()?;
         Ok(())
     }
+}
+
+/// What a load comes to that runs in a process of its own, on the second core.
+pub(crate) fn load(part: &[&str]) -> anyhow::Result<Figures> {
+    let load = Command::new("taskset")
+        .args(["-c", "1"])
+        .arg(std::env::current_exe()?)
+        .args(part)
+        .stderr(Stdio::inherit())
+        .output()?;
+    ensure!(load.status.success(), "the load failed: {}", part.join(" "));
+    let text = String::from_utf8(load.stdout)?;
+    let numbers: Vec<f64> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    let [per_second, p50, p99] = numbers[..] else { anyhow::bail!("no figures: {text}") };
+    Ok(Figures { per_second, p50, p99, cpu: 0.0 })
 }
 
 pub(crate) fn run(rounds: usize, seconds: usize, connections: usize, sessions: &str) -> anyhow::Result<()> {

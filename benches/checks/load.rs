@@ -27,6 +27,20 @@ pub(crate) struct Report {
     pub(crate) p99_us: f64,
 }
 
+impl Report {
+    pub(crate) fn print(&self) -> anyhow::Result<()> {
+        println!("{} {} {}", self.per_second, self.p50_us, self.p99_us);
+        Ok(())
+    }
+
+    /// What times in nanoseconds, taken within so many seconds, come to.
+    pub(crate) fn of(mut times: Vec<u32>, seconds: f64) -> Self {
+        times.sort_unstable();
+        let at = |part: usize| f64::from(times[(times.len() * part / 100).min(times.len() - 1)]) / 1000.0;
+        Self { per_second: times.len() as f64 / seconds, p50_us: at(50), p99_us: at(99) }
+    }
+}
+
 /// One check as Traefik sends it: seventeen headers, five cookies, the session's fourth.
 pub(crate) struct Request(Vec<u8>);
 
@@ -68,6 +82,32 @@ impl Request {
         Self(lines.join("\r\n").into_bytes())
     }
 
+    /// A page of an app as a browser asks for it, with the cookies of [`Request::new`].
+    pub(crate) fn page(path: &str, host: usize, cookie: &str, more: &str) -> Self {
+        let lines = [
+            &format!("GET {path} HTTP/1.1"),
+            &format!("Host: {}", people::host(host)),
+            "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+            "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
+            "Accept-Encoding: gzip, deflate, br, zstd",
+            "Accept-Language: en-US,en;q=0.5",
+            &format!(
+                "Cookie: theme=dark; lang=en; _ga=GA1.2.1234567890.1700000000; {cookie}; csrftoken=abcdefgh"
+            ),
+            "Dnt: 1",
+            "Sec-Fetch-Dest: document",
+            "Sec-Fetch-Mode: navigate",
+            "Sec-Fetch-Site: same-origin",
+            "Upgrade-Insecure-Requests: 1",
+            &format!("{more}\r\n"),
+        ];
+        Self(lines.join("\r\n").into_bytes())
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.0
+    }
+
     /// The same request as a server has read it.
     pub(crate) fn parts(&self) -> anyhow::Result<Parts> {
         let text = std::str::from_utf8(&self.0)?;
@@ -89,6 +129,7 @@ struct Choice {
     hosts: Vec<String>,
     cookie_place: usize,
     host_place: usize,
+    request: Vec<u8>,
 }
 
 impl Choice {
@@ -103,26 +144,31 @@ impl Choice {
     }
 }
 
-/// Asks the server at `address` with the cookies of a file. Every answer must be a 200 of one length.
+/// Asks the server at `address` with the cookies of a file, for a check or for a page. Every answer must be a 200 of
+/// one length.
 pub(crate) fn run(
     address: &str,
     cookies: &str,
     amount: Amount,
     connections: usize,
+    page: Option<&str>,
 ) -> anyhow::Result<Report> {
-    let address: SocketAddr = address.parse()?;
-    ensure!(address.ip().is_loopback(), "the load is for loopback only");
-    let text = std::fs::read_to_string(cookies).with_context(|| format!("cannot read {cookies}"))?;
-    let cookies: Vec<String> = text.lines().map(str::to_owned).collect();
-    let request = Request::new(0, cookies.first().context("no cookies")?);
+    let address = loopback(address)?;
+    let cookies = read_cookies(cookies)?;
+    let make = |cookie: &str| match page {
+        Some(path) => Request::page(path, 0, cookie, ""),
+        None => Request::new(0, cookie),
+    };
+    let request = make(&cookies[0]);
     let place = |what: &str| {
         let found = request.0.windows(what.len()).position(|part| part == what.as_bytes());
         found.context("a place in the request")
     };
     let (cookie_place, host_place) = (place(&cookies[0])?, place(&people::host(0))?);
     let hosts = (0..people::HOSTS).map(people::host).collect();
-    let choice: &'static Choice = Box::leak(Box::new(Choice { cookies, hosts, cookie_place, host_place }));
     let length = answer_length(address, &request)?;
+    let choice = Choice { cookies, hosts, cookie_place, host_place, request: request.0 };
+    let choice: &'static Choice = Box::leak(Box::new(choice));
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     runtime.block_on(async {
         let started = Instant::now();
@@ -133,10 +179,7 @@ pub(crate) fn run(
         for task in tasks {
             times.extend(task.await??);
         }
-        let seconds = started.elapsed().as_secs_f64();
-        times.sort_unstable();
-        let at = |part: usize| f64::from(times[(times.len() * part / 100).min(times.len() - 1)]) / 1000.0;
-        Ok(Report { per_second: times.len() as f64 / seconds, p50_us: at(50), p99_us: at(99) })
+        Ok(Report::of(times, started.elapsed().as_secs_f64()))
     })
 }
 
@@ -150,7 +193,7 @@ async fn ask(
 ) -> anyhow::Result<Vec<u32>> {
     let mut stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
-    let mut request = Request::new(0, &choice.cookies[0]);
+    let mut request = Request(choice.request.clone());
     let mut random = seed.wrapping_mul(0x9e37_79b9_7f4a_7c15);
     let mut answer = vec![0; length];
     let mut times = Vec::with_capacity(1 << 16);
@@ -168,11 +211,25 @@ async fn ask(
         stream.write_all(&request.0).await?;
         stream.read_exact(&mut answer).await?;
         times.push(u32::try_from(asked.elapsed().as_nanos()).unwrap_or(u32::MAX));
-        ensure!(answer.starts_with(OK) && answer.ends_with(b"\r\n\r\n"), "not a 200, or not of one length");
+        ensure!(answer.starts_with(OK), "not a 200, or not of one length");
     }
 }
 
-/// The bytes of an answer, which has no body.
+/// An address that load may be put on.
+pub(crate) fn loopback(address: &str) -> anyhow::Result<SocketAddr> {
+    let address: SocketAddr = address.parse()?;
+    ensure!(address.ip().is_loopback(), "the load is for loopback only");
+    Ok(address)
+}
+
+/// The cookies of a file, at least one.
+pub(crate) fn read_cookies(file: &str) -> anyhow::Result<Vec<String>> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
+    ensure!(!text.is_empty(), "no cookies in {file}");
+    Ok(text.lines().map(str::to_owned).collect())
+}
+
+/// The bytes of an answer, head and body.
 fn answer_length(address: SocketAddr, request: &Request) -> anyhow::Result<usize> {
     let mut stream = std::net::TcpStream::connect(address)?;
     stream.write_all(&request.0)?;
@@ -182,8 +239,11 @@ fn answer_length(address: SocketAddr, request: &Request) -> anyhow::Result<usize
         stream.read_exact(&mut byte)?;
         answer.push(byte[0]);
     }
-    ensure!(answer.starts_with(OK), "not a 200: {}", String::from_utf8_lossy(&answer));
-    Ok(answer.len())
+    let text = String::from_utf8_lossy(&answer);
+    ensure!(answer.starts_with(OK), "not a 200: {text}");
+    let named =
+        |line: &str| line.to_ascii_lowercase().strip_prefix("content-length: ")?.parse::<usize>().ok();
+    Ok(answer.len() + text.lines().find_map(named).unwrap_or(0))
 }
 
 const OK: &[u8] = b"HTTP/1.1 200 OK\r\n";

@@ -3,11 +3,14 @@
 #![allow(clippy::print_stdout, reason = "figures are what this is for")]
 #![allow(clippy::disallowed_methods, reason = "a benchmark reads clocks and arguments")]
 
+mod backend;
 mod compare;
 mod load;
 mod people;
+mod proxies;
 mod replicas;
 mod servers;
+mod sockets;
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -30,9 +33,21 @@ fn main() -> anyhow::Result<()> {
         ["serve-bare"] => servers::bare(),
         ["serve-foregate", sessions] => servers::foregate(number(sessions)?),
         ["load", address, cookies, amount, connections] => {
-            let report = load::run(address, cookies, load::Amount::read(amount)?, number(connections)?)?;
-            println!("{} {} {}", report.per_second, report.p50_us, report.p99_us);
-            Ok(())
+            load::run(address, cookies, load::Amount::read(amount)?, number(connections)?, None)?.print()
+        }
+        ["serve-backend"] => backend::serve(),
+        ["serve-bare-proxy", backend] => servers::bare_proxy(backend),
+        ["serve-foregate-proxy", backend] => servers::foregate_proxy(1000, backend),
+        ["load-page", address, cookies, amount, connections, page] => {
+            let amount = load::Amount::read(amount)?;
+            load::run(address, cookies, amount, number(connections)?, Some(page))?.print()
+        }
+        ["load-socket", address, cookies, seconds, connections] => {
+            sockets::run(address, cookies, number(seconds)?, number(connections)?)?.print()
+        }
+        ["load-download", address, cookies] => sockets::download(address, cookies)?.print(),
+        ["proxies", rounds, seconds, connections] => {
+            proxies::run(number(rounds)?, number(seconds)?, number(connections)?)
         }
         ["compare", rounds, seconds, connections, sessions] => {
             compare::run(number(rounds)?, number(seconds)?, number(connections)?, sessions)

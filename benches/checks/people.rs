@@ -2,12 +2,13 @@
 //! all of one length.
 
 use std::fmt::Write as _;
+use std::net::SocketAddr;
 use std::path::Path;
 
 use anyhow::Context as _;
 use foregate::config::{Config, Environment};
 use foregate::headers::Person;
-use foregate::http::Site;
+use foregate::http::{Site, unix_now};
 use foregate::identity::{Identity, Profile};
 use foregate::secret::Secret;
 use foregate::session::store::Location;
@@ -32,12 +33,22 @@ pub(crate) fn site(sessions: usize, store: Option<&Path>) -> anyhow::Result<Site
 
 /// A site with room for `sessions`, whose rows are somewhere.
 pub(crate) fn site_at(sessions: usize, location: Location) -> anyhow::Result<Site> {
+    site_before(sessions, location, "")
+}
+
+/// The same as the proxy in front of a backend.
+pub(crate) fn proxy_site(sessions: usize, backend: SocketAddr) -> anyhow::Result<Site> {
+    site_before(sessions, Location::Memory, &format!("upstream = \"http://{backend}\", "))
+}
+
+fn site_before(sessions: usize, location: Location, upstream: &str) -> anyhow::Result<Site> {
     let mut text = "public_url = \"https://auth.example.com\"\n[provider]\n\
                     issuer = \"https://id.example.com/application/o/foregate/\"\n\
                     client_id = \"foregate\"\nclient_secret = \"not-a-secret\"\n[apps]\n"
         .to_owned();
     for number in 0..HOSTS {
-        writeln!(text, "\"{}\" = \"group:group-{:03}\"", host(number), number % RULED)?;
+        let (host, group) = (host(number), number % RULED);
+        writeln!(text, "\"{host}\" = {{ {upstream}allow = \"group:group-{group:03}\" }}")?;
     }
     let mut config = Config::from_text(Some(("bench.toml", &text)), &Environment::default())?.config;
     // Ids are spread over the parts of the cache by chance, so some parts need a little more than their share.
@@ -102,6 +113,16 @@ pub(crate) fn answer_of(site: &Site) -> HeaderMap {
     let mut headers = set.map(|set| set.lines(Some(&person))).unwrap_or_default();
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
     headers
+}
+
+/// Signs people in and keeps a file of their cookies for the load.
+pub(crate) async fn sign_in_all(site: &Site, sessions: usize, file: &Path) -> anyhow::Result<()> {
+    let mut cookies = Vec::with_capacity(sessions);
+    for number in 0..sessions {
+        let handle = signed_in(site, person(number, GROUPS), unix_now()).await?;
+        cookies.push(cookie(site, &handle));
+    }
+    write_cookies(file, &cookies)
 }
 
 /// Keeps a file of cookies for the load.

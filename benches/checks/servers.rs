@@ -9,14 +9,19 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use bytes::Bytes;
-use foregate::http::{Faces, unix_now};
+use foregate::http::{Faces, Site};
 use foregate::server::{self, bind};
-use http::{Request, Response};
+use http::header::UPGRADE;
+use http::uri::{Authority, Scheme};
+use http::{Request, Response, Uri};
 use http_body_util::Empty;
 use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::io::copy_bidirectional;
 use tokio_util::sync::CancellationToken;
 
 use crate::{people, runtime};
@@ -51,17 +56,69 @@ pub(crate) fn bare() -> anyhow::Result<()> {
 }
 
 pub(crate) fn foregate(sessions: usize) -> anyhow::Result<()> {
-    let site = people::site(sessions, None)?;
+    serve(people::site(sessions, None)?, sessions)
+}
+
+/// foregate as the proxy itself.
+pub(crate) fn foregate_proxy(sessions: usize, backend: &str) -> anyhow::Result<()> {
+    serve(people::proxy_site(sessions, backend.parse()?)?, sessions)
+}
+
+/// hyper-util's client behind hyper's server, as anybody would put them together: a proxy that asks nobody.
+pub(crate) fn bare_proxy(backend: &str) -> anyhow::Result<()> {
+    let authority: Authority = backend.parse()?;
+    runtime()?.block_on(async {
+        let client: Client<HttpConnector, Incoming> = Client::builder(TokioExecutor::new()).build_http();
+        let listener = bind(ANY)?;
+        println!("{} -", listener.local_addr()?);
+        let stop = until_input_ends();
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return Ok(()),
+                accepted = listener.accept() => accepted,
+            };
+            let (stream, _) = accepted?;
+            stream.set_nodelay(true)?;
+            let (client, authority) = (client.clone(), authority.clone());
+            tokio::spawn(async move {
+                let service = service_fn(move |request| pass_on(client.clone(), authority.clone(), request));
+                let mut builder = http1::Builder::new();
+                builder.timer(TokioTimer::new());
+                let served = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
+                // The load hangs up when it is done, which is no news.
+                let _ = served.await;
+            });
+        }
+    })
+}
+
+async fn pass_on(
+    client: Client<HttpConnector, Incoming>,
+    authority: Authority,
+    mut request: Request<Incoming>,
+) -> anyhow::Result<Response<Incoming>> {
+    let from = request.headers().contains_key(UPGRADE).then(|| hyper::upgrade::on(&mut request));
+    let mut uri = std::mem::take(request.uri_mut()).into_parts();
+    uri.scheme = Some(Scheme::HTTP);
+    uri.authority = Some(authority);
+    *request.uri_mut() = Uri::from_parts(uri)?;
+    let mut response = client.request(request).await?;
+    if let Some(from) = from {
+        let to = hyper::upgrade::on(&mut response);
+        tokio::spawn(async move {
+            if let (Ok(from), Ok(to)) = (from.await, to.await) {
+                let _ = copy_bidirectional(&mut TokioIo::new(from), &mut TokioIo::new(to)).await;
+            }
+        });
+    }
+    Ok(response)
+}
+
+fn serve(site: Site, sessions: usize) -> anyhow::Result<()> {
     let dir = tempfile::tempdir()?;
     let file = dir.path().join("cookies");
     runtime()?.block_on(async {
-        let mut cookies = Vec::with_capacity(sessions);
-        for number in 0..sessions {
-            let handle = people::signed_in(&site, people::person(number, people::GROUPS), unix_now()).await?;
-            cookies.push(people::cookie(&site, &handle));
-        }
-        people::write_cookies(&file, &cookies)?;
-        drop(cookies);
+        people::sign_in_all(&site, sessions, &file).await?;
         let listener = bind(ANY)?;
         println!("{} {}", listener.local_addr()?, file.display());
         let settings = server::Settings {
@@ -80,7 +137,7 @@ pub(crate) fn foregate(sessions: usize) -> anyhow::Result<()> {
     })
 }
 
-fn until_input_ends() -> CancellationToken {
+pub(crate) fn until_input_ends() -> CancellationToken {
     let stop = CancellationToken::new();
     let told = stop.clone();
     std::thread::spawn(move || {
@@ -90,4 +147,4 @@ fn until_input_ends() -> CancellationToken {
     stop
 }
 
-const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+pub(crate) const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
