@@ -203,6 +203,7 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
         upstreams: Upstreams::new(config.backends),
         metrics,
         strangers: Strangers::default(),
+        cors_origins: config.cors_origins,
         farewells: TaskTracker::new(),
     })
 }

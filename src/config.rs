@@ -51,6 +51,8 @@ pub struct Config {
     pub providers: Vec<login::Registration>,
     /// Whose people count where no app says more; `None` is everybody's.
     pub issuers: Option<Arc<[Box<str>]>>,
+    /// Origins whose scripts may ask who is signed in.
+    pub cors_origins: Vec<String>,
     /// Where cookies are sent.
     pub cookies: CookieScope,
     /// The apps, in the order of the file.
@@ -160,6 +162,7 @@ impl Reader {
         let server = self.server();
         let admin_token = self.admin_token(server.as_ref().map(|server| server.admin_listen));
         let session = self.session();
+        let cors_origins = self.cors_origins();
         let cookies = match (&public_url, &apps) {
             (Some(url), Some(apps)) => self.cookies(url, &apps.list, apps.fallback.as_ref()),
             (Some(_) | None, Some(_) | None) => None,
@@ -181,6 +184,7 @@ impl Reader {
                 .map(|provider| provider.registration)
                 .collect::<Option<Vec<_>>>()
                 .filter(|all| !all.is_empty())?,
+            cors_origins: cors_origins?,
             cookies: cookies?,
             apps: apps.list.into_iter().map(|(app, _)| app).collect(),
             backends: apps.backends,

@@ -66,6 +66,8 @@ pub struct Site {
     pub metrics: Arc<Metrics>,
     /// Peers that were refused and have been told of in the log.
     pub strangers: Strangers,
+    /// Origins whose scripts may ask who is signed in, beside those that foregate answers on itself.
+    pub cors_origins: Vec<String>,
     /// Sign-outs under way, which go on when the browser leaves.
     pub farewells: TaskTracker,
 }
@@ -114,6 +116,8 @@ fn route<'s>(
                 portal::logout::frontchannel(site, &request.into_parts().0).await
             }
             "/.foregate/account" => portal::account(site, request).await,
+            portal::session::PATH => portal::session::answer(site, &request.into_parts().0).await,
+            portal::session::SCRIPT_PATH => portal::session::script(&request.into_parts().0),
             path if path.starts_with("/.foregate/") => answer::text(StatusCode::NOT_FOUND, NO_SUCH_PAGE),
             _ => proxy::answer(site, request, peer).await,
         }
@@ -180,7 +184,7 @@ fn reference() -> String {
 }
 
 /// foregate's own addresses for browsers and the provider.
-pub const OWN_PATHS: [&str; 7] = [
+pub const OWN_PATHS: [&str; 9] = [
     "/.foregate/sign-in",
     "/.foregate/callback",
     "/.foregate/sign-out",
@@ -188,6 +192,8 @@ pub const OWN_PATHS: [&str; 7] = [
     "/.foregate/backchannel-logout",
     "/.foregate/frontchannel-logout",
     "/.foregate/account",
+    portal::session::PATH,
+    portal::session::SCRIPT_PATH,
 ];
 const REFERENCE_LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const NO_SUCH_PAGE: &str = "foregate has no page here.\n";

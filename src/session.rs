@@ -329,6 +329,12 @@ impl Sessions {
         self.ask(self.store.spend(ticket, until), now).await
     }
 
+    /// For how many seconds a session will go on if nobody uses it any more.
+    pub fn left(&self, session: &Session, now: u64) -> u64 {
+        let idle = session.last_seen().saturating_add(self.settings.idle.as_secs());
+        session.expires_at.min(idle).saturating_sub(now)
+    }
+
     /// How long a new session's cookie lives.
     pub fn lifetime(&self) -> Duration {
         self.settings.lifetime

@@ -263,6 +263,12 @@ pub(crate) const KEYS: &[Key] = &[
         Words("one host, or the domain above that of public_url where apps need it"),
         "The domain whose hosts share a session cookie.",
     ),
+    key(
+        "session.cors_origins",
+        Kind::Texts,
+        Value("[]"),
+        "Origins whose scripts may ask /.foregate/session, such as https://app.example.com.",
+    ),
     key("session.cache_sessions", Kind::Count, Value("200000"), "How many sessions are kept in memory."),
     key(
         "provider.title",

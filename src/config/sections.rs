@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
+use url::Url;
 
 use super::findings::Place;
 use super::secrets::NEW_KEY;
@@ -118,6 +119,24 @@ impl Reader {
             poll: poll?.value,
             cache_sessions: cache_sessions?,
         })
+    }
+
+    /// Origins as browsers name them, letter by letter.
+    pub(crate) fn cors_origins(&mut self) -> Option<Vec<String>> {
+        let texts = self.texts("session.cors_origins")?;
+        let mut origins = Vec::new();
+        for text in &texts {
+            let url = Url::parse(&text.value).ok().filter(|url| ["http", "https"].contains(&url.scheme()));
+            match url.map(|url| url.origin().ascii_serialization()) {
+                Some(origin) if origin == text.value => origins.push(origin),
+                named => {
+                    let problem = format!("`session.cors_origins`: `{}` is not an origin", text.value);
+                    let origin = named.unwrap_or_else(|| "https://app.example.com".to_owned());
+                    self.book.note(&text.place, problem, format!("write such as {origin}"));
+                }
+            }
+        }
+        (origins.len() == texts.len()).then_some(origins)
     }
 
     /// Notes limits of apps that are no shorter than those of every session.

@@ -100,6 +100,7 @@ fn every_setting_is_read_and_none_is_inert() {
         outage_grace = "0s"
         poll = "2s"
         cookie_domain = ".Example.com"
+        cors_origins = ["https://spa.example.com"]
         cache_sessions = 0x10
         [provider]
         title = "Our people"

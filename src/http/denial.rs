@@ -45,7 +45,7 @@ pub(super) async fn answer(
     let intent = intent(&parts.headers, &visit.target.method);
     match denied {
         Denied::SignIn if intent == Intent::Navigation => sign_in(site, parts, visit, bare).await,
-        Denied::SignIn => (Outcome::SignIn, sign_in_problem(site, parts, visit)),
+        Denied::SignIn => (Outcome::SignIn, sign_in_problem(site, page_of(site, parts, visit).as_ref())),
         Denied::Forbidden(refusal) => (Outcome::Forbidden, forbidden(site, visit, &refusal, intent)),
         Denied::Unavailable => (Outcome::Unavailable, unavailable(intent)),
     }
@@ -91,9 +91,9 @@ pub(super) fn to_provider(site: &Site, status: StatusCode, begun: Begun) -> Resp
     response
 }
 
-/// 401 for a program, with the address that a person can be sent to.
-fn sign_in_problem(site: &Site, parts: &Parts, visit: &Visit<'_>) -> Response<Body> {
-    let url = site.own_url("/.foregate/sign-in", page_of(site, parts, visit).as_ref(), &[]);
+/// 401 for a program, with the address that a person can be sent to, to come back to `page`.
+pub(super) fn sign_in_problem(site: &Site, page: Option<&ReturnTo>) -> Response<Body> {
+    let url = site.own_url("/.foregate/sign-in", page, &[]);
     let more = json!({ "sign_in_url": url.as_str(), "ref": reference() });
     let mut response =
         answer::problem(StatusCode::UNAUTHORIZED, "sign-in-required", "Sign-in required", more);

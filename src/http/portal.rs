@@ -6,6 +6,7 @@ pub(super) mod errand;
 mod leave;
 pub(super) mod logout;
 mod query;
+pub(super) mod session;
 
 use std::sync::Arc;
 use std::time::Duration;

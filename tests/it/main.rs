@@ -24,6 +24,7 @@ mod logout;
 mod people;
 mod providers;
 mod proxies;
+mod scripts;
 mod sessions;
 mod stores;
 mod wire;

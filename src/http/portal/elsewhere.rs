@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::is_foreign;
 use super::leave::LEAVE;
 use super::query::Query;
+use super::session;
 use crate::browser::{Ask, HostBinding, HostCookies, Purpose, ReturnTo, Ticket};
 use crate::http::body::Body;
 use crate::http::denial::{self, Denied};
@@ -62,6 +63,8 @@ pub(in crate::http) async fn answer_direct(site: &Site, parts: &Parts) -> Option
     let here = Here::of(site, parts, &visit, false)?;
     Some(match OwnPage::of(&visit) {
         Some(page) => here.own_page(page).await.1,
+        None if parts.uri.path() == session::PATH => session::answer(site, parts).await,
+        None if parts.uri.path() == session::SCRIPT_PATH => session::script(parts),
         None => answer::empty(StatusCode::NOT_FOUND),
     })
 }
