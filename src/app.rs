@@ -14,10 +14,10 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::browser::{Cookies, Sealer};
+use crate::browser::{Cookies, Purpose, Sealer};
 use crate::config::{self, Config};
 use crate::gate::Gate;
-use crate::headers::{HeaderSet, OwnNames};
+use crate::headers::{HeaderSet, OwnNames, Signer};
 use crate::http::{Admin, Faces, Site, Strangers, unix_now};
 use crate::login::{Login, Providers};
 use crate::metrics::Metrics;
@@ -175,11 +175,14 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
         Arc::clone(&sealer),
         Arc::clone(&metrics),
     );
+    let issuer = config.public_url.origin().ascii_serialization();
+    let signer = Signer::new(issuer, &sealer.seeds(Purpose::Assertion))?;
     let own = own_app(config.public_url.host_str().unwrap_or_default(), &config.default_headers);
     let fallback = config.fallback.can_be_met().then(|| {
         let host = HostPattern::Wildcard(String::new());
         let app = plain_app("allow", host, config.fallback, &config.default_headers);
-        Fallback { app: App { issuers: config.issuers, ..app }, within: domain.clone() }
+        let app = App { issuers: config.issuers, assertion: config.assertion, ..app };
+        Fallback { app, within: domain.clone() }
     });
     let mut cookies = Cookies::new(config.cookies);
     if !elsewhere.is_empty() {
@@ -196,6 +199,7 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
         sessions,
         cookies,
         sealer,
+        signer,
         public_url: config.public_url,
         admin_token: config.admin_token,
         own_names,
@@ -229,6 +233,7 @@ fn plain_app(name: &str, host: HostPattern, allow: Requirement, headers: &Arc<He
         last,
         headers: Arc::clone(headers),
         route: None,
+        assertion: false,
         limits: Limits::default(),
         issuers: None,
     }

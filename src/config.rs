@@ -63,6 +63,8 @@ pub struct Config {
     pub fallback: Requirement,
     /// The headers of apps that do not name their own.
     pub default_headers: Arc<HeaderSet>,
+    /// Whether backends of hosts that no app names get a signed assertion.
+    pub assertion: bool,
 }
 
 /// A configuration in force, with where each part of it came from.
@@ -189,7 +191,8 @@ impl Reader {
             apps: apps.list.into_iter().map(|(app, _)| app).collect(),
             backends: apps.backends,
             fallback: apps.fallback?,
-            default_headers: apps.default_headers,
+            default_headers: Arc::clone(apps.defaults.headers(apps.defaults.assertion)),
+            assertion: apps.defaults.assertion,
         })
     }
 

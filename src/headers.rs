@@ -1,6 +1,7 @@
 //! The identity headers a backend gets: which names, what values, and what of the client's must go. Knows no
 //! rules and no connections.
 
+mod assertion;
 mod template;
 
 use std::collections::HashSet;
@@ -10,6 +11,7 @@ use std::sync::{Arc, OnceLock};
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
 
 use crate::identity::Identity;
+pub use assertion::{ASSERTION, LIFETIME_SECONDS, SEED_BYTES, Signer};
 pub use template::HeaderError;
 use template::Template;
 
@@ -95,6 +97,19 @@ impl HeaderSet {
         let templates = blank.keys().filter_map(template_of).collect();
         let look_alikes = look_alikes(blank.keys());
         Ok(Self { templates, blank, uncached, look_alikes, mark: mark.into() })
+    }
+
+    /// The same set with a line that somebody else fills in, so that a client's own is removed like every other.
+    #[must_use]
+    pub fn with_place_for(&self, name: HeaderName) -> Self {
+        let mut set = self.clone();
+        set.look_alikes = look_alikes(set.blank.keys().chain([&name]));
+        set.mark = format!("{}{name}:\n", set.mark).into();
+        set.blank.insert(name, HeaderValue::from_static(""));
+        set.templates.push(Template::default());
+        set.uncached = set.blank.clone();
+        set.uncached.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        set
     }
 
     /// The complete set for a person, or for nobody: every name once, empty where there is no value.

@@ -19,7 +19,8 @@ use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
-use http::{Request, Response, StatusCode};
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use ipnet::IpNet;
 use tokio_util::task::TaskTracker;
@@ -27,9 +28,10 @@ use url::Url;
 
 use crate::browser::{Cookies, Origins, ReturnTo, Sealer};
 use crate::gate::Gate;
-use crate::headers::OwnNames;
+use crate::headers::{ASSERTION, OwnNames, Signer};
 use crate::login::Login;
 use crate::metrics::Metrics;
+use crate::policy::Grant;
 use crate::secret::Secret;
 use crate::server::{Peer, Serve};
 use crate::session::Sessions;
@@ -52,6 +54,8 @@ pub struct Site {
     pub cookies: Cookies,
     /// What signs our own forms.
     pub sealer: Arc<Sealer>,
+    /// What signs the assertions that backends get.
+    pub signer: Signer,
     /// Where browsers reach foregate itself.
     pub public_url: Url,
     /// What opens the operator's API; `None` only where its listener is on loopback.
@@ -118,6 +122,7 @@ fn route<'s>(
             "/.foregate/account" => portal::account(site, request).await,
             portal::session::PATH => portal::session::answer(site, &request.into_parts().0).await,
             portal::session::SCRIPT_PATH => portal::session::script(&request.into_parts().0),
+            JWKS_PATH => jwks(site, request.method()),
             path if path.starts_with("/.foregate/") => answer::text(StatusCode::NOT_FOUND, NO_SUCH_PAGE),
             _ => proxy::answer(site, request, peer).await,
         }
@@ -142,6 +147,15 @@ impl Site {
         with(&Origins { public_url: &self.public_url, port_of: &port_of })
     }
 
+    /// Adds the signed assertion for the app's backend, where the app wants one and somebody was let in.
+    fn assert(&self, grant: &Grant<'_>, host: &str, lines: &mut HeaderMap) {
+        let app = grant.app();
+        let Some(person) = grant.shared_person().filter(|_| app.assertion) else { return };
+        let Some(mut audience) = self.with_origins(|origins| origins.origin_of(host)) else { return };
+        audience.push_str(app.prefix.as_deref().unwrap_or_default());
+        lines.insert(ASSERTION, self.signer.assert(person, audience, unix_now()));
+    }
+
     /// One of our own addresses, with where to go afterwards.
     fn own_url(&self, path: &str, rd: Option<&ReturnTo>, more: &[(&str, &str)]) -> Url {
         let mut url = self.public_url.clone();
@@ -155,6 +169,18 @@ impl Site {
         }
         url
     }
+}
+
+/// `/.foregate/jwks.json`: the keys that backends check assertions with.
+fn jwks(site: &Site, method: &Method) -> Response<Body> {
+    if !(method == Method::GET || method == Method::HEAD) {
+        return answer::wrong_method("GET, HEAD");
+    }
+    let mut response = answer::text(StatusCode::OK, site.signer.key_set());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/jwk-set+json"));
+    headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+    response
 }
 
 /// Peers refused so far, bounded, so that each is logged once.
@@ -184,7 +210,7 @@ fn reference() -> String {
 }
 
 /// foregate's own addresses for browsers and the provider.
-pub const OWN_PATHS: [&str; 9] = [
+pub const OWN_PATHS: [&str; 10] = [
     "/.foregate/sign-in",
     "/.foregate/callback",
     "/.foregate/sign-out",
@@ -194,7 +220,9 @@ pub const OWN_PATHS: [&str; 9] = [
     "/.foregate/account",
     portal::session::PATH,
     portal::session::SCRIPT_PATH,
+    JWKS_PATH,
 ];
+const JWKS_PATH: &str = "/.foregate/jwks.json";
 const REFERENCE_LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const NO_SUCH_PAGE: &str = "foregate has no page here.\n";
 const MOST_STRANGERS: usize = 1000;

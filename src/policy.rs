@@ -36,6 +36,8 @@ pub struct App {
     pub headers: Arc<HeaderSet>,
     /// How requests reach the backend, if foregate itself is the proxy in front of it.
     pub route: Option<Route>,
+    /// Whether its backend gets a signed assertion beside them.
+    pub assertion: bool,
     /// For how long a sign-in is good here.
     pub limits: Limits,
     /// The issuers whose people it lets in; `None` is everybody's.
@@ -172,6 +174,11 @@ impl<'p> Grant<'p> {
     /// Who was let in; nobody in particular for a public rule.
     pub fn person(&self) -> Option<&Person> {
         self.person.as_deref()
+    }
+
+    /// The same, to be kept.
+    pub fn shared_person(&self) -> Option<&Arc<Person>> {
+        self.person.as_ref()
     }
 }
 

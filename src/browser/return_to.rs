@@ -97,6 +97,11 @@ impl fmt::Display for ReturnTo {
 }
 
 impl Origins<'_> {
+    /// Scheme, host and port of one of our hosts, as people see them.
+    pub fn origin_of(&self, host: &str) -> Option<String> {
+        Some(self.url(host)?.origin().ascii_serialization())
+    }
+
     /// The origin of one of our hosts.
     fn url(&self, host: &str) -> Option<Url> {
         let mut url = self.public_url.clone();

@@ -31,6 +31,8 @@ pub enum Purpose {
     Ticket,
     /// A sign-out that a person began on such a host.
     Leave,
+    /// What signs the header that tells backends who was let in.
+    Assertion,
 }
 
 impl Purpose {
@@ -45,6 +47,7 @@ impl Purpose {
             Self::Ask => "foregate ask 1",
             Self::Ticket => "foregate ticket 1",
             Self::Leave => "foregate leave 1",
+            Self::Assertion => "foregate assertion 1",
         }
     }
 }
@@ -143,6 +146,12 @@ impl Sealer {
     /// [`Sealer::open`] of such text.
     pub fn open_text(&self, purpose: Purpose, text: &str) -> Option<Zeroizing<Vec<u8>>> {
         self.open(purpose, b"", &URL_SAFE_NO_PAD.decode(text).ok()?)
+    }
+
+    /// A secret of its own for `purpose` from each key, newest first.
+    pub fn seeds(&self, purpose: Purpose) -> Vec<Zeroizing<[u8; KEY_BYTES]>> {
+        let seed = |key: &ServerKey| derive(key.key.as_slice(), b"", purpose.label().as_bytes());
+        self.keys.iter().filter_map(seed).collect()
     }
 
     /// A proof that `message` was written here for `purpose`; the newest key makes it.

@@ -12,7 +12,7 @@ use super::provider::{Named, any_issuers, read_issuers};
 use super::rules::{note_unknown_entry, read_allow, read_rules};
 use super::values::{Reader, parse_duration};
 use super::written::{Entry, Node, Value};
-use crate::headers::HeaderSet;
+use crate::headers::{ASSERTION, HeaderSet};
 use crate::policy::{App, Backend, HostPattern, Limits, Requirement, Route, Rule};
 use crate::upstream;
 
@@ -22,7 +22,26 @@ pub(crate) struct Apps {
     pub list: Vec<(App, Place)>,
     pub backends: Vec<upstream::Settings>,
     pub fallback: Option<Requirement>,
-    pub default_headers: Arc<HeaderSet>,
+    pub defaults: Defaults,
+}
+
+/// What apps have that do not say otherwise.
+pub(crate) struct Defaults {
+    headers: [Arc<HeaderSet>; 2],
+    pub assertion: bool,
+}
+
+impl Defaults {
+    fn new(headers: HeaderSet, assertion: bool) -> Self {
+        let asserted = headers.with_place_for(ASSERTION);
+        Self { headers: [Arc::new(headers), Arc::new(asserted)], assertion }
+    }
+
+    /// The headers of apps that do not name their own.
+    pub(crate) fn headers(&self, assertion: bool) -> &Arc<HeaderSet> {
+        let [plain, asserted] = &self.headers;
+        if assertion { asserted } else { plain }
+    }
 }
 
 impl Reader {
@@ -31,14 +50,14 @@ impl Reader {
         let fallback = self.node("allow").and_then(|node| read_allow(&node, &mut self.book));
         let headers = self.node("headers").and_then(|node| read_headers(&node, &mut self.book));
         // A stand-in where there is a finding, so that the apps are still looked at.
-        let default_headers = Arc::new(headers.or_else(|| HeaderSet::preset("remote"))?);
+        let headers = headers.or_else(|| HeaderSet::preset("remote"))?;
+        let defaults = Defaults::new(headers, self.flag("assertion").unwrap_or_default());
         let node = self.node("apps")?;
         let mut list: Vec<(App, Place)> = Vec::new();
         let (mut hosts, mut backends) = (HashMap::new(), Vec::new());
         let entries = app_entries(&node, &mut self.book);
         for entry in entries {
-            let Some((mut app, upstream)) = read_app(entry, &default_headers, providers, &mut self.book)
-            else {
+            let Some((mut app, upstream)) = read_app(entry, &defaults, providers, &mut self.book) else {
                 continue;
             };
             app.route = upstream.map(|upstream| route(upstream, &mut backends));
@@ -53,7 +72,7 @@ impl Reader {
             self.note_inert(entries);
             self.note_unreachable(providers, &list);
         }
-        Some(Apps { list, backends, fallback, default_headers })
+        Some(Apps { list, backends, fallback, defaults })
     }
 
     /// Providers that no app lets anybody in from, where hosts that no line names are closed.
@@ -159,7 +178,7 @@ fn is_plain_path(path: &str) -> bool {
 
 fn read_app(
     entry: &Entry,
-    headers: &Arc<HeaderSet>,
+    defaults: &Defaults,
     providers: &[Named],
     book: &mut Notebook,
 ) -> Option<(App, Option<Upstream>)> {
@@ -176,6 +195,12 @@ fn read_app(
         return None;
     }
     let (key, body) = (key?, body?);
+    let assertion = body.assertion.unwrap_or(defaults.assertion);
+    let headers = match body.headers {
+        Some(own) if assertion => Arc::new(own.with_place_for(ASSERTION)),
+        Some(own) => Arc::new(own),
+        None => Arc::clone(defaults.headers(assertion)),
+    };
     let app = App {
         name: entry.key.clone(),
         host: key.host,
@@ -183,8 +208,9 @@ fn read_app(
         port: key.port,
         rules: body.rules,
         last: Rule::new(format!("{} allow", entry.key), None, Vec::new(), body.allow),
-        headers: body.headers.unwrap_or_else(|| Arc::clone(headers)),
+        headers,
         route: None,
+        assertion,
         limits: body.limits,
         issuers: body.issuers,
     };
@@ -205,7 +231,8 @@ fn route(upstream: Upstream, backends: &mut Vec<upstream::Settings>) -> Route {
 struct Body {
     allow: Requirement,
     rules: Vec<Rule>,
-    headers: Option<Arc<HeaderSet>>,
+    headers: Option<HeaderSet>,
+    assertion: Option<bool>,
     upstream: Option<Upstream>,
     limits: Limits,
     issuers: Option<Arc<[Box<str>]>>,
@@ -214,7 +241,15 @@ struct Body {
 impl Body {
     fn new(allow: Requirement) -> Self {
         let limits = Limits::default();
-        Self { allow, rules: Vec::new(), headers: None, upstream: None, limits, issuers: None }
+        Self {
+            allow,
+            rules: Vec::new(),
+            headers: None,
+            assertion: None,
+            upstream: None,
+            limits,
+            issuers: None,
+        }
     }
 }
 
@@ -237,7 +272,8 @@ fn read_body(app: &Entry, providers: &[Named], book: &mut Notebook) -> Option<Bo
                 body.allow = read_allow(&entry.node, book).unwrap_or(Requirement::Nobody);
             }
             "rules" => (body.rules, closed) = read_rules(&app.key, &entry.node, book).unwrap_or_default(),
-            "headers" => body.headers = read_headers(&entry.node, book).map(Arc::new),
+            "headers" => body.headers = read_headers(&entry.node, book),
+            "assertion" => body.assertion = read_flag(entry, book),
             "upstream" => body.upstream = read_upstream(&entry.node, book),
             "idle" => body.limits.idle = read_seconds(entry, book),
             "lifetime" => body.limits.lifetime = read_seconds(entry, book),
@@ -264,6 +300,15 @@ fn read_body(app: &Entry, providers: &[Named], book: &mut Notebook) -> Option<Bo
         Some(_) | None => {}
     }
     (book.count() == before).then_some(body)
+}
+
+fn read_flag(entry: &Entry, book: &mut Notebook) -> Option<bool> {
+    if let Value::Flag(flag) = entry.node.value {
+        return Some(flag);
+    }
+    let problem = format!("`{}` is {}", entry.key, entry.node.value.kind());
+    book.note(&entry.node.place, problem, "write true or false");
+    None
 }
 
 /// A length of time of an app.

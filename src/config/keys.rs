@@ -193,6 +193,12 @@ pub(crate) const KEYS: &[Key] = &[
         Value("remote"),
         "The identity headers of apps that do not name their own.",
     ),
+    key(
+        "assertion",
+        Kind::Flag,
+        Value("false"),
+        "Whether backends get a signed assertion of who was let in, in the header Foregate-Assertion.",
+    ),
     key("server.listen", Kind::Address, Value("127.0.0.1:4180"), "Where front proxies and browsers connect."),
     key("server.admin_listen", Kind::Address, Value("127.0.0.1:4181"), "Where the operator's tools connect."),
     secret(
@@ -352,8 +358,7 @@ const STORE: Unset = if cfg!(feature = "sqlite") {
 const LONGEST_PROVIDER_NAME: usize = 40;
 
 /// Settings of the interface that this version does not know yet.
-const LATER: &[&str] =
-    &["roles", "tenants", "bearer", "emergency", "audit", "compat", "assertion", "server.tls"];
+const LATER: &[&str] = &["roles", "tenants", "bearer", "emergency", "audit", "compat", "server.tls"];
 
 /// What an app's table may hold, with what it means.
 pub(crate) const APP_KEYS: &[(&str, &str)] = &[
@@ -361,6 +366,7 @@ pub(crate) const APP_KEYS: &[(&str, &str)] = &[
     ("rules", "Tried in order before allow."),
     ("headers", "The identity headers this app gets."),
     ("upstream", "Where the app itself is, if foregate is its reverse proxy: http://host:port."),
+    ("assertion", "Whether its backend gets a signed assertion of who was let in."),
     ("idle", "A session not used for this long has to sign in anew for this app; shorter than session.idle."),
     (
         "lifetime",
@@ -377,7 +383,7 @@ pub(crate) const RULE_KEYS: &[(&str, &str)] = &[
 ];
 
 /// What apps and rules may hold in later versions.
-pub(crate) const LATER_IN_APPS: &[&str] = &["max_auth_age", "acr", "assertion"];
+pub(crate) const LATER_IN_APPS: &[&str] = &["max_auth_age", "acr"];
 
 #[cfg(test)]
 mod tests {
@@ -405,7 +411,7 @@ mod tests {
         assert!(is_table("server") && is_table("server.limits") && !is_table("serve") && !is_table("apps"));
         assert!(is_table("providers") && is_table("providers.a") && is_table("providers.a.claims"));
         assert!(!is_table("providers.a.b") && !is_table("providers.A"));
-        assert!(is_later("server.tls.cert") && is_later("assertion_file") && !is_later("rolesx"));
+        assert!(is_later("server.tls.cert") && is_later("compat_file") && !is_later("rolesx"));
     }
 
     #[test]

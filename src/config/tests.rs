@@ -85,6 +85,7 @@ fn every_setting_is_read_and_none_is_inert() {
         r#"
         public_url = "https://auth.example.com:8443/"
         allow = ["group:a", "user:b"]
+        assertion = true
         headers = {{ "X-User" = "{{username}}", "X-Team" = "{{claim:team}}" }}
         server.listen = "0.0.0.0:80"
         server.admin_listen = "[::]:81"
@@ -493,8 +494,8 @@ fn each_app_is_refused_for_its_own_reason() {
             "8:21: `alow` is not a setting of an app; fix: did you mean `allow`?",
         ),
         (
-            "'a.example.com' = { allow = 'public', assertion = true }",
-            "8:39: `assertion` is not known to this version; fix: remove it",
+            "'a.example.com' = { allow = 'public', acr = 'mfa' }",
+            "8:39: `acr` is not known to this version; fix: remove it",
         ),
         (
             "'a.example.com' = { allow = 'public', all = ['user:a'] }",

@@ -364,7 +364,7 @@ mod tests {
             ("\"server.listen\" = 'x'", "f:1:1: `server.listen` is not a setting; take the quotes away"),
             (
                 "\"\" = 5",
-                "f:1:1: `` is not a setting; remove it; settings here are public_url, allow, headers, apps, server, session, provider, providers",
+                "f:1:1: `` is not a setting; remove it; settings here are public_url, allow, headers, assertion, apps, server, session, provider, providers",
             ),
             ("compat = ['authentik']", "f:1:1: `compat` is not known to this version; remove it"),
             ("[server]\ntls.cert_file = '/x'", "f:2:1: `server.tls` is not known to this version; remove it"),

@@ -28,7 +28,7 @@ pub enum HeaderError {
 }
 
 /// What a value is made of.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Template(Vec<Part>);
 
 #[derive(Clone, Debug)]
@@ -196,7 +196,7 @@ pub(super) fn header_name(name: &str) -> Result<HeaderName, HeaderError> {
 }
 
 /// Names that would change the message itself or what foregate says of the visitor.
-const RESERVED: [&str; 22] = [
+const RESERVED: [&str; 23] = [
     "accept",
     "cache-control",
     "connection",
@@ -206,6 +206,7 @@ const RESERVED: [&str; 22] = [
     "cookie",
     "date",
     "expect",
+    "foregate-assertion",
     "forwarded",
     "host",
     "keep-alive",

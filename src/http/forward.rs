@@ -47,7 +47,11 @@ async fn decide(site: &Site, dialect: Dialect, parts: &Parts, peer: Peer) -> (Ou
     }
     let decision = site.gate.judge(&visit, unix_now()).await;
     match narrowed(decision, dialect, parts) {
-        Decision::Allow(grant) => (Outcome::Allowed, allow(dialect, &parts.method, &grant)),
+        Decision::Allow(grant) => {
+            let mut response = allow(dialect, &parts.method, &grant);
+            site.assert(&grant, &visit.target.host, response.headers_mut());
+            (Outcome::Allowed, response)
+        }
         Decision::SignIn => deny(site, dialect, parts, &visit, Denied::SignIn).await,
         Decision::Forbid(refusal) => deny(site, dialect, parts, &visit, Denied::Forbidden(refusal)).await,
         Decision::Unavailable => deny(site, dialect, parts, &visit, Denied::Unavailable).await,

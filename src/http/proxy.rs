@@ -50,8 +50,10 @@ pub(super) async fn answer(site: &Site, request: Request<Incoming>, peer: Peer) 
     let denied = match site.gate.judge(&visit, unix_now()).await {
         Decision::Allow(grant) => {
             counted(Outcome::Allowed);
+            let mut lines = grant.app().headers.lines(grant.person());
+            site.assert(&grant, &visit.target.host, &mut lines);
             drop(visit);
-            return forward(site, &grant, Request::from_parts(parts, body), peer).await;
+            return forward(site, &grant, lines, Request::from_parts(parts, body), peer).await;
         }
         Decision::SignIn => Denied::SignIn,
         Decision::Forbid(refusal) => Denied::Forbidden(refusal),
@@ -65,6 +67,7 @@ pub(super) async fn answer(site: &Site, request: Request<Incoming>, peer: Peer) 
 async fn forward(
     site: &Site,
     grant: &Grant<'_>,
+    lines: HeaderMap,
     mut request: Request<Incoming>,
     peer: Peer,
 ) -> Response<Body> {
@@ -78,7 +81,7 @@ async fn forward(
     drop_routing(headers);
     site.own_names.strip(headers);
     site.cookies.hide(headers);
-    headers.extend(grant.app().headers.lines(grant.person()));
+    headers.extend(lines);
     headers.insert("x-forwarded-proto", HeaderValue::from_static(site.scheme().as_str()));
     if let (Some(host), Ok(client)) = (host, HeaderValue::from_str(&client.to_string())) {
         headers.insert(HOST, host.clone());

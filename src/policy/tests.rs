@@ -26,6 +26,7 @@ fn app(key: &str, allow: &str, rules: &[(&str, &str, &str)]) -> App {
         last: Rule::new(allow.to_owned(), None, Vec::new(), Requirement::parse_term(allow).unwrap()),
         headers: Arc::new(HeaderSet::preset("remote").unwrap()),
         route: None,
+        assertion: false,
         limits: Limits::default(),
         issuers: None,
     }

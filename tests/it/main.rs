@@ -14,6 +14,7 @@
 
 mod support;
 
+mod assertions;
 mod browser;
 mod commands;
 mod demo;
