@@ -163,6 +163,12 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
     let domain = config.session_domain().to_owned();
     let elsewhere = config.apps_elsewhere().join(" ");
     let wanted_claims = config.wanted_claims();
+    for app in config.apps_trusting_anybody() {
+        tracing::warn!(
+            app,
+            "insecure: the certificate of this app's upstream is NOT verified, so that anybody in between can read and change everything"
+        );
+    }
     let metrics = Arc::new(Metrics::default());
     let sealer = Arc::new(Sealer::new(&config.session.keys)?);
     let sets = config.apps.iter().map(|app| &app.headers).chain([&config.default_headers]);
@@ -204,7 +210,7 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
         admin_token: config.admin_token,
         own_names,
         trusted_proxies: config.server.trusted_proxies,
-        upstreams: Upstreams::new(config.backends),
+        upstreams: Upstreams::new(&config.backends, &metrics)?,
         metrics,
         strangers: Strangers::default(),
         cors_origins: config.cors_origins,
@@ -248,7 +254,8 @@ async fn upkeep(site: Arc<Site>, closing: CancellationToken, stop: CancellationT
     let renewed = async {
         tokio::select! { () = renew(&site) => {}, () = closing.cancelled() => {} }
     };
-    let work = async { tokio::join!(synced, swept, renewed, sessions.follow(unix_now)) };
+    let upstreams = site.upstreams.watch();
+    let work = async { tokio::join!(synced, swept, renewed, sessions.follow(unix_now), upstreams) };
     tokio::select! { _ = work => {}, () = stop.cancelled() => {} }
     if let Err(error) = sessions.sync(unix_now()).await {
         tracing::warn!(%error, "the store could not be told which sessions were used last");

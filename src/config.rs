@@ -6,6 +6,7 @@ mod backend;
 mod cookies;
 mod environment;
 mod findings;
+mod headers;
 mod keys;
 mod provider;
 mod rules;
@@ -143,6 +144,15 @@ impl Config {
         let home = self.public_url.host_str().unwrap_or_default();
         let outside = |app: &&App| cookies::is_elsewhere(&self.cookies, home, app);
         self.apps.iter().filter(outside).map(|app| app.name.as_str()).collect()
+    }
+
+    /// The apps, as they are named, whose backend may show anybody's certificate.
+    pub fn apps_trusting_anybody(&self) -> Vec<&str> {
+        let trusts = |app: &&App| {
+            let backend = app.route.as_ref().and_then(|route| self.backends.get(route.backend.0));
+            backend.is_some_and(|backend| backend.tls.roots == upstream::tls::Roots::Anybody)
+        };
+        self.apps.iter().filter(trusts).map(|app| app.name.as_str()).collect()
     }
 
     /// The claims that header templates of any app read, sorted.

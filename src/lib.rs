@@ -28,8 +28,9 @@ pub mod server;
 pub mod session;
 pub mod upstream;
 
-// Floor 3, the way out to providers.
+// Floor 3, the way out: to providers, and whose certificates are good.
 pub mod outbound;
+pub mod trust;
 
 // Floor 2, rules: pure.
 pub mod browser;

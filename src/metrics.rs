@@ -74,6 +74,14 @@ pub struct Metrics {
     pub sign_in_loops: Counter,
     /// Connections open now.
     pub connections: Gauge,
+    /// Connections to backends open now.
+    pub upstream_connections: Gauge,
+    /// Connections to backends that are kept for their next request.
+    pub upstream_kept: Gauge,
+    /// Requests that wait for a connection to a backend.
+    pub upstream_waiting: Gauge,
+    /// Requests sent to a backend once more.
+    pub upstream_retries: Counter,
 }
 
 impl Default for Metrics {
@@ -108,6 +116,12 @@ impl Default for Metrics {
             sign_in_loops: register
                 .counter("sign_in_loops", "Sign-ins stopped because they went in a circle"),
             connections: register.gauge("connections", "Connections open"),
+            upstream_connections: register.gauge("upstream_connections", "Connections to backends open"),
+            upstream_kept: register
+                .gauge("upstream_connections_kept", "Connections to backends kept for their next request"),
+            upstream_waiting: register
+                .gauge("upstream_waiting", "Requests that wait for a connection to a backend"),
+            upstream_retries: register.counter("upstream_retries", "Requests sent to a backend once more"),
             registry,
         }
     }

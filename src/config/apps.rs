@@ -5,9 +5,10 @@ use std::sync::Arc;
 
 use url::Url;
 
-use super::backend::{Upstream, read_headers, read_upstream};
+use super::backend::{Upstream, is_beside_upstream, read_upstream};
 use super::findings::{Notebook, Place};
-use super::keys::APP_KEYS;
+use super::headers::read_headers;
+use super::keys::app_keys;
 use super::provider::{Named, any_issuers, read_issuers};
 use super::rules::{note_unknown_entry, read_allow, read_rules};
 use super::values::{Reader, parse_duration};
@@ -166,7 +167,7 @@ fn split_port(authority: &str) -> (&str, Option<&str>) {
     }
 }
 
-fn is_plain_path(path: &str) -> bool {
+pub(crate) fn is_plain_path(path: &str) -> bool {
     let plain = |segment: &str| {
         !segment.is_empty()
             && segment != "."
@@ -195,6 +196,10 @@ fn read_app(
         return None;
     }
     let (key, body) = (key?, body?);
+    if key.prefix.is_none() && body.upstream.as_ref().is_some_and(|upstream| upstream.strip_prefix) {
+        let problem = format!("`strip_prefix` has no effect: `{}` has no prefix", entry.key);
+        book.note(&entry.key_place, problem, "write the app as \"host/prefix\", or remove it");
+    }
     let assertion = body.assertion.unwrap_or(defaults.assertion);
     let headers = match body.headers {
         Some(own) if assertion => Arc::new(own.with_place_for(ASSERTION)),
@@ -219,12 +224,12 @@ fn read_app(
 
 /// The way to an upstream, which joins the backends unless another app has the same.
 fn route(upstream: Upstream, backends: &mut Vec<upstream::Settings>) -> Route {
-    let Upstream { settings, preserve_host } = upstream;
+    let Upstream { settings, preserve_host, base, strip_prefix } = upstream;
     let place = backends.iter().position(|known| *known == settings).unwrap_or_else(|| {
         backends.push(settings);
         backends.len() - 1
     });
-    Route { backend: Backend(place), preserve_host }
+    Route { backend: Backend(place), preserve_host, base, strip_prefix }
 }
 
 /// What stands behind the key of an app.
@@ -274,7 +279,8 @@ fn read_body(app: &Entry, providers: &[Named], book: &mut Notebook) -> Option<Bo
             "rules" => (body.rules, closed) = read_rules(&app.key, &entry.node, book).unwrap_or_default(),
             "headers" => body.headers = read_headers(&entry.node, book),
             "assertion" => body.assertion = read_flag(entry, book),
-            "upstream" => body.upstream = read_upstream(&entry.node, book),
+            // Read together, below.
+            key if key == "upstream" || is_beside_upstream(key) => {}
             "idle" => body.limits.idle = read_seconds(entry, book),
             "lifetime" => body.limits.lifetime = read_seconds(entry, book),
             "provider" => body.issuers = read_issuers(&entry.node, providers, book),
@@ -282,9 +288,10 @@ fn read_body(app: &Entry, providers: &[Named], book: &mut Notebook) -> Option<Bo
                 let fix = format!("write allow = {{ {} = […] }}", entry.key);
                 book.note(&entry.key_place, format!("`{}` belongs into `allow`", entry.key), fix);
             }
-            _ => note_unknown_entry(entry, "an app", APP_KEYS, book),
+            _ => note_unknown_entry(entry, "an app", app_keys(), book),
         }
     }
+    body.upstream = read_upstream(entries, book);
     match allow_place {
         Some(place) if closed => {
             book.note(
@@ -326,8 +333,7 @@ fn read_seconds(entry: &Entry, book: &mut Notebook) -> Option<u64> {
 
 /// Whether an app's table is what TOML makes of a host without quotes: `wiki.example.com = "public"`.
 fn is_split_host(app: &Entry, entry: &Entry) -> bool {
-    let known =
-        APP_KEYS.iter().any(|(name, _)| *name == entry.key) || ["all", "any"].contains(&entry.key.as_str());
+    let known = app_keys().any(|name| name == entry.key) || ["all", "any"].contains(&entry.key.as_str());
     !app.key.contains('.') && !known && matches!(entry.node.value, Value::Table(_) | Value::Text(_))
 }
 

@@ -1,126 +1,259 @@
-//! What a backend gets and where it is: `headers` and `upstream`. Knows no apps.
+//! Where an app's backend is and how to speak with it: `upstream` and the keys beside it. Knows no apps.
 
-use url::Url;
+mod files;
+mod target;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustls::pki_types::ServerName;
 
 use super::findings::Notebook;
-use super::written::{Node, Value};
-use crate::headers::HeaderSet;
-use crate::upstream::{Place, Settings, Target};
+use super::keys::UPSTREAM_KEYS;
+use super::values::parse_duration;
+use super::written::{Entry, Value};
+use crate::upstream::tls::{Roots, Tls};
+use crate::upstream::{Bounds, Protocol, Settings, Target, Times};
+use files::{read_certificates, read_key};
+use target::read_targets;
 
 /// What an app says of its upstream.
 #[derive(Debug)]
 pub(crate) struct Upstream {
     pub settings: Settings,
     pub preserve_host: bool,
+    pub base: Option<String>,
+    pub strip_prefix: bool,
 }
 
-/// Reads a preset's name, or a table of names and templates.
-pub(crate) fn read_headers(node: &Node, book: &mut Notebook) -> Option<HeaderSet> {
-    let entries = match &node.value {
-        Value::Text(name) => {
-            let set = HeaderSet::preset(name);
-            if set.is_none() {
-                let problem = format!("`{}` is not a set of headers", name.escape_debug());
-                book.note(&node.place, problem, HEADERS_FIX);
+/// Reads `upstream` and what stands beside it in an app's table. Without `upstream` nothing of it has an effect.
+pub(crate) fn read_upstream(app: &[Entry], book: &mut Notebook) -> Option<Upstream> {
+    let mut keys = Keys { app, book };
+    let Some(upstream) = keys.entry("upstream") else {
+        for entry in app.iter().filter(|entry| is_beside_upstream(&entry.key)) {
+            let problem = format!("`{}` has no effect without `upstream`", entry.key);
+            keys.book.note(&entry.key_place, problem, "name the app's address in `upstream`, or remove it");
+        }
+        return None;
+    };
+    let targets = read_targets(&upstream.node, keys.book);
+    let tls = keys.tls(targets.as_ref().map_or(&[], |(targets, _)| targets.as_slice()));
+    let (times, bounds) = (keys.times(), keys.bounds());
+    let preserve_host = keys.flag("preserve_host").unwrap_or(true);
+    let strip_prefix = keys.flag("strip_prefix").unwrap_or(false);
+    let (targets, base) = targets?;
+    let settings = Settings { targets, tls: Arc::new(tls?), times, bounds };
+    Some(Upstream { settings, preserve_host, base, strip_prefix })
+}
+
+/// Whether a key of an app says something about its upstream.
+pub(crate) fn is_beside_upstream(key: &str) -> bool {
+    UPSTREAM_KEYS.iter().any(|(known, ..)| *known == key)
+}
+
+struct Keys<'a, 'b> {
+    app: &'a [Entry],
+    book: &'b mut Notebook,
+}
+
+impl<'a> Keys<'a, '_> {
+    fn entry(&self, name: &str) -> Option<&'a Entry> {
+        self.app.iter().find(|entry| entry.key == name)
+    }
+
+    /// The value of a key in the form that `read` knows, or a finding.
+    fn read<T>(&mut self, name: &str, wanted: &str, read: impl FnOnce(&Value) -> Option<T>) -> Option<T> {
+        let entry = self.entry(name)?;
+        let value = read(&entry.node.value);
+        if value.is_none() {
+            let problem = match &entry.node.value {
+                Value::Text(text) => format!("`{name}` cannot be `{}`", text.escape_debug()),
+                other @ (Value::Count(_)
+                | Value::Flag(_)
+                | Value::List(_)
+                | Value::Table(_)
+                | Value::Odd(_)) => {
+                    format!("`{name}` is {}", other.kind())
+                }
+            };
+            self.book.note(&entry.node.place, problem, format!("write {wanted}"));
+        }
+        value
+    }
+
+    fn flag(&mut self, name: &str) -> Option<bool> {
+        self.read(name, "true or false", |value| match value {
+            Value::Flag(flag) => Some(*flag),
+            Value::Text(_) | Value::Count(_) | Value::List(_) | Value::Table(_) | Value::Odd(_) => None,
+        })
+    }
+
+    fn text(&mut self, name: &str, wanted: &str) -> Option<&'a str> {
+        let entry = self.entry(name)?;
+        match &entry.node.value {
+            Value::Text(text) if !text.trim().is_empty() && !text.contains(char::is_control) => {
+                return Some(text);
             }
-            return set;
+            Value::Text(_)
+            | Value::Flag(_)
+            | Value::Count(_)
+            | Value::List(_)
+            | Value::Table(_)
+            | Value::Odd(_) => {}
         }
-        Value::Table(entries) if !entries.is_empty() => entries,
-        Value::Table(_) => {
-            book.note(&node.place, "`headers` is empty", HEADERS_FIX);
-            return None;
+        self.read::<()>(name, wanted, |_| None);
+        None
+    }
+
+    fn time(&mut self, name: &str, unset: Duration) -> Duration {
+        let wanted = "a length of time such as 30s or 5m, at least 1s";
+        let time = self.text(name, wanted).map(|text| parse_duration(text).filter(|time| !time.is_zero()));
+        match time {
+            Some(Some(time)) => return time,
+            Some(None) => drop(self.read::<()>(name, wanted, |_| None)),
+            None => {}
         }
-        value @ (Value::Count(_) | Value::Flag(_) | Value::List(_) | Value::Odd(_)) => {
-            book.note(&node.place, format!("`headers` is {}", value.kind()), HEADERS_FIX);
-            return None;
+        unset
+    }
+
+    fn count(&mut self, name: &str, unset: usize) -> usize {
+        let count = self.read(name, "a whole number, at least 1", |value| match value {
+            Value::Count(count) => usize::try_from(*count).ok().filter(|count| *count > 0),
+            Value::Text(_) | Value::Flag(_) | Value::List(_) | Value::Table(_) | Value::Odd(_) => None,
+        });
+        count.unwrap_or(unset)
+    }
+
+    fn times(&mut self) -> Times {
+        let unset = Times::default();
+        Times {
+            connect: self.time("connect_timeout", unset.connect),
+            response_header: self.time("response_header_timeout", unset.response_header),
+            stream_idle: self.time("stream_idle_timeout", unset.stream_idle),
+            queue: self.time("queue_timeout", unset.queue),
+            keepalive: self.time("keepalive_timeout", unset.keepalive),
+            connection_age: self.time("max_connection_age", unset.connection_age),
         }
-    };
-    let before = book.count();
-    let mut lines = Vec::new();
-    for entry in entries {
-        let Value::Text(template) = &entry.node.value else {
-            let problem = format!("the template of `{}` is {}", entry.key, entry.node.value.kind());
-            book.note(&entry.node.place, problem, "write text such as \"{username}\"");
-            continue;
+    }
+
+    fn bounds(&mut self) -> Bounds {
+        let unset = Bounds::default();
+        let wanted = "a number with K, M or G behind it, such as \"10M\"";
+        let body_bytes = self.read("max_body_size", wanted, |value| match value {
+            Value::Text(text) => parse_size(text),
+            Value::Count(_) | Value::Flag(_) | Value::List(_) | Value::Table(_) | Value::Odd(_) => None,
+        });
+        Bounds {
+            connections: self.count("max_connections", unset.connections),
+            pending: self.count("max_pending_requests", unset.pending),
+            body_bytes,
+        }
+    }
+
+    /// The TLS facts; they have no effect where no target speaks TLS.
+    fn tls(&mut self, targets: &[Target]) -> Option<Tls> {
+        if !targets.is_empty() && targets.iter().all(|target| target.protocol != Protocol::Https) {
+            for entry in self.app.iter().filter(|entry| TLS_KEYS.contains(&entry.key.as_str())) {
+                let problem = format!("`{}` has no effect: no upstream is https://", entry.key);
+                self.book.note(&entry.key_place, problem, "write https:// in `upstream`, or remove it");
+            }
+        }
+        let before = self.book.count();
+        let roots = self.roots();
+        let (chain, key) =
+            (self.file("client_cert_file", read_certificates), self.file("client_key_file", read_key));
+        for (one, other) in [("client_cert_file", "client_key_file"), ("client_key_file", "client_cert_file")]
+        {
+            if let (Some(entry), None) = (self.entry(one), self.entry(other)) {
+                self.book.note(
+                    &entry.key_place,
+                    format!("`{one}` is nothing without `{other}`"),
+                    "name both files",
+                );
+            }
+        }
+        let client =
+            chain.zip(key).map(|(chain, key)| crate::upstream::tls::ClientCertificate { chain, key });
+        let wanted = "the host its certificate is for";
+        let name = self.text("server_name", wanted).map(|name| ServerName::try_from(name.to_owned()));
+        if let Some(Err(_)) = name {
+            self.read::<()>("server_name", wanted, |_| None);
+        }
+        let http2 = self.flag("http2").unwrap_or(true);
+        let tls = Tls { roots, client, server_name: name.and_then(Result::ok), http2 };
+        let named = ["ca_file", "client_cert_file"].iter().find_map(|name| self.entry(name));
+        if let (Some(entry), true, Err(error)) = (named, self.book.count() == before, tls.check()) {
+            self.book.note_error(&entry.node.place, &error);
+        }
+        (self.book.count() == before).then_some(tls)
+    }
+
+    fn roots(&mut self) -> Roots {
+        let own = self.file("ca_file", read_certificates);
+        if self.flag("insecure") != Some(true) {
+            return own.map_or(Roots::System, Roots::Own);
+        }
+        if let Some(entry) = self.entry("ca_file") {
+            self.book.note(
+                &entry.key_place,
+                "`ca_file` has no effect beside `insecure`",
+                "keep one of the two",
+            );
+        }
+        Roots::Anybody
+    }
+
+    fn file<T>(&mut self, name: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
+        let file = self.text(name, "the path of a PEM file")?;
+        let entry = self.entry(name)?;
+        let note = |problem| {
+            let problem = format!("`{name}` names {}, {problem}", file.escape_debug());
+            self.book.note(&entry.node.place, problem, "name a PEM file that foregate may read");
         };
-        let line = (entry.key.clone(), template.clone());
-        match HeaderSet::templates(std::slice::from_ref(&line)) {
-            Ok(_) => lines.push(line),
-            Err(error) => book.note_error(&entry.key_place, &error),
-        }
+        read(file).map_err(note).ok()
     }
-    if book.count() > before {
-        return None;
-    }
-    HeaderSet::templates(&lines).map_err(|error| book.note_error(&node.place, &error)).ok()
 }
 
-/// Reads `http://host[:port]`.
-pub(crate) fn read_upstream(node: &Node, book: &mut Notebook) -> Option<Upstream> {
-    let Value::Text(text) = &node.value else {
-        book.note(&node.place, format!("`upstream` is {}", node.value.kind()), UPSTREAM_FIX);
-        return None;
+/// Reads `10M`: bytes, or with K, M or G so many times 1024.
+fn parse_size(text: &str) -> Option<u64> {
+    let end = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (number, unit) = text.split_at(end);
+    let factor = match unit.trim_end_matches("iB") {
+        "" if unit.is_empty() => 1,
+        "K" => 1 << 10,
+        "M" => 1 << 20,
+        "G" => 1 << 30,
+        _ => return None,
     };
-    if text.contains('@') {
-        book.hide(&node.place);
-    }
-    match parse_upstream(text) {
-        Ok(target) => Some(Upstream { settings: Settings { targets: vec![target] }, preserve_host: true }),
-        Err(problem) => {
-            book.note(&node.place, format!("`upstream` {problem}"), UPSTREAM_FIX);
-            None
-        }
-    }
+    number.parse::<u64>().ok()?.checked_mul(factor).filter(|size| *size > 0)
 }
 
-fn parse_upstream(text: &str) -> Result<Target, &'static str> {
-    let (scheme, _) = text.split_once(':').unwrap_or(("", text));
-    if ["https", "h2c", "unix", "fcgi"].contains(&scheme.to_ascii_lowercase().as_str()) {
-        return Err("can only be http:// in this version, and is not yet anything else");
-    }
-    let url = Url::parse(text).map_err(|_| "is not a URL")?;
-    if !text.starts_with("http://") || text.contains(|c: char| c.is_whitespace() || c == '\\') {
-        return Err("is not an http:// URL");
-    }
-    if !url.username().is_empty() || url.password().is_some() {
-        return Err("holds a user name or password, which would be sent nowhere");
-    }
-    if url.path() != "/" || url.query().is_some() || url.fragment().is_some() {
-        return Err("has a path, which this version does not know yet");
-    }
-    let authority = url[url::Position::BeforeHost..url::Position::AfterPort].parse();
-    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']).to_owned();
-    let place = Place::Tcp(host, url.port_or_known_default().unwrap_or(80));
-    Ok(Target { place, authority: authority.map_err(|_| "is not a URL")? })
-}
-
-const HEADERS_FIX: &str =
-    "write \"remote\", \"authentik\", \"oauth2-proxy\", or such as { \"X-User\" = \"{username}\" }";
-const UPSTREAM_FIX: &str = "write such as http://wiki:8080";
+const TLS_KEYS: [&str; 6] =
+    ["insecure", "ca_file", "client_cert_file", "client_key_file", "server_name", "http2"];
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn an_upstream_is_an_http_host() {
-        for (text, authority) in [
-            ("http://kb:8000", Some("kb:8000")),
-            ("http://kb:8000/", Some("kb:8000")),
-            ("http://KB", Some("kb")),
-            ("http://[::1]:80", Some("[::1]")),
-            ("https://kb", None),
-            ("unix:/run/kb.sock", None),
-            ("http://kb/path", None),
-            ("http://kb?q", None),
-            ("http://u:p@kb", None),
-            ("kb:8000", None),
-            ("http://", None),
-            ("http:kb", None),
+    fn a_size_is_a_number_with_a_unit() {
+        for (text, size) in [
+            ("1", Some(1)),
+            ("10K", Some(10_240)),
+            ("10KiB", Some(10_240)),
+            ("1M", Some(1 << 20)),
+            ("2G", Some(2 << 30)),
+            ("0", None),
             ("", None),
+            ("M", None),
+            ("1iB", None),
+            ("1KB", None),
+            ("1.5M", None),
+            ("-1", None),
+            ("1 M", None),
+            ("99999999999G", None),
         ] {
-            let parsed = parse_upstream(text).ok().map(|target| target.authority.to_string());
-            assert_eq!(parsed.as_deref(), authority, "{text}");
+            assert_eq!(parse_size(text), size, "{text}");
         }
     }
 }

@@ -365,7 +365,6 @@ pub(crate) const APP_KEYS: &[(&str, &str)] = &[
     ("allow", "Who may use what no rule speaks of; without it nobody but by the rules."),
     ("rules", "Tried in order before allow."),
     ("headers", "The identity headers this app gets."),
-    ("upstream", "Where the app itself is, if foregate is its reverse proxy: http://host:port."),
     ("assertion", "Whether its backend gets a signed assertion of who was let in."),
     ("idle", "A session not used for this long has to sign in anew for this app; shorter than session.idle."),
     (
@@ -375,12 +374,60 @@ pub(crate) const APP_KEYS: &[(&str, &str)] = &[
     ("provider", "Whose people may use it, by the names of providers; of any provider without it."),
 ];
 
+/// What an app's table may hold beside `upstream`, with what it is and means.
+pub(crate) const UPSTREAM_KEYS: &[(&str, Kind, &str)] = &[
+    ("preserve_host", Kind::Flag, "Whether the app is told the host that was asked for, not its own; true."),
+    (
+        "strip_prefix",
+        Kind::Flag,
+        "Whether the prefix in the app's key is taken off the paths it gets; false.",
+    ),
+    ("http2", Kind::Flag, "Whether an https:// upstream is offered HTTP/2; true."),
+    ("insecure", Kind::Flag, "Whether anybody's certificate will do; false."),
+    ("ca_file", Kind::Text, "The PEM file of those whose certificates are good, instead of the system's."),
+    ("client_cert_file", Kind::Text, "The PEM file with the certificate that foregate shows to the app."),
+    ("client_key_file", Kind::Text, "The PEM file with its key."),
+    (
+        "server_name",
+        Kind::Text,
+        "The name in the app's certificate, where it is not the host of the upstream.",
+    ),
+    ("connect_timeout", Kind::Duration, "How long connecting may take, TLS included; 5s."),
+    (
+        "response_header_timeout",
+        Kind::Duration,
+        "How long the head of the answer may take after the request was sent; 5m.",
+    ),
+    ("stream_idle_timeout", Kind::Duration, "How long bodies may stand still, whoever is to blame; 5m."),
+    ("queue_timeout", Kind::Duration, "How long a request may wait for a connection; 10s."),
+    ("keepalive_timeout", Kind::Duration, "How long an unused connection is kept; 4s."),
+    ("max_connection_age", Kind::Duration, "How long a connection is used; 1h."),
+    ("max_connections", Kind::Count, "How many connections there may be to each upstream; 1000."),
+    ("max_pending_requests", Kind::Count, "How many requests may wait for one; 1000."),
+    ("max_body_size", Kind::Text, "How long the body of a request may be, such as 10M; any length."),
+];
+
 /// What a rule's table may hold, with what it means.
 pub(crate) const RULE_KEYS: &[(&str, &str)] = &[
     ("path", "The path: exact, or with /** at the end, or with * or {name} for a segment."),
     ("methods", "The methods; all where there is no such line."),
     ("allow", "Who is let in."),
 ];
+
+/// The names of what an app's table may hold.
+pub(crate) fn app_keys() -> impl Iterator<Item = &'static str> + Clone {
+    let beside = UPSTREAM_KEYS.iter().map(|(name, ..)| *name);
+    APP_KEYS.iter().map(|(name, _)| *name).chain(["upstream"]).chain(beside)
+}
+
+/// The names of what a rule's table may hold.
+pub(crate) fn rule_keys() -> impl Iterator<Item = &'static str> + Clone {
+    RULE_KEYS.iter().map(|(name, _)| *name)
+}
+
+/// What an app's `upstream` means.
+pub(crate) const UPSTREAM: &str =
+    "Where the app itself is, if foregate is its reverse proxy: http://host:port, or several in an array.";
 
 /// What apps and rules may hold in later versions.
 pub(crate) const LATER_IN_APPS: &[&str] = &["max_auth_age", "acr"];

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use http::Method;
 
 use super::findings::{Notebook, Place, nearest};
-use super::keys::{LATER_IN_APPS, RULE_KEYS};
+use super::keys::{LATER_IN_APPS, rule_keys};
 use super::written::{Entry, Node, Value};
 use crate::policy::{PathPattern, Requirement, Rule};
 
@@ -168,7 +168,7 @@ fn read_rule(name: &str, node: &Node, book: &mut Notebook) -> Option<(Rule, Scop
             "path" => path = read_path(&entry.node, book),
             "methods" => methods = read_methods(&entry.node, book).unwrap_or_default(),
             "allow" => allow = read_allow(&entry.node, book),
-            _ => note_unknown_entry(entry, "a rule", RULE_KEYS, book),
+            _ => note_unknown_entry(entry, "a rule", rule_keys(), book),
         }
     }
     if !entries.iter().any(|entry| entry.key == "allow") {
@@ -238,16 +238,20 @@ fn read_methods(node: &Node, book: &mut Notebook) -> Option<Vec<Method>> {
 }
 
 /// Notes a name that an app or a rule does not know.
-pub(crate) fn note_unknown_entry(entry: &Entry, of: &str, known: &[(&str, &str)], book: &mut Notebook) {
+pub(crate) fn note_unknown_entry(
+    entry: &Entry,
+    of: &str,
+    known: impl Iterator<Item = &'static str> + Clone,
+    book: &mut Notebook,
+) {
     book.hide(&entry.node.place);
     if LATER_IN_APPS.contains(&entry.key.as_str()) {
         book.note(&entry.key_place, format!("`{}` is not known to this version", entry.key), "remove it");
         return;
     }
-    let names = || known.iter().map(|(name, _)| *name);
-    let fix = match nearest(&entry.key, names()) {
+    let fix = match nearest(&entry.key, known.clone()) {
         Some(meant) => format!("did you mean `{meant}`?"),
-        None => format!("remove it; {of} has {}", names().collect::<Vec<_>>().join(", ")),
+        None => format!("remove it; {of} has {}", known.collect::<Vec<_>>().join(", ")),
     };
     book.note(&entry.key_place, format!("`{}` is not a setting of {of}", entry.key), fix);
 }

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::keys::{APP_KEYS, KEYS, Key, Kind, PROVIDERS, RULE_KEYS, Unset, split};
+use super::keys::{APP_KEYS, KEYS, Key, Kind, PROVIDERS, RULE_KEYS, UPSTREAM, UPSTREAM_KEYS, Unset, split};
 
 /// The JSON Schema (draft 2020-12) of the configuration file.
 pub fn schema() -> String {
@@ -117,6 +117,13 @@ fn definitions() -> Json {
     for (name, doc) in APP_KEYS {
         insert(&mut app, name, described(app_shape(name), doc));
     }
+    let upstream = json!({ "type": "string", "pattern": "^(https?://|h2c://|unix:/)" });
+    let upstream = json!({ "anyOf": [upstream, { "type": "array", "minItems": 1, "items": upstream }] });
+    insert(&mut app, "upstream", described(upstream, UPSTREAM));
+    for (name, kind, doc) in UPSTREAM_KEYS {
+        insert(&mut app, name, described(shape(*kind), doc));
+    }
+    app.insert("dependentRequired".to_owned(), upstream_needed());
     let mut rule = object("Who may use a part of an app.");
     for (name, doc) in RULE_KEYS {
         insert(&mut rule, name, described(app_shape(name), doc));
@@ -134,6 +141,11 @@ fn definitions() -> Json {
     })
 }
 
+/// What has no effect without `upstream`.
+fn upstream_needed() -> Json {
+    UPSTREAM_KEYS.iter().map(|(name, ..)| ((*name).to_owned(), json!(["upstream"]))).collect()
+}
+
 /// The shape of one of [`APP_KEYS`] and [`RULE_KEYS`].
 fn app_shape(name: &str) -> Json {
     match name {
@@ -143,13 +155,13 @@ fn app_shape(name: &str) -> Json {
         "methods" => {
             json!({ "type": "array", "minItems": 1, "items": { "type": "string", "pattern": "^[^a-z ]+$" } })
         }
+        "assertion" => shape(Kind::Flag),
         "idle" | "lifetime" => shape(Kind::Duration),
         "provider" => {
             let name = json!({ "type": "string", "pattern": NAME });
             json!({ "anyOf": [name, { "type": "array", "minItems": 1, "items": name }] })
         }
-        "path" => json!({ "type": "string", "pattern": "^/" }),
-        _ => json!({ "type": "string", "pattern": "^http://" }),
+        _ => json!({ "type": "string", "pattern": "^/" }),
     }
 }
 

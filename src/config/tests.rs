@@ -176,7 +176,10 @@ fn the_example_of_the_interface_works_without_what_comes_later() {
     assert!(Arc::ptr_eq(&config.apps[0].headers, &config.default_headers));
     let kb = &config.apps[2];
     assert_eq!(kb.host, HostPattern::Exact("kb.example.com".into()));
-    assert_eq!(kb.route, Some(Route { backend: Backend(0), preserve_host: true }));
+    assert_eq!(
+        kb.route,
+        Some(Route { backend: Backend(0), preserve_host: true, base: None, strip_prefix: false })
+    );
     let [target] = config.backends[0].targets.as_slice() else { panic!("{:?}", config.backends) };
     assert_eq!((target.authority.as_str(), &target.place), ("kb:8000", &Place::Tcp("kb".into(), 8000)));
     assert_eq!(
@@ -502,12 +505,64 @@ fn each_app_is_refused_for_its_own_reason() {
             "8:39: `all` belongs into `allow`; fix: write allow = { all = […] }",
         ),
         (
-            "'a.example.com' = { allow = 'public', upstream = 'https://a' }",
-            "8:50: `upstream` can only be http:// in this version, and is not yet anything else; fix: write such as http://wiki:8080",
+            "'a.example.com' = { allow = 'public', upstream = 'fcgi://a' }",
+            "8:50: `upstream` begins with none of http://, https://, h2c:// and unix:/; fix: write such as http://wiki:8080, https://wiki, h2c://wiki:8080 or unix:/run/wiki.sock",
         ),
         (
             "'a.example.com' = { allow = 'public', upstream = 'http://u:hunter2@a' }",
-            "8:50: `upstream` holds a user name or password, which would be sent nowhere; fix: write such as http://wiki:8080",
+            "8:50: `upstream` holds a user name or password, which would be sent nowhere; fix: write such as http://wiki:8080, https://wiki, h2c://wiki:8080 or unix:/run/wiki.sock",
+        ),
+        (
+            "'a.example.com' = { allow = 'public', upstream = [] }",
+            "8:50: `upstream` is empty; fix: write such as http://wiki:8080, https://wiki, h2c://wiki:8080 or unix:/run/wiki.sock",
+        ),
+        (
+            "'a.example.com' = { allow = 'public', upstream = 5 }",
+            "8:50: `upstream` is a number; fix: write such as http://wiki:8080, https://wiki, h2c://wiki:8080 or unix:/run/wiki.sock",
+        ),
+        (
+            "'a.example.com' = { allow = 'public', upstream = ['http://a', 'http://a:80'] }",
+            "8:63: `upstream` names the same address twice; fix: keep one of the two",
+        ),
+        (
+            "'a.example.com' = { allow = 'public', upstream = ['http://a/x', 'http://b/y'] }",
+            "8:65: `upstream` has another path than the address before it; fix: write the same path behind all of them",
+        ),
+        (
+            "'a.example.com' = { allow = 'public', preserve_host = false }",
+            "8:39: `preserve_host` has no effect without `upstream`; fix: name the app's address in `upstream`, or remove it",
+        ),
+        (
+            "'a.example.com' = { allow = 'public', upstream = 'http://a', insecure = true }",
+            "8:62: `insecure` has no effect: no upstream is https://; fix: write https:// in `upstream`, or remove it",
+        ),
+        (
+            "'a.example.com' = { allow = 'public', upstream = 'https://a', ca_file = '/none' }",
+            "8:73: `ca_file` names /none, which cannot be read (entity not found); fix: name a PEM file that foregate may read",
+        ),
+        (
+            "'a.example.com' = { allow = 'public', upstream = 'https://a', ca_file = 'Cargo.toml' }",
+            "8:73: `ca_file` names Cargo.toml, which holds no certificate; fix: name a PEM file that foregate may read",
+        ),
+        (
+            "'a.example.com' = { allow = 'public', upstream = 'https://a', server_name = 'a b' }",
+            "8:77: `server_name` cannot be `a b`; fix: write the host its certificate is for",
+        ),
+        (
+            "'a.example.com' = { allow = 'public', upstream = 'http://a', strip_prefix = true }",
+            "8:1: `strip_prefix` has no effect: `a.example.com` has no prefix; fix: write the app as \"host/prefix\", or remove it",
+        ),
+        (
+            "'a.example.com' = { allow = 'public', upstream = 'http://a', connect_timeout = '0s' }",
+            "8:80: `connect_timeout` cannot be `0s`; fix: write a length of time such as 30s or 5m, at least 1s",
+        ),
+        (
+            "'a.example.com' = { allow = 'public', upstream = 'http://a', max_connections = 0 }",
+            "8:80: `max_connections` is a number; fix: write a whole number, at least 1",
+        ),
+        (
+            "'a.example.com' = { allow = 'public', upstream = 'http://a', max_body_size = '10X' }",
+            "8:78: `max_body_size` cannot be `10X`; fix: write a number with K, M or G behind it, such as \"10M\"",
         ),
         (
             "'a.example.com' = { allow = 'public', headers = 5 }",

@@ -297,7 +297,7 @@ fn may_be_shown(line: &str) -> bool {
     let host = name.strip_prefix('"').and_then(|name| name.strip_suffix('"'));
     host.is_some_and(|host| host.contains('.') && !host.contains('"'))
         || keys::KEYS.iter().any(|key| key.leaf() == name && !matches!(key.kind, Kind::Apps))
-        || keys::APP_KEYS.iter().chain(keys::RULE_KEYS).any(|(known, _)| *known == name)
+        || keys::app_keys().chain(keys::rule_keys()).any(|known| known == name)
 }
 
 fn is_bare_name(text: &str) -> bool {

@@ -4,8 +4,9 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use hyper::body::Incoming;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
+
+use crate::upstream::{ReplyBody, ReplyError};
 
 /// The one body type of all answers.
 #[derive(Debug)]
@@ -15,7 +16,7 @@ pub enum Body {
     /// A whole text.
     Full(Bytes),
     /// What a backend sends, as it comes.
-    Stream(Incoming),
+    Stream(ReplyBody),
 }
 
 impl From<String> for Body {
@@ -26,12 +27,12 @@ impl From<String> for Body {
 
 impl HttpBody for Body {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = ReplyError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, ReplyError>>> {
         match &mut *self {
             Self::Empty => Poll::Ready(None),
             Self::Full(bytes) => {

@@ -16,7 +16,7 @@ use crate::headers::fold;
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant};
 use crate::server::Peer;
-use crate::upstream::UpstreamError;
+use crate::upstream::{Outgoing, RequestFault, UpstreamError};
 
 /// Answers a request to a host with an upstream, and counts the decision; on any other host there is nothing.
 #[expect(clippy::disallowed_methods, reason = "the faces are where time enters")]
@@ -92,7 +92,7 @@ async fn forward(
     let path = request.uri().path_and_query().cloned();
     *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
     *request.version_mut() = Version::HTTP_11;
-    match site.upstreams.send(grant, request).await {
+    match site.upstreams.send(grant, request.map(Outgoing::from)).await {
         Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
             answer::text(StatusCode::BAD_GATEWAY, "The app behind foregate answered what nobody asked.\n")
         }
@@ -103,16 +103,28 @@ async fn forward(
             drop_hop_by_hop(response.headers_mut());
             response
         }
-        Err(UpstreamError::None) => answer::text(StatusCode::NOT_FOUND, NOTHING_HERE),
-        Err(error) => {
-            let reference = super::reference();
-            tracing::warn!(ref = reference, %error, "a backend did not answer");
-            answer::text(
-                StatusCode::BAD_GATEWAY,
-                format!("The app behind foregate does not answer. Reference: {reference}\n"),
-            )
-        }
+        Err(error) => no_answer(&error),
     }
+}
+
+fn no_answer(error: &UpstreamError) -> Response<Body> {
+    let status = match error {
+        UpstreamError::None => return answer::text(StatusCode::NOT_FOUND, NOTHING_HERE),
+        UpstreamError::Full(_) | UpstreamError::Crowded(_) => StatusCode::SERVICE_UNAVAILABLE,
+        UpstreamError::Connect(..) | UpstreamError::Broken(..) => StatusCode::BAD_GATEWAY,
+        UpstreamError::Late(_) => StatusCode::GATEWAY_TIMEOUT,
+        UpstreamError::Request(RequestFault::Idle) => StatusCode::REQUEST_TIMEOUT,
+        UpstreamError::Request(RequestFault::Broken) => StatusCode::BAD_REQUEST,
+        UpstreamError::Request(RequestFault::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
+    };
+    let reference = super::reference();
+    tracing::warn!(ref = reference, %error, "a backend did not answer");
+    let mut response =
+        answer::text(status, format!("The app behind foregate does not answer. Reference: {reference}\n"));
+    if status == StatusCode::SERVICE_UNAVAILABLE {
+        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
+    }
+    response
 }
 
 /// Removes what speaks of one connection only, first of all what `Connection` names (RFC 9110 7.6.1).
@@ -150,13 +162,12 @@ fn drop_routing(headers: &mut HeaderMap) {
     }
 }
 
-const HOP_BY_HOP: [HeaderName; 8] = [
+const HOP_BY_HOP: [HeaderName; 7] = [
     CONNECTION,
     HeaderName::from_static("keep-alive"),
     HeaderName::from_static("proxy-connection"),
     header::PROXY_AUTHORIZATION,
     header::TE,
-    header::TRAILER,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
 ];

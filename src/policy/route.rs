@@ -11,4 +11,8 @@ pub struct Route {
     pub backend: Backend,
     /// Whether the backend is told the host that was asked for, rather than its own.
     pub preserve_host: bool,
+    /// What stands before every path that the backend gets, such as `/base`; without a `/` at its end.
+    pub base: Option<String>,
+    /// Whether the app's own prefix is taken off the paths first.
+    pub strip_prefix: bool,
 }

@@ -11,7 +11,7 @@ const FLOORS: [(u32, &[&str]); 9] = [
     (6, &["http"]),
     (5, &["gate", "login"]),
     (4, &["jwt", "oidc", "server", "session", "upstream"]),
-    (3, &["outbound"]),
+    (3, &["outbound", "trust"]),
     (2, &["browser", "headers", "policy"]),
     (1, &["identity", "metrics", "secret", "visit", "wording"]),
 ];

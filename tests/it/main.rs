@@ -28,4 +28,5 @@ mod proxies;
 mod scripts;
 mod sessions;
 mod stores;
+mod upstreams;
 mod wire;

@@ -2,16 +2,14 @@
 
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
-use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, RootCertStore, SignatureScheme};
+use rustls::{ClientConfig, RootCertStore};
 use tokio_postgres::Config;
 use tokio_postgres::config::SslMode;
 use tokio_postgres_rustls::MakeRustlsConnect;
 
 use crate::secret::Secret;
 use crate::session::store::StoreError;
+use crate::trust::{self, AnyServer};
 
 /// Whose certificate is good enough.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -55,13 +53,13 @@ pub(super) fn read(url: &Secret) -> Result<(Config, Trust), StoreError> {
 
 /// What encrypts connections.
 pub(super) fn connector(trust: Trust) -> Result<MakeRustlsConnect, StoreError> {
-    let provider = Arc::new(aws_lc_rs::default_provider());
+    let provider = trust::cryptography();
     let builder = ClientConfig::builder_with_provider(Arc::clone(&provider))
         .with_safe_default_protocol_versions()
         .map_err(|error| StoreError::Unavailable(format!("TLS for PostgreSQL: {error}")))?;
     let config = match trust {
         Trust::Anyone => {
-            builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer { provider }))
+            builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer::new(provider)))
         }
         Trust::Verified => builder.with_root_certificates(system_roots()?),
     };
@@ -69,56 +67,12 @@ pub(super) fn connector(trust: Trust) -> Result<MakeRustlsConnect, StoreError> {
 }
 
 fn system_roots() -> Result<RootCertStore, StoreError> {
-    let mut roots = RootCertStore::empty();
-    roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
+    let roots = trust::system_roots();
     if roots.is_empty() {
         let why = "TLS for PostgreSQL: no trusted certificates on this system; name a file of them in SSL_CERT_FILE";
         return Err(StoreError::Unavailable(why.to_owned()));
     }
     Ok(roots)
-}
-
-/// Accepts every certificate, and still checks that the server holds its key.
-#[derive(Debug)]
-struct AnyServer {
-    provider: Arc<CryptoProvider>,
-}
-
-impl ServerCertVerifier for AnyServer {
-    fn verify_server_cert(
-        &self,
-        _end_entity: &CertificateDer<'_>,
-        _intermediates: &[CertificateDer<'_>],
-        _server_name: &ServerName<'_>,
-        _ocsp_response: &[u8],
-        _now: UnixTime,
-    ) -> Result<ServerCertVerified, rustls::Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls12_signature(message, certificate, signature, algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, rustls::Error> {
-        let algorithms = &self.provider.signature_verification_algorithms;
-        verify_tls13_signature(message, certificate, signature, algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.provider.signature_verification_algorithms.supported_schemes()
-    }
 }
 
 /// How a URL looks.

@@ -9,3 +9,4 @@ pub mod postgres;
 pub mod provider;
 pub mod proxies;
 pub mod scene;
+pub mod upstream;

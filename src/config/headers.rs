@@ -1,0 +1,49 @@
+//! What a backend is told: `headers`. Knows no apps.
+
+use super::findings::Notebook;
+use super::written::{Node, Value};
+use crate::headers::HeaderSet;
+
+/// Reads a preset's name, or a table of names and templates.
+pub(crate) fn read_headers(node: &Node, book: &mut Notebook) -> Option<HeaderSet> {
+    let entries = match &node.value {
+        Value::Text(name) => {
+            let set = HeaderSet::preset(name);
+            if set.is_none() {
+                let problem = format!("`{}` is not a set of headers", name.escape_debug());
+                book.note(&node.place, problem, HEADERS_FIX);
+            }
+            return set;
+        }
+        Value::Table(entries) if !entries.is_empty() => entries,
+        Value::Table(_) => {
+            book.note(&node.place, "`headers` is empty", HEADERS_FIX);
+            return None;
+        }
+        value @ (Value::Count(_) | Value::Flag(_) | Value::List(_) | Value::Odd(_)) => {
+            book.note(&node.place, format!("`headers` is {}", value.kind()), HEADERS_FIX);
+            return None;
+        }
+    };
+    let before = book.count();
+    let mut lines = Vec::new();
+    for entry in entries {
+        let Value::Text(template) = &entry.node.value else {
+            let problem = format!("the template of `{}` is {}", entry.key, entry.node.value.kind());
+            book.note(&entry.node.place, problem, "write text such as \"{username}\"");
+            continue;
+        };
+        let line = (entry.key.clone(), template.clone());
+        match HeaderSet::templates(std::slice::from_ref(&line)) {
+            Ok(_) => lines.push(line),
+            Err(error) => book.note_error(&entry.key_place, &error),
+        }
+    }
+    if book.count() > before {
+        return None;
+    }
+    HeaderSet::templates(&lines).map_err(|error| book.note_error(&node.place, &error)).ok()
+}
+
+const HEADERS_FIX: &str =
+    "write \"remote\", \"authentik\", \"oauth2-proxy\", or such as { \"X-User\" = \"{username}\" }";

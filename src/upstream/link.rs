@@ -1,0 +1,253 @@
+//! One connection to a target, in either version of HTTP. Knows neither queues nor retries.
+
+use std::future::poll_fn;
+use std::pin::pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::header::{HOST, HeaderValue};
+use http::uri::{Authority, Scheme};
+use http::{Request, Response, Uri, Version};
+use hyper::body::Incoming;
+use hyper::client::conn::{TrySendError, http1, http2};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use tokio::time::Instant;
+
+use super::dial::Socket;
+use super::outgoing::Outgoing;
+use super::pool::{Pool, Slot};
+
+/// A way to send one request.
+#[derive(Debug)]
+pub(super) enum Link {
+    /// A connection of its own.
+    One(One),
+    /// A stream of a connection that others use as well.
+    Lane(Lane),
+}
+
+/// An HTTP/1.1 connection.
+#[derive(Debug)]
+pub(super) struct One {
+    sender: http1::SendRequest<Outgoing>,
+    pub slot: Arc<Slot>,
+    born: Instant,
+    /// Since when it is kept.
+    pub since: Instant,
+}
+
+/// An HTTP/2 connection.
+#[derive(Debug)]
+pub(super) struct Shared {
+    sender: http2::SendRequest<Outgoing>,
+    streams: AtomicUsize,
+    /// Streams that its other end allows.
+    most: AtomicUsize,
+    gone: AtomicBool,
+    born: Instant,
+    /// Milliseconds after `born` when a stream was last begun or ended.
+    used: AtomicUsize,
+}
+
+/// One stream of an HTTP/2 connection, counted.
+#[derive(Debug)]
+pub(super) struct Lane {
+    shared: Arc<Shared>,
+    pool: Arc<Pool>,
+}
+
+/// What came of a request.
+pub(super) type Sent = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>;
+
+impl One {
+    /// Begins HTTP/1.1.
+    pub(super) async fn open(socket: Socket, slot: Slot) -> Result<Self, hyper::Error> {
+        let (sender, connection) = http1::Builder::new()
+            .max_buf_size(BUFFER_BYTES)
+            .max_header_size(HEAD_BYTES)
+            .handshake(TokioIo::new(socket))
+            .await?;
+        let slot = Arc::new(slot);
+        let held = Arc::clone(&slot);
+        // It ends by itself when the sender is dropped, the backend closes it, or a tunnel takes it over.
+        tokio::spawn(async move {
+            if let Err(error) = connection.with_upgrades().await {
+                tracing::debug!(%error, "a connection to a backend broke");
+            }
+            drop(held);
+        });
+        let now = Instant::now();
+        Ok(Self { sender, slot, born: now, since: now })
+    }
+
+    /// Whether it waits for a request, and its last answer has been read.
+    pub(super) fn is_ready(&self) -> bool {
+        self.sender.is_ready()
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    pub(super) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.born)
+    }
+
+    /// Waits until it can be used; whether it ever can.
+    pub(super) async fn ready(&mut self) -> bool {
+        self.sender.ready().await.is_ok()
+    }
+}
+
+impl Shared {
+    /// Begins HTTP/2.
+    pub(super) async fn open(socket: Socket, slot: Slot) -> Result<Arc<Self>, hyper::Error> {
+        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+            .timer(TokioTimer::new())
+            .max_header_list_size(HEAD_BYTES as u32)
+            // What one reader leaves lying is no other stream's room.
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(STREAM_WINDOW * (MOST_STREAMS as u32 + 1))
+            .keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PING_TIME)
+            .handshake(TokioIo::new(socket))
+            .await?;
+        let shared = Arc::new(Self {
+            sender,
+            streams: AtomicUsize::new(0),
+            most: AtomicUsize::new(MOST_STREAMS),
+            gone: AtomicBool::new(false),
+            born: Instant::now(),
+            used: AtomicUsize::new(0),
+        });
+        let watched = Arc::downgrade(&shared);
+        // It ends by itself when nobody can send any more, or the backend closes it.
+        tokio::spawn(async move {
+            let mut connection = pin!(connection);
+            let ended = poll_fn(|cx| {
+                let polled = connection.as_mut().poll(cx);
+                if let (true, Some(shared)) = (polled.is_pending(), watched.upgrade()) {
+                    shared
+                        .most
+                        .store(connection.current_max_send_streams().min(MOST_STREAMS), Ordering::Relaxed);
+                }
+                polled
+            });
+            if let Err(error) = ended.await {
+                tracing::debug!(%error, "a connection to a backend broke");
+            }
+            if let Some(shared) = watched.upgrade() {
+                shared.leave();
+            }
+            drop(slot);
+        });
+        Ok(shared)
+    }
+
+    /// Keeps it from getting more requests.
+    fn leave(&self) {
+        self.gone.store(true, Ordering::Relaxed);
+    }
+
+    /// Whether it gets no more requests.
+    pub(super) fn is_gone(&self) -> bool {
+        self.gone.load(Ordering::Relaxed) || self.sender.is_closed()
+    }
+
+    /// How long no stream has been open.
+    pub(super) fn unused(&self, now: Instant) -> Duration {
+        if self.streams.load(Ordering::Relaxed) > 0 {
+            return Duration::ZERO;
+        }
+        let used = Duration::from_millis(self.used.load(Ordering::Relaxed) as u64);
+        now.saturating_duration_since(self.born + used)
+    }
+
+    pub(super) fn age(&self, now: Instant) -> Duration {
+        now.saturating_duration_since(self.born)
+    }
+
+    fn touch(&self) {
+        let age = usize::try_from(self.born.elapsed().as_millis()).unwrap_or(usize::MAX);
+        self.used.store(age, Ordering::Relaxed);
+    }
+}
+
+impl Lane {
+    /// A stream of this connection, if it has one left. Claims are made one at a time, under the pool's lock.
+    pub(super) fn claim(shared: &Arc<Shared>, pool: &Arc<Pool>) -> Option<Self> {
+        if shared.streams.load(Ordering::Relaxed) >= shared.most.load(Ordering::Relaxed) {
+            return None;
+        }
+        Some(Self::beyond(shared, pool))
+    }
+
+    /// One more stream, which waits at the other end for those before it.
+    pub(super) fn beyond(shared: &Arc<Shared>, pool: &Arc<Pool>) -> Self {
+        shared.streams.fetch_add(1, Ordering::Relaxed);
+        shared.touch();
+        Self { shared: Arc::clone(shared), pool: Arc::clone(pool) }
+    }
+
+    /// Keeps the connection from getting more requests.
+    pub(super) fn leave(&self) {
+        self.shared.leave();
+    }
+}
+
+impl Drop for Lane {
+    fn drop(&mut self) {
+        self.shared.streams.fetch_sub(1, Ordering::Relaxed);
+        self.shared.touch();
+        self.pool.feed();
+    }
+}
+
+impl Link {
+    /// Gives a request the form of this version of HTTP, for `host`.
+    pub(super) fn prepare(&self, request: &mut Request<Outgoing>, host: &HeaderValue, scheme: &Scheme) {
+        let path = request.uri().path_and_query().cloned();
+        match self {
+            Self::One(_) => {
+                request.headers_mut().insert(HOST, host.clone());
+                *request.version_mut() = Version::HTTP_11;
+                if request.uri().authority().is_some() {
+                    *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+                }
+            }
+            // The authority takes the place of Host (RFC 9113 8.3.1).
+            Self::Lane(_) => {
+                request.headers_mut().remove(HOST);
+                *request.version_mut() = Version::HTTP_2;
+                let mut parts = request.uri().clone().into_parts();
+                parts.scheme = Some(scheme.clone());
+                parts.authority = Authority::try_from(host.as_bytes()).ok();
+                parts.path_and_query = path.or_else(|| Some(http::uri::PathAndQuery::from_static("/")));
+                if let Ok(uri) = Uri::from_parts(parts) {
+                    *request.uri_mut() = uri;
+                }
+            }
+        }
+    }
+
+    /// Sends it. Where it was surely not sent, the error has it.
+    pub(super) async fn send(&mut self, request: Request<Outgoing>) -> Sent {
+        match self {
+            Self::One(one) => one.sender.try_send_request(request).await,
+            Self::Lane(lane) => lane.shared.sender.clone().try_send_request(request).await,
+        }
+    }
+}
+
+/// The head of an answer may be this long, as that of a request.
+const HEAD_BYTES: usize = 64 * 1024;
+/// So much of a body is read at a time.
+const BUFFER_BYTES: usize = 128 * 1024;
+/// Streams on one connection, whatever its other end would allow.
+const MOST_STREAMS: usize = 100;
+/// Bytes of a body that a stream may have under way.
+const STREAM_WINDOW: u32 = 256 * 1024;
+/// A connection with requests on it is asked whether it is still there, as often and for so long.
+const PING_EVERY: Duration = Duration::from_secs(20);
+const PING_TIME: Duration = Duration::from_secs(10);

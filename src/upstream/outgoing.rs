@@ -1,0 +1,275 @@
+//! The body of a request on its way to a backend. Knows no connections.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::HeaderMap;
+use hyper::body::{Body, Frame, Incoming, SizeHint};
+use thiserror::Error;
+use tokio::time::{Instant, Sleep, sleep_until};
+
+/// The one body type of requests to backends.
+#[derive(Debug, Default)]
+pub enum Outgoing {
+    /// Nothing, as most requests have.
+    #[default]
+    Nothing,
+    /// All of it, at hand.
+    Whole(Whole),
+    /// What a client sends, as it comes.
+    Stream(Box<Upload>),
+}
+
+/// A body that has been read to its end.
+#[derive(Clone, Debug)]
+pub struct Whole {
+    data: Option<Bytes>,
+    trailers: Option<Box<HeaderMap>>,
+}
+
+/// A body that is still coming.
+#[derive(Debug)]
+pub struct Upload {
+    /// What was read of it before.
+    start: Option<Bytes>,
+    body: Incoming,
+    /// How many bytes more there may be.
+    room: u64,
+    idle: Duration,
+    timer: Option<Pin<Box<Sleep>>>,
+    pulse: Arc<Pulse>,
+}
+
+/// What can be wrong with the body of a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
+pub enum RequestFault {
+    /// The client sent nothing for too long: 408.
+    #[error("the client sent nothing for too long")]
+    Idle,
+    /// The client went away or broke its own framing: 400, if anybody is there to read it.
+    #[error("the client broke off")]
+    Broken,
+    /// It is longer than the app takes: 413.
+    #[error("the body is longer than the app takes")]
+    TooLarge,
+}
+
+/// When a body last moved, and what became of it; shared by its two ends.
+#[derive(Debug)]
+pub(super) struct Pulse {
+    start: Instant,
+    moved: AtomicU64,
+    fault: AtomicU8,
+}
+
+impl Outgoing {
+    /// What a client sends, behind `start`, which was already read of it.
+    pub fn continued(start: Bytes, rest: Incoming) -> Self {
+        if rest.is_end_stream() { Self::from(start) } else { Self::stream(Some(start), rest) }
+    }
+
+    fn stream(start: Option<Bytes>, body: Incoming) -> Self {
+        Self::Stream(Box::new(Upload {
+            start,
+            body,
+            room: u64::MAX,
+            idle: Duration::MAX,
+            timer: None,
+            pulse: Arc::default(),
+        }))
+    }
+
+    /// Sets how long the client may be silent and how much it may send. A short body of known length is read here, so
+    /// that a slow client holds no connection to the backend.
+    pub(super) async fn bounded(mut self, idle: Duration, most: Option<u64>) -> Result<Self, RequestFault> {
+        let most = most.unwrap_or(u64::MAX);
+        if self.size_hint().lower() > most {
+            return Err(RequestFault::TooLarge);
+        }
+        let Self::Stream(upload) = &mut self else { return Ok(self) };
+        (upload.idle, upload.room) = (idle, most);
+        match upload.size_hint().exact() {
+            Some(length) if length <= READ_FIRST_BYTES => upload.read(length).await.map(Self::Whole),
+            Some(_) | None => Ok(self),
+        }
+    }
+
+    /// The same body once more, if it is all there.
+    pub(super) fn copy(&self) -> Option<Self> {
+        match self {
+            Self::Nothing => Some(Self::Nothing),
+            Self::Whole(whole) => Some(Self::Whole(whole.clone())),
+            Self::Stream(_) => None,
+        }
+    }
+
+    /// Tells how a body that streams gets on.
+    pub(super) fn pulse(&self) -> Option<Arc<Pulse>> {
+        match self {
+            Self::Stream(upload) => Some(Arc::clone(&upload.pulse)),
+            Self::Nothing | Self::Whole(_) => None,
+        }
+    }
+}
+
+impl From<Bytes> for Outgoing {
+    fn from(data: Bytes) -> Self {
+        if data.is_empty() { Self::Nothing } else { Self::Whole(Whole { data: Some(data), trailers: None }) }
+    }
+}
+
+impl From<Incoming> for Outgoing {
+    fn from(body: Incoming) -> Self {
+        if body.is_end_stream() { Self::Nothing } else { Self::stream(None, body) }
+    }
+}
+
+impl Upload {
+    async fn read(&mut self, length: u64) -> Result<Whole, RequestFault> {
+        let mut data = Bytes::new();
+        let mut trailers = None;
+        while let Some(frame) = std::future::poll_fn(|cx| self.poll(cx)).await.transpose()? {
+            match frame.into_data() {
+                Ok(more) if data.is_empty() => data = more,
+                Ok(more) => {
+                    let mut joined = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
+                    joined.extend_from_slice(&data);
+                    joined.extend_from_slice(&more);
+                    data = joined.into();
+                }
+                Err(frame) => trailers = frame.into_trailers().ok().map(Box::new),
+            }
+        }
+        Ok(Whole { data: Some(data), trailers })
+    }
+
+    fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RequestFault>>> {
+        if let Some(start) = self.start.take() {
+            return Poll::Ready(Some(self.counted(Frame::data(start))));
+        }
+        match Pin::new(&mut self.body).poll_frame(cx) {
+            Poll::Ready(Some(Ok(frame))) => {
+                self.pulse.beat();
+                Poll::Ready(Some(self.counted(frame)))
+            }
+            Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(self.pulse.fail(RequestFault::Broken)))),
+            Poll::Ready(None) => Poll::Ready(None),
+            Poll::Pending => {
+                ready!(self.poll_idle(cx));
+                Poll::Ready(Some(Err(self.pulse.fail(RequestFault::Idle))))
+            }
+        }
+    }
+
+    fn counted(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, RequestFault> {
+        let length = frame.data_ref().map_or(0, |data| data.len() as u64);
+        match self.room.checked_sub(length) {
+            Some(room) => {
+                self.room = room;
+                Ok(frame)
+            }
+            None => Err(self.pulse.fail(RequestFault::TooLarge)),
+        }
+    }
+
+    /// Ready when nothing came for too long. The timer is moved only when it goes off, as pieces are many.
+    fn poll_idle(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(end) = self.pulse.last().checked_add(self.idle) else { return Poll::Pending };
+        let timer = self.timer.get_or_insert_with(|| Box::pin(sleep_until(end)));
+        while timer.as_mut().poll(cx).is_ready() {
+            let Some(end) = self.pulse.last().checked_add(self.idle).filter(|end| *end > Instant::now())
+            else {
+                return Poll::Ready(());
+            };
+            timer.as_mut().reset(end);
+        }
+        Poll::Pending
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let start = self.start.as_ref().map_or(0, |start| start.len() as u64);
+        let rest = self.body.size_hint();
+        let mut hint = SizeHint::new();
+        hint.set_lower(rest.lower().saturating_add(start));
+        if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(start)) {
+            hint.set_upper(upper);
+        }
+        hint
+    }
+}
+
+impl Body for Outgoing {
+    type Data = Bytes;
+    type Error = RequestFault;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, RequestFault>>> {
+        match &mut *self {
+            Self::Nothing => Poll::Ready(None),
+            Self::Whole(whole) => {
+                let data = whole.data.take().filter(|data| !data.is_empty()).map(Frame::data);
+                let next = data.or_else(|| whole.trailers.take().map(|trailers| Frame::trailers(*trailers)));
+                Poll::Ready(next.map(Ok))
+            }
+            Self::Stream(upload) => upload.poll(cx),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Nothing => true,
+            Self::Whole(whole) => whole.trailers.is_none() && whole.data.as_ref().is_none_or(Bytes::is_empty),
+            Self::Stream(upload) => upload.start.is_none() && upload.body.is_end_stream(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Nothing => SizeHint::with_exact(0),
+            Self::Whole(whole) => {
+                SizeHint::with_exact(whole.data.as_ref().map_or(0, |data| data.len() as u64))
+            }
+            Self::Stream(upload) => upload.size_hint(),
+        }
+    }
+}
+
+impl Default for Pulse {
+    fn default() -> Self {
+        Self { start: Instant::now(), moved: AtomicU64::new(0), fault: AtomicU8::new(0) }
+    }
+}
+
+impl Pulse {
+    fn beat(&self) {
+        let moved = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
+        self.moved.store(moved, Ordering::Relaxed);
+    }
+
+    /// When the body last moved.
+    pub(super) fn last(&self) -> Instant {
+        self.start + Duration::from_millis(self.moved.load(Ordering::Relaxed))
+    }
+
+    fn fail(&self, fault: RequestFault) -> RequestFault {
+        self.fault.store(1 + fault as u8, Ordering::Relaxed);
+        fault
+    }
+
+    /// What was wrong with the body, if that is why nothing came of the request.
+    pub(super) fn fault(&self) -> Option<RequestFault> {
+        let fault = self.fault.load(Ordering::Relaxed);
+        [RequestFault::Idle, RequestFault::Broken, RequestFault::TooLarge]
+            .into_iter()
+            .find(|known| 1 + *known as u8 == fault)
+    }
+}
+
+/// A body of known length up to this is read before a connection to the backend is taken.
+const READ_FIRST_BYTES: u64 = 64 * 1024;
