@@ -7,9 +7,9 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use http::Method;
 use rustix::process::{Resource, getrlimit, setrlimit};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -22,7 +22,8 @@ use crate::http::{Admin, Faces, Site, Strangers, unix_now};
 use crate::login::{Login, Providers};
 use crate::metrics::Metrics;
 use crate::policy::{App, Fallback, HostPattern, Limits, PathPattern, Policy, Requirement, Rule};
-use crate::server;
+use crate::server::tls::Certificates;
+use crate::server::{self, Address, Listen, Listener, Listeners};
 use crate::session::store::StoreError;
 use crate::session::{self, Sessions};
 use crate::upstream::Upstreams;
@@ -31,24 +32,30 @@ use crate::upstream::Upstreams;
 #[derive(Debug)]
 pub struct House {
     site: Arc<ArcSwap<Site>>,
-    settings: server::Settings,
-    public: TcpListener,
-    admin: TcpListener,
+    settings: Arc<server::Settings>,
+    public: Vec<Listener>,
+    admin: Listener,
+    certificates: Option<Arc<Certificates>>,
 }
 
 impl House {
-    /// Builds everything the configuration asks for and opens both listeners. Neither the provider nor the store
+    /// Builds everything the configuration asks for and opens all listeners. Neither the provider nor the store
     /// need to be there yet.
     ///
     /// # Errors
     /// What cannot ever work: an address in use, a store address or a key that is none.
     pub fn build(config: Config) -> anyhow::Result<Self> {
         let mut settings = config.server.clone();
-        settings.connections = room_for(settings.connections);
-        let listen = |address| server::bind(address).with_context(|| format!("cannot listen on {address}"));
-        let (public, admin) = (listen(settings.listen)?, listen(settings.admin_listen)?);
+        let listeners = &config.listeners;
+        settings.connections = room_for(settings.connections, listeners.listen.len() + 1);
+        let certificates = match &listeners.certificates[..] {
+            [] => None,
+            files => Some(Arc::new(Certificates::read(files.to_vec())?)),
+        };
+        let public = listen(listeners, certificates.as_ref())?;
+        let admin = bind(&Address::Tcp(listeners.admin_listen), 0)?;
         let site = Arc::new(ArcSwap::from_pointee(site(config)?));
-        Ok(Self { site, settings, public, admin })
+        Ok(Self { site, settings: Arc::new(settings), public, admin, certificates })
     }
 
     /// Makes sure that the store, if it is there already, is one for this foregate. One that is not there yet is no
@@ -69,17 +76,29 @@ impl House {
         let metrics = Arc::clone(&site.metrics);
         let (closing, drained) = (CancellationToken::new(), CancellationToken::new());
         let mut upkeep = tokio::spawn(upkeep(Arc::clone(&site), closing.clone(), drained.clone()));
-        for (name, listener) in [("public", &self.public), ("admin", &self.admin)] {
-            if let Ok(address) = listener.local_addr() {
-                tracing::info!(listener = name, %address, "listening");
+        let listeners =
+            self.public.iter().map(|one| ("public", one)).chain(std::iter::once(("admin", &self.admin)));
+        for (name, listener) in listeners {
+            if let Ok(address) = listener.address() {
+                tracing::info!(listener = name, %address, protocol = listener.protocol(), "listening");
             }
         }
-        let public =
-            server::run(self.public, &self.settings, Faces(self.site.clone()), metrics, stop.clone());
-        let metrics = Arc::clone(&site.metrics);
+        let mut serving = JoinSet::new();
+        for listener in self.public {
+            let (faces, metrics) = (Faces(self.site.clone()), Arc::clone(&metrics));
+            let (settings, stop) = (Arc::clone(&self.settings), stop.clone());
+            serving.spawn(async move { server::run(listener, &settings, faces, metrics, stop).await });
+        }
+        if let Some(certificates) = self.certificates {
+            serving.spawn(certificates.follow(stop.clone()));
+        }
         let admin = server::run(self.admin, &self.settings, Admin(self.site.clone()), metrics, stop.clone());
+        let served = async {
+            admin.await;
+            while serving.join_next().await.is_some() {}
+        };
         let ended_early = tokio::select! {
-            _ = async { tokio::join!(public, admin) } => false,
+            () = served => false,
             _ = &mut upkeep => true,
         };
         if ended_early {
@@ -98,19 +117,29 @@ impl House {
         }
         tracing::info!("stopped");
     }
-
-    /// Where the public listener is, for whoever asked for any free port.
-    ///
-    /// # Errors
-    /// What the system says.
-    pub fn address(&self) -> std::io::Result<std::net::SocketAddr> {
-        self.public.local_addr()
-    }
 }
 
-/// How many connections there can be: each is an open file, and some are left for the store, the provider and
-/// backends. The soft limit, which most systems set low, is raised as far as it may be.
-fn room_for(wanted: usize) -> usize {
+/// Opens the listeners for front proxies and browsers.
+fn listen(listeners: &Listeners, certificates: Option<&Arc<Certificates>>) -> anyhow::Result<Vec<Listener>> {
+    let tls = certificates.map(Certificates::server_config).transpose().context("TLS cannot be set up")?;
+    let mut open = Vec::new();
+    for Listen { address, tls: secure } in &listeners.listen {
+        let mut listener = bind(address, listeners.socket_mode)?;
+        if *secure {
+            listener = listener.with_tls(tls.clone().context("a TLS listener has no certificate")?);
+        }
+        open.push(if listeners.proxy_protocol { listener.with_proxy_protocol() } else { listener });
+    }
+    Ok(open)
+}
+
+fn bind(address: &Address, mode: u32) -> anyhow::Result<Listener> {
+    Listener::bind(address, mode).with_context(|| format!("cannot listen on {address}"))
+}
+
+/// How many connections there can be on each of so many listeners: each is an open file, and some are left for the
+/// store, the provider and backends. The soft limit, which most systems set low, is raised as far as it may be.
+fn room_for(wanted: usize, listeners: usize) -> usize {
     let mut limit = getrlimit(Resource::Nofile);
     if limit.current < limit.maximum || limit.maximum.is_none() {
         limit.current = limit.maximum.or(limit.current);
@@ -120,7 +149,7 @@ fn room_for(wanted: usize) -> usize {
         }
     }
     let files = limit.current.and_then(|files| usize::try_from(files).ok()).unwrap_or(usize::MAX);
-    let room = (files.saturating_sub(SPARE_FILES) / 2).max(1);
+    let room = (files.saturating_sub(SPARE_FILES) / listeners).max(1);
     if room < wanted {
         tracing::warn!(
             files,

@@ -5,7 +5,7 @@ mod store;
 mod table;
 mod user;
 
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
@@ -21,6 +21,7 @@ use crate::config::{self, Config, Loaded};
 use crate::demo;
 use crate::http::unix_now;
 use crate::policy::HostPattern;
+use crate::server::{Address, Listen};
 use crate::snippet::{FrontProxy, Snippet, render, render_haproxy_lua};
 
 /// Signs people in with OpenID Connect and tells unmodified apps who they are.
@@ -207,7 +208,9 @@ fn snippet(args: &SnippetArgs) -> anyhow::Result<()> {
     }
     let headers = app.map_or(&config.default_headers, |app| &app.headers);
     let names: Vec<&str> = headers.names().map(|name| name.as_str()).collect();
-    let foregate = args.foregate.clone().unwrap_or_else(|| reachable(config.server.listen));
+    let foregate = args.foregate.clone().or_else(|| reachable(&config.listeners.listen));
+    let foregate = foregate
+        .context("no listener speaks plain HTTP on an IP address: name the one to use with --foregate")?;
     let lua = std::path::absolute("foregate.lua").context("cannot tell the current directory")?;
     let snippet = Snippet {
         host: &args.host,
@@ -224,17 +227,22 @@ fn snippet(args: &SnippetArgs) -> anyhow::Result<()> {
     print(&render(args.proxy, &snippet))
 }
 
-/// The address to reach a listener at: one that listens everywhere is reached on loopback.
-fn reachable(listen: SocketAddr) -> String {
-    let mut address = listen;
+/// The address to reach the first plain listener at: one that listens everywhere is reached on loopback.
+fn reachable(listen: &[Listen]) -> Option<String> {
+    let plain = listen.iter().filter(|listen| !listen.tls);
+    let mut addresses = plain.filter_map(|listen| match listen.address {
+        Address::Tcp(address) => Some(address),
+        Address::Unix(_) => None,
+    });
+    let mut address = addresses.next()?;
     if address.ip().is_unspecified() {
-        address.set_ip(if listen.is_ipv4() {
+        address.set_ip(if address.is_ipv4() {
             Ipv4Addr::LOCALHOST.into()
         } else {
             Ipv6Addr::LOCALHOST.into()
         });
     }
-    address.to_string()
+    Some(address.to_string())
 }
 
 /// Writes HAProxy's second file, never over something else.

@@ -8,6 +8,7 @@ mod environment;
 mod findings;
 mod headers;
 mod keys;
+mod listeners;
 mod provider;
 mod rules;
 mod schema;
@@ -42,7 +43,9 @@ use written::Written;
 pub struct Config {
     /// Where browsers reach foregate itself; without a path.
     pub public_url: Url,
-    /// How connections are accepted.
+    /// Where connections are accepted.
+    pub listeners: server::Listeners,
+    /// How they are served and ended.
     pub server: server::Settings,
     /// What opens the operator's API; `None` only where the admin listener is on loopback.
     pub admin_token: Option<Secret>,
@@ -171,8 +174,9 @@ impl Reader {
         let public_url = self.public_url();
         let providers = self.providers(public_url.as_ref());
         let apps = self.apps(public_url.as_ref(), &providers);
-        let server = self.server();
-        let admin_token = self.admin_token(server.as_ref().map(|server| server.admin_listen));
+        let listeners = self.listeners();
+        let server = self.server(listeners.as_ref().map(|all| &*all.listen));
+        let admin_token = self.admin_token(listeners.as_ref().map(|all| all.admin_listen));
         let session = self.session();
         let cors_origins = self.cors_origins();
         let cookies = match (&public_url, &apps) {
@@ -187,6 +191,7 @@ impl Reader {
         let apps = apps?;
         Some(Config {
             public_url: public_url?,
+            listeners: listeners?,
             server: server?,
             admin_token: admin_token?,
             session: session?,

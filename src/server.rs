@@ -1,17 +1,24 @@
-//! Listeners and connections: bounded heads, bounded time, cheap accepts, a graceful end. Knows nothing of what
-//! is served.
+//! Listeners and connections: TLS, PROXY protocol, bounded heads, bounded time, cheap accepts, a graceful end. Knows
+//! nothing of what is served.
 
 mod connections;
+mod flow;
+mod frames;
 mod held;
+mod http2;
+mod listener;
 mod phase;
+mod prelude;
+mod proxy_protocol;
+mod stream;
+pub mod tls;
 
 use std::convert::Infallible;
-use std::future::{Future, poll_fn};
+use std::future::Future;
 use std::io;
-use std::net::{IpAddr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::pin::pin;
 use std::sync::Arc;
-use std::task::Poll;
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
@@ -20,43 +27,72 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::IpNet;
-use socket2::{Domain, Socket, Type};
-use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::metrics::Metrics;
 use connections::{Connections, Entry};
+use flow::Streams;
 use held::Held;
-use phase::{Phased, Verdict, Watch};
+pub(crate) use listener::UNIX;
+pub use listener::{Address, Listener, bind};
+use phase::{Phased, Watch};
+use prelude::Prelude;
+use stream::Stream;
 
-/// How connections are accepted and ended.
+/// Where connections are accepted, and what is spoken on them.
+#[derive(Clone, Debug)]
+pub struct Listeners {
+    /// Where front proxies and browsers connect; at least one.
+    pub listen: Vec<Listen>,
+    /// What listeners that speak TLS show, the first to whoever asks for no name that is known.
+    pub certificates: Vec<tls::Files>,
+    /// Whether trusted peers begin with a PROXY protocol header.
+    pub proxy_protocol: bool,
+    /// The permissions of Unix sockets, such as `0o660`.
+    pub socket_mode: u32,
+    /// Where the operator's tools connect, in plain HTTP.
+    pub admin_listen: SocketAddr,
+}
+
+/// How connections are served and ended.
 #[derive(Clone, Debug)]
 pub struct Settings {
-    /// Where front proxies and browsers connect.
-    pub listen: SocketAddr,
-    /// Where the operator's tools connect.
-    pub admin_listen: SocketAddr,
     /// Peers whose forwarded headers are believed.
     pub trusted_proxies: Vec<IpNet>,
+    /// Whether those of peers on Unix sockets are, too.
+    pub trusted_sockets: bool,
     /// Time from the first byte of a request head to its last.
     pub head_timeout: Duration,
     /// Time a connection may stay idle; longer than any front proxy keeps one, as a request on a connection that
     /// is just being closed is lost.
     pub idle_timeout: Duration,
+    /// Time a client may let an answer lie without taking any of it.
+    pub send_timeout: Duration,
     /// Connections at a time.
     pub connections: usize,
     /// Time requests in flight get to finish at the end.
     pub drain: Duration,
 }
 
+/// One listener to open.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// Where.
+    pub address: Address,
+    /// Whether it speaks TLS.
+    pub tls: bool,
+}
+
 /// Who is at the other end of a connection.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Peer {
-    /// Its address, an IPv4 one also where it came over a dual-stack socket.
+    /// Its address, an IPv4 one also where it came over a dual-stack socket; loopback on a Unix socket.
     pub address: IpAddr,
     /// Whether it is a front proxy whose headers are believed.
     pub trusted: bool,
+    /// Whether it came by a Unix socket.
+    pub local: bool,
 }
 
 /// Answers requests.
@@ -75,30 +111,19 @@ pub trait Serve: Clone + Send + Sync + 'static {
     ) -> impl Future<Output = Response<Self::Body>> + Send;
 }
 
-/// Opens a listener with a long queue: some front proxies open a connection for every check.
-///
-/// # Errors
-/// What the system says, such as an address that is in use.
-pub fn bind(address: SocketAddr) -> io::Result<TcpListener> {
-    let socket = Socket::new(Domain::for_address(address), Type::STREAM, None)?;
-    socket.set_reuse_address(true)?;
-    socket.set_nonblocking(true)?;
-    socket.bind(&address.into())?;
-    socket.listen(QUEUE)?;
-    TcpListener::from_std(socket.into())
-}
-
 /// Accepts and serves until `stop`, then lets requests in flight finish for `settings.drain` at most.
 pub async fn run<S: Serve>(
-    listener: TcpListener,
+    listener: impl Into<Listener>,
     settings: &Settings,
     serve: S,
     metrics: Arc<Metrics>,
     stop: CancellationToken,
 ) {
+    let listener = listener.into();
     let tasks = TaskTracker::new();
     let connections = Arc::new(Connections::new(settings, metrics));
     let reaper = tokio::spawn(Arc::clone(&connections).reap(stop.clone()));
+    let prelude = Prelude::of(&listener, settings).map(Arc::new);
     let mut refused = 0_u32;
     loop {
         let accepted = tokio::select! {
@@ -109,9 +134,16 @@ pub async fn run<S: Serve>(
         match accepted {
             Ok((stream, address, entry)) => {
                 refused = 0;
-                let peer = peer_of(address, &settings.trusted_proxies);
-                let connection = Connection { peer, serve: serve.clone() };
-                tasks.spawn(connection.run(stream, entry));
+                let connection = Connection {
+                    peer: peer_of(address, settings),
+                    serve: serve.clone(),
+                    send_timeout: settings.send_timeout,
+                    tasks: tasks.clone(),
+                };
+                match &prelude {
+                    None => tasks.spawn(connection.run(stream, entry)),
+                    Some(prelude) => tasks.spawn(connection.begin(stream, entry, Arc::clone(prelude))),
+                };
             }
             Err(error) => {
                 // Out of descriptors, mostly: wait for some to come back rather than spin.
@@ -133,30 +165,64 @@ pub async fn run<S: Serve>(
 
 /// The next connection, as soon as there is room for one; the system's queue holds them meanwhile.
 async fn accept(
-    listener: &TcpListener,
+    listener: &Listener,
     connections: &Arc<Connections>,
-) -> io::Result<(TcpStream, SocketAddr, Entry)> {
+) -> io::Result<(Stream, Option<SocketAddr>, Entry)> {
     let entry = Arc::clone(connections).enter().await;
     let (stream, address) = listener.accept().await?;
     entry.phase().accepted();
     Ok((stream, address, entry))
 }
 
-/// Who a socket address is; IPv4-mapped ones are unmapped before any comparison.
-fn peer_of(address: SocketAddr, trusted: &[IpNet]) -> Peer {
-    let address = address.ip().to_canonical();
-    Peer { address, trusted: trusted.iter().any(|net| net.contains(&address)) }
+/// Who a socket address is; whoever came by a Unix socket is on this machine, and has none.
+fn peer_of(address: Option<SocketAddr>, settings: &Settings) -> Peer {
+    match address {
+        Some(address) => Peer::at(address.ip(), &settings.trusted_proxies),
+        None => Peer { address: Ipv4Addr::LOCALHOST.into(), trusted: settings.trusted_sockets, local: true },
+    }
+}
+
+impl Peer {
+    /// Who is at an address; IPv4-mapped ones are unmapped before any comparison.
+    fn at(address: IpAddr, trusted: &[IpNet]) -> Self {
+        let address = address.to_canonical();
+        Self { address, trusted: trusted.iter().any(|net| net.contains(&address)), local: false }
+    }
 }
 
 struct Connection<S> {
     peer: Peer,
     serve: S,
+    send_timeout: Duration,
+    tasks: TaskTracker,
 }
 
 impl<S: Serve> Connection<S> {
-    async fn run(self, stream: TcpStream, entry: Entry) {
-        // An answer is written in one piece: waiting for more would only delay it.
-        let _ = stream.set_nodelay(true);
+    /// Serves a connection that does not begin with HTTP.
+    async fn begin(self, stream: Stream, entry: Entry, prelude: Arc<Prelude>) {
+        let peer = self.peer;
+        let mut watch = Watch::new(Arc::clone(entry.phase()));
+        let begun = watch.over(Box::pin(prelude.pass(stream, peer))).await;
+        let Some(begun) = begun.unwrap_or_else(|| {
+            tracing::debug!(peer = %peer.address, "a connection was not ready for requests in time");
+            None
+        }) else {
+            return;
+        };
+        entry.phase().accepted();
+        let connection = Self { peer: begun.peer, ..self };
+        if begun.http2 {
+            let streams =
+                Streams::new(Arc::clone(entry.phase()), connection.tasks.clone(), connection.send_timeout);
+            let served =
+                Box::pin(http2::serve(begun.stream, watch, (connection.serve, begun.peer), streams)).await;
+            note_end(begun.peer, served);
+        } else {
+            connection.run(begun.stream, entry).await;
+        }
+    }
+
+    async fn run(self, stream: Stream, entry: Entry) {
         let phase = Arc::clone(entry.phase());
         let (peer, serve) = (self.peer, self.serve);
         let service = service_fn(|request: Request<Incoming>| {
@@ -164,34 +230,27 @@ impl<S: Serve> Connection<S> {
             let answer = serve.serve(request, peer);
             async move { Ok::<_, Infallible>(answer.await.map(|body| Held::new(body, busy))) }
         });
-        let mut connection = pin!(
+        let connection = pin!(
             http1::Builder::new()
                 .timer(TokioTimer::new())
                 .header_read_timeout(None)
-                .max_buf_size(HEAD_BYTES)
-                .max_header_size(HEAD_BYTES)
+                .max_buf_size(HEAD_BYTES as usize)
+                .max_header_size(HEAD_BYTES as usize)
                 .serve_connection(TokioIo::new(Phased::new(stream, Arc::clone(&phase))), service)
         );
         let mut watch = Watch::new(Arc::clone(&phase));
-        let ended = poll_fn(|cx| {
-            match watch.news(cx) {
-                Some(Verdict::Close) => return Poll::Ready(Ok(())),
-                Some(Verdict::Finish) => connection.as_mut().graceful_shutdown(),
-                None => {}
-            }
-            connection.as_mut().poll(cx)
-        })
-        .await;
-        if let Err(error) = ended {
-            tracing::debug!(peer = %peer.address, %error, "a connection broke");
-        }
+        note_end(peer, watch.until_end(connection, |connection| connection.graceful_shutdown()).await);
     }
 }
 
-/// Connections waiting to be accepted.
-const QUEUE: i32 = 4096;
+fn note_end(peer: Peer, ended: hyper::Result<()>) {
+    if let Err(error) = ended {
+        tracing::debug!(peer = %peer.address, %error, "a connection broke");
+    }
+}
+
 /// Bytes of the largest request head; a larger one is answered 431 (RFC 6585 5).
-const HEAD_BYTES: usize = 64 * 1024;
+const HEAD_BYTES: u32 = 64 * 1024;
 
 #[cfg(test)]
 mod tests {
@@ -207,8 +266,9 @@ mod tests {
             ("11.1.2.3:1", false),
             ("[::1]:1", false),
         ] {
-            assert_eq!(peer_of(address.parse().unwrap(), &nets).trusted, trusted, "{address}");
+            let address: SocketAddr = address.parse().unwrap();
+            assert_eq!(Peer::at(address.ip(), &nets).trusted, trusted, "{address}");
         }
-        assert!(!peer_of("127.0.0.1:1".parse().unwrap(), &[]).trusted, "an empty list trusts nobody");
+        assert!(!Peer::at(Ipv4Addr::LOCALHOST.into(), &[]).trusted, "an empty list trusts nobody");
     }
 }

@@ -122,11 +122,11 @@ fn serve(site: Site, sessions: usize) -> anyhow::Result<()> {
         let listener = bind(ANY)?;
         println!("{} {}", listener.local_addr()?, file.display());
         let settings = server::Settings {
-            listen: ANY,
-            admin_listen: ANY,
+            trusted_sockets: false,
             trusted_proxies: vec!["127.0.0.0/8".parse().context("a network")?],
             head_timeout: std::time::Duration::from_secs(10),
             idle_timeout: std::time::Duration::from_secs(180),
+            send_timeout: std::time::Duration::from_secs(60),
             connections: 1000,
             drain: std::time::Duration::from_secs(1),
         };

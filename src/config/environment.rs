@@ -100,12 +100,14 @@ pub(crate) fn read(kind: Kind, text: &str, place: &Place, book: &mut Notebook) -
         Kind::Flag => text.parse().map_or_else(|_| Value::Text(text.to_owned()), Value::Flag),
         Kind::Texts if text.trim().is_empty() => Value::List(Vec::new()),
         Kind::Texts => Value::List(text.split(',').map(|part| word(part.trim())).collect()),
-        Kind::Allow if text.contains(',') => {
+        Kind::Allow | Kind::Addresses if text.contains(',') => {
             Value::List(text.split(',').map(|part| word(part.trim())).collect())
         }
         Kind::Text
         | Kind::Url
         | Kind::Address
+        | Kind::Addresses
+        | Kind::Certificates
         | Kind::Duration
         | Kind::Choice(_)
         | Kind::Allow
@@ -117,7 +119,9 @@ pub(crate) fn read(kind: Kind, text: &str, place: &Place, book: &mut Notebook) -
 
 fn is_toml(kind: Kind, text: &str) -> bool {
     match kind {
-        Kind::Texts => text.trim_start().starts_with('['),
+        // An IPv6 address begins like an array, and holds no quotes.
+        Kind::Addresses => text.trim_start().starts_with('[') && text.contains(['"', '\'']),
+        Kind::Texts | Kind::Certificates => text.trim_start().starts_with('['),
         Kind::Allow | Kind::Headers | Kind::Apps => text.trim_start().starts_with(['[', '{']),
         Kind::Text
         | Kind::Url

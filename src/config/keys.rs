@@ -29,6 +29,10 @@ pub(crate) enum Kind {
     Url,
     /// `127.0.0.1:4180` or `[::1]:4180`.
     Address,
+    /// One of these or several, or `unix:/run/foregate.sock`.
+    Addresses,
+    /// An array of tables with `cert_file` and `key_file`.
+    Certificates,
     /// A length of time such as `30s` or `1h30m`.
     Duration,
     /// A whole number, at least 1.
@@ -199,7 +203,38 @@ pub(crate) const KEYS: &[Key] = &[
         Value("false"),
         "Whether backends get a signed assertion of who was let in, in the header Foregate-Assertion.",
     ),
-    key("server.listen", Kind::Address, Value("127.0.0.1:4180"), "Where front proxies and browsers connect."),
+    key(
+        "server.listen",
+        Kind::Addresses,
+        Value("127.0.0.1:4180"),
+        "Where front proxies and browsers connect: an address, or an array of them; unix:/path for a Unix socket.",
+    ),
+    key("server.socket_mode", Kind::Text, Value("0660"), "The permissions of Unix sockets, as octal digits."),
+    key(
+        "server.proxy_protocol",
+        Kind::Flag,
+        Value("false"),
+        "Whether connections from trusted proxies begin with a PROXY protocol header, of version 1 or 2.",
+    ),
+    key(
+        "server.tls.listen",
+        Kind::Addresses,
+        Words("the addresses of server.listen, where there is a certificate"),
+        "Where TLS is spoken, beside plain HTTP at server.listen.",
+    ),
+    key(
+        "server.tls.cert_file",
+        Kind::Text,
+        Words("none"),
+        "The certificate with its chain, in PEM; shown to whoever asks for no name that another is for.",
+    ),
+    key("server.tls.key_file", Kind::Text, Words("none"), "The private key of that certificate, in PEM."),
+    key(
+        "server.tls.certificates",
+        Kind::Certificates,
+        Value("[]"),
+        "Further certificates, chosen by the name a client asks for: { cert_file = \"…\", key_file = \"…\" }.",
+    ),
     key("server.admin_listen", Kind::Address, Value("127.0.0.1:4181"), "Where the operator's tools connect."),
     secret(
         "server.admin_token",
@@ -211,7 +246,7 @@ pub(crate) const KEYS: &[Key] = &[
         "server.trusted_proxies",
         Kind::Texts,
         Words("loopback when listening on loopback, else nobody"),
-        "Addresses and networks whose forwarded headers are believed.",
+        "Addresses and networks whose forwarded headers are believed; unix for peers on Unix sockets.",
     ),
     key(
         "server.drain",
@@ -230,6 +265,12 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Duration,
         Value("65m"),
         "How long a front proxy's connection may stay unused.",
+    ),
+    key(
+        "server.limits.send_timeout",
+        Kind::Duration,
+        Value("60s"),
+        "How long a client may take none of an answer that is there for it.",
     ),
     key(
         "server.limits.connections",
@@ -358,7 +399,7 @@ const STORE: Unset = if cfg!(feature = "sqlite") {
 const LONGEST_PROVIDER_NAME: usize = 40;
 
 /// Settings of the interface that this version does not know yet.
-const LATER: &[&str] = &["roles", "tenants", "bearer", "emergency", "audit", "compat", "server.tls"];
+const LATER: &[&str] = &["roles", "tenants", "bearer", "emergency", "audit", "compat"];
 
 /// What an app's table may hold, with what it means.
 pub(crate) const APP_KEYS: &[(&str, &str)] = &[
@@ -458,7 +499,7 @@ mod tests {
         assert!(is_table("server") && is_table("server.limits") && !is_table("serve") && !is_table("apps"));
         assert!(is_table("providers") && is_table("providers.a") && is_table("providers.a.claims"));
         assert!(!is_table("providers.a.b") && !is_table("providers.A"));
-        assert!(is_later("server.tls.cert") && is_later("compat_file") && !is_later("rolesx"));
+        assert!(is_later("tenants.a") && is_later("compat_file") && !is_later("rolesx"));
     }
 
     #[test]

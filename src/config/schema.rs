@@ -75,6 +75,11 @@ fn shape(kind: Kind) -> Json {
         Kind::Text => json!({ "type": "string", "minLength": 1 }),
         Kind::Url => json!({ "type": "string", "format": "uri", "pattern": "^https?://" }),
         Kind::Address => json!({ "type": "string", "pattern": "^.+:[0-9]+$" }),
+        Kind::Addresses => {
+            let one = json!({ "type": "string", "pattern": "^(unix:/.+|.+:[0-9]+)$" });
+            json!({ "anyOf": [one, { "type": "array", "minItems": 1, "items": one }] })
+        }
+        Kind::Certificates => json!({ "type": "array", "items": certificate() }),
         Kind::Duration => json!({ "type": "string", "minLength": 2, "pattern": DURATION }),
         Kind::Count => json!({ "type": "integer", "minimum": 1 }),
         Kind::Flag => json!({ "type": "boolean" }),
@@ -84,6 +89,17 @@ fn shape(kind: Kind) -> Json {
         Kind::Headers => json!({ "$ref": "#/$defs/headers" }),
         Kind::Apps => json!({ "type": "object", "additionalProperties": { "$ref": "#/$defs/app" } }),
     }
+}
+
+fn certificate() -> Json {
+    let mut files = object("A certificate for the names in it.");
+    for (name, doc) in
+        [("cert_file", "The certificate with its chain, in PEM."), ("key_file", "Its private key.")]
+    {
+        insert(&mut files, name, described(shape(Kind::Text), doc));
+    }
+    files.insert("required".to_owned(), json!(["cert_file", "key_file"]));
+    Json::Object(files)
 }
 
 /// Tables like that of the one provider, by name.
@@ -98,10 +114,13 @@ fn providers() -> Json {
 
 fn default(kind: Kind, text: &str) -> Json {
     match kind {
-        Kind::Count | Kind::Flag | Kind::Apps => serde_json::from_str(text).unwrap_or(Json::Null),
+        Kind::Count | Kind::Flag | Kind::Apps | Kind::Certificates => {
+            serde_json::from_str(text).unwrap_or(Json::Null)
+        }
         Kind::Text
         | Kind::Url
         | Kind::Address
+        | Kind::Addresses
         | Kind::Duration
         | Kind::Choice(_)
         | Kind::Texts

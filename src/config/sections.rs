@@ -1,4 +1,4 @@
-//! The tables `[server]` and `[session]` as their modules want them.
+//! The tables `[server]`, but for its listeners, and `[session]` as their modules want them.
 
 use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
@@ -11,30 +11,25 @@ use super::secrets::NEW_KEY;
 use super::values::{Read, Reader};
 use crate::policy::App;
 use crate::secret::Secret;
+use crate::server::{Address, Listen};
 use crate::session::store::Location;
 use crate::{server, session};
 
 impl Reader {
-    pub(crate) fn server(&mut self) -> Option<server::Settings> {
-        let listen = self.address("server.listen");
-        let admin_listen = self.address("server.admin_listen");
-        if let (Some(one), Some(other)) = (&listen, &admin_listen)
-            && collide(one.value, other.value)
-        {
-            let problem = "`server.listen` and `server.admin_listen` are the same address";
-            self.book.note(&other.place, problem, "give one of them another port");
-        }
-        let trusted_proxies = self.trusted_proxies(listen.as_ref().map(|listen| listen.value));
+    pub(crate) fn server(&mut self, listen: Option<&[Listen]>) -> Option<server::Settings> {
+        let trusted = self.trusted_proxies(listen);
         let drain = self.duration("server.drain", Duration::ZERO);
         let head_timeout = self.duration("server.limits.head_timeout", SECOND);
         let idle_timeout = self.duration("server.limits.idle_timeout", SECOND);
+        let send_timeout = self.duration("server.limits.send_timeout", SECOND);
         let connections = self.count("server.limits.connections");
+        let (trusted_proxies, trusted_sockets) = trusted?;
         Some(server::Settings {
-            listen: listen?.value,
-            admin_listen: admin_listen?.value,
-            trusted_proxies: trusted_proxies?,
+            trusted_proxies,
+            trusted_sockets,
             head_timeout: head_timeout?.value,
             idle_timeout: idle_timeout?.value,
+            send_timeout: send_timeout?.value,
             connections: connections?,
             drain: drain?.value,
         })
@@ -65,17 +60,36 @@ impl Reader {
         Some(Some(token.value))
     }
 
-    /// The networks written, or loopback where only loopback can connect at all.
-    fn trusted_proxies(&mut self, listen: Option<SocketAddr>) -> Option<Vec<IpNet>> {
+    /// The networks written, and whether sockets are; or those of this machine, where only it can connect at all.
+    fn trusted_proxies(&mut self, listen: Option<&[Listen]>) -> Option<(Vec<IpNet>, bool)> {
         let path = "server.trusted_proxies";
+        let is_socket = |listen: &Listen| matches!(listen.address, Address::Unix(_));
         if !self.is_written(path) {
-            let networks = if listen?.ip().is_loopback() { loopback() } else { Vec::new() };
-            let shown: Vec<String> = networks.iter().map(|network| format!("\"{network}\"")).collect();
+            let is_local = |listen: &Listen| match &listen.address {
+                Address::Tcp(address) => address.ip().is_loopback(),
+                Address::Unix(_) => true,
+            };
+            let local = listen?.iter().all(is_local);
+            let networks = if local { loopback() } else { Vec::new() };
+            let sockets = local && listen?.iter().any(is_socket);
+            let words = networks.iter().map(ToString::to_string).chain(sockets.then(|| SOCKETS.to_owned()));
+            let shown: Vec<String> = words.map(|word| format!("\"{word}\"")).collect();
             self.derived(path, format!("[{}]", shown.join(", ")));
-            return Some(networks);
+            return Some((networks, sockets));
         }
         let texts = self.texts(path)?;
-        let networks: Vec<Option<IpNet>> = texts
+        let (sockets, networks): (Vec<_>, Vec<_>) = texts.iter().partition(|text| text.value == SOCKETS);
+        if let (Some(one), Some(listen)) = (sockets.first(), listen)
+            && !listen.iter().any(is_socket)
+        {
+            let problem = format!("`{path}`: `{SOCKETS}` has no effect, as no listener is a Unix socket");
+            self.book.note(
+                &one.place,
+                problem,
+                "remove it, or listen on such as unix:/run/foregate/foregate.sock",
+            );
+        }
+        let networks: Vec<Option<IpNet>> = networks
             .iter()
             .map(|text| {
                 let network =
@@ -87,7 +101,7 @@ impl Reader {
                 network.map(|network| network.trunc())
             })
             .collect();
-        networks.into_iter().collect()
+        Some((networks.into_iter().collect::<Option<_>>()?, !sockets.is_empty()))
     }
 
     pub(crate) fn session(&mut self) -> Option<session::Settings> {
@@ -234,37 +248,20 @@ fn parse_postgres(_: &str) -> Result<Location, (&'static str, &'static str)> {
     ))
 }
 
-/// Whether two listeners cannot both be had.
-fn collide(one: SocketAddr, other: SocketAddr) -> bool {
-    let all = one.ip().is_unspecified() || other.ip().is_unspecified();
-    one.port() == other.port() && one.port() != 0 && (one.ip() == other.ip() || all)
-}
-
 fn loopback() -> Vec<IpNet> {
     let four = Ipv4Net::new(std::net::Ipv4Addr::LOCALHOST, 8).map(|network| network.trunc().into());
     let six = Ipv6Net::from(std::net::Ipv6Addr::LOCALHOST).into();
     four.into_iter().chain(std::iter::once(six)).collect()
 }
 
+/// Peers on Unix sockets, among the trusted proxies.
+const SOCKETS: &str = "unix";
 const SECOND: Duration = Duration::from_secs(1);
 const MINUTE: Duration = Duration::from_secs(60);
 
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn two_listeners_need_two_addresses() {
-        for (one, other, same) in [
-            ("127.0.0.1:1", "127.0.0.1:1", true),
-            ("127.0.0.1:1", "127.0.0.1:2", false),
-            ("127.0.0.1:0", "127.0.0.1:0", false),
-            ("0.0.0.0:1", "127.0.0.1:1", true),
-            ("127.0.0.2:1", "127.0.0.1:1", false),
-        ] {
-            assert_eq!(collide(one.parse().unwrap(), other.parse().unwrap()), same, "{one} {other}");
-        }
-    }
 
     #[test]
     fn a_store_is_a_file_or_a_server() {

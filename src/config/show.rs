@@ -70,10 +70,11 @@ pub(super) fn table(lines: &[Line]) -> String {
 fn unset(kind: Kind, unset: Unset) -> String {
     match unset {
         Unset::Value(text) => match kind {
-            Kind::Count | Kind::Flag | Kind::Apps => text.to_owned(),
+            Kind::Count | Kind::Flag | Kind::Apps | Kind::Certificates => text.to_owned(),
             Kind::Text
             | Kind::Url
             | Kind::Address
+            | Kind::Addresses
             | Kind::Duration
             | Kind::Choice(_)
             | Kind::Texts

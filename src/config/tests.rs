@@ -44,6 +44,16 @@ fn lines(result: Result<(), Findings>) -> Vec<String> {
         .collect()
 }
 
+/// A directory with the files `crt` and `key`.
+#[expect(clippy::unwrap_used, reason = "a test that cannot have them ends")]
+fn certificate() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let made = rcgen::generate_simple_self_signed(vec!["a.test".to_owned()]).unwrap();
+    std::fs::write(dir.path().join("crt"), made.cert.pem()).unwrap();
+    std::fs::write(dir.path().join("key"), made.signing_key.serialize_pem()).unwrap();
+    dir
+}
+
 #[test]
 fn the_smallest_file_is_enough() {
     let config = usable("allow = 'signed-in'", "");
@@ -51,8 +61,8 @@ fn the_smallest_file_is_enough() {
     assert_eq!(config.fallback, Requirement::SignedIn);
     assert_eq!(config.cookies, CookieScope { domain: Some("example.com".into()), secure: true });
     assert_eq!(config.session_domain(), "example.com");
-    assert_eq!(config.server.listen.to_string(), "127.0.0.1:4180");
-    assert_eq!(config.server.admin_listen.to_string(), "127.0.0.1:4181");
+    assert_eq!(config.listeners.listen[0].address.to_string(), "127.0.0.1:4180");
+    assert_eq!(config.listeners.admin_listen.to_string(), "127.0.0.1:4181");
     assert_eq!(config.server.connections, 20_000);
     assert_eq!(config.server.head_timeout, Duration::from_secs(10));
     assert_eq!(config.server.idle_timeout, Duration::from_secs(65 * 60));
@@ -81,18 +91,25 @@ fn the_smallest_file_is_enough() {
 #[expect(clippy::too_many_lines, reason = "a table")]
 fn every_setting_is_read_and_none_is_inert() {
     let key = new_key().unwrap();
+    let dir = certificate();
+    let file = |name: &str| dir.path().join(name).to_str().unwrap().to_owned();
     let text = format!(
         r#"
         public_url = "https://auth.example.com:8443/"
         allow = ["group:a", "user:b"]
         assertion = true
         headers = {{ "X-User" = "{{username}}", "X-Team" = "{{claim:team}}" }}
-        server.listen = "0.0.0.0:80"
+        server.listen = ["0.0.0.0:80", "unix:/run/foregate.sock"]
+        server.socket_mode = "600"
+        server.proxy_protocol = true
+        server.tls = {{ listen = "0.0.0.0:443", cert_file = "{crt}", key_file = "{key_file}", certificates = [
+          {{ cert_file = "{crt}", key_file = "{key_file}" }},
+        ] }}
         server.admin_listen = "[::]:81"
         server.admin_token = "hunter2"
-        server.trusted_proxies = ["10.0.0.1", "10.1.2.3/16"]
+        server.trusted_proxies = ["10.0.0.1", "unix", "10.1.2.3/16"]
         server.drain = "1m"
-        server.limits = {{ head_timeout = "5s", idle_timeout = "2h", connections = 9 }}
+        server.limits = {{ head_timeout = "5s", idle_timeout = "2h", send_timeout = "5m", connections = 9 }}
         [session]
         store = "postgres://u:hunter2@db/foregate"
         keys = ["{}"]
@@ -117,7 +134,9 @@ fn every_setting_is_read_and_none_is_inert() {
         [apps]
         "a.example.com:9443/x" = "public"
         "#,
-        key.expose()
+        key.expose(),
+        crt = file("crt"),
+        key_file = file("key"),
     );
     let mut book = Notebook::default();
     let written = Written::read("f", &text, &mut book).unwrap();
@@ -133,6 +152,12 @@ fn every_setting_is_read_and_none_is_inert() {
     assert_eq!(config.public_url.port(), Some(8443));
     let trusted: Vec<String> = config.server.trusted_proxies.iter().map(ToString::to_string).collect();
     assert_eq!(trusted, ["10.0.0.1/32", "10.1.0.0/16"]);
+    assert!(config.server.trusted_sockets && config.listeners.proxy_protocol);
+    let told: Vec<_> = config.listeners.listen.iter().map(|it| (it.address.to_string(), it.tls)).collect();
+    let listen = [("0.0.0.0:80", false), ("unix:/run/foregate.sock", false), ("0.0.0.0:443", true)];
+    assert_eq!(told, listen.map(|(address, tls)| (address.to_owned(), tls)));
+    assert_eq!((config.listeners.socket_mode, config.listeners.certificates.len()), (0o600, 2));
+    assert_eq!(config.server.send_timeout, Duration::from_secs(300));
     assert_eq!((config.server.connections, config.session.cache_sessions), (9, 16));
     assert_eq!(config.session.keys, [key]);
     assert_eq!(config.cookies.domain.as_deref(), Some("example.com"));
@@ -198,7 +223,7 @@ public_url = \"http://auth.example.com/sso\"
 alow = \"signed-in\"
 [server]
 listen = \":4180\"
-tls = { cert = \"x\" }
+tls = { lisen = \"x\" }
 [session]
 idle = \"5 minutes\"
 [provider]
@@ -223,10 +248,10 @@ foregate.toml:4:10: `server.listen` is not an address to listen on; fix: write 0
   |
 4 | listen = ":4180"
   |          ^^^^^^^
-foregate.toml:5:1: `server.tls` is not known to this version; fix: remove it
+foregate.toml:5:9: `lisen` is not a setting of [server.tls]; fix: did you mean `listen`?
   |
-5 | tls = ***
-  | ^^^
+5 | tls = { lisen = *** }
+  |         ^^^^^
 foregate.toml:7:8: `session.idle` is not a length of time up to ten years; fix: write a number with s, m, h, d or w, such as 30s, 12h or 1h30m
   |
 7 | idle = "5 minutes"
@@ -701,19 +726,47 @@ fn apps_in_other_domains_have_cookies_of_their_own() {
 
 #[test]
 fn proxies_are_trusted_by_default_on_loopback_only() {
-    assert!(
-        usable("allow = 'signed-in'\nserver.listen = '0.0.0.0:4180'", "").server.trusted_proxies.is_empty()
-    );
-    assert!(
-        !usable("allow = 'signed-in'\nserver.listen = '[::1]:4180'", "").server.trusted_proxies.is_empty()
-    );
-    assert!(usable("allow = 'signed-in'\nserver.trusted_proxies = []", "").server.trusted_proxies.is_empty());
+    for (server, networks, sockets) in [
+        ("server.listen = '0.0.0.0:4180'", 0, false),
+        ("server.listen = '[::1]:4180'", 2, false),
+        ("server.listen = ['127.0.0.1:1', '[::1]:2']", 2, false),
+        ("server.listen = ['127.0.0.1:1', '10.0.0.1:2']", 0, false),
+        ("server.listen = 'unix:/s'", 2, true),
+        ("server.listen = ['127.0.0.1:1', 'unix:/s']", 2, true),
+        ("server.listen = ['0.0.0.0:1', 'unix:/s']", 0, false),
+        ("server.listen = 'unix:/s'\nserver.trusted_proxies = ['unix']", 0, true),
+        ("server.trusted_proxies = []", 0, false),
+    ] {
+        let settings = usable(&format!("allow = 'signed-in'\n{server}"), "").server;
+        assert_eq!(
+            (settings.trusted_proxies.len(), settings.trusted_sockets),
+            (networks, sockets),
+            "{server}"
+        );
+    }
+}
+
+#[test]
+fn without_an_address_of_its_own_tls_takes_that_of_the_listener() {
+    let dir = certificate();
+    let files = ["crt", "key"].map(|name| dir.path().join(name).to_str().unwrap().to_owned());
+    let tls = format!("server.tls.cert_file = '{}'\nserver.tls.key_file = '{}'", files[0], files[1]);
+    for (more, listen) in [
+        ("", &[("127.0.0.1:4180", true)][..]),
+        ("server.tls.listen = '[::]:443'", &[("127.0.0.1:4180", false), ("[::]:443", true)]),
+    ] {
+        let found = usable(&format!("allow = 'signed-in'\n{tls}\n{more}"), "").listeners.listen;
+        let found: Vec<_> = found.iter().map(|it| (it.address.to_string(), it.tls)).collect();
+        let listen: Vec<_> = listen.iter().map(|(address, tls)| ((*address).to_owned(), *tls)).collect();
+        assert_eq!(found, listen, "{more}");
+    }
 }
 
 #[test]
 fn the_environment_overrides_the_file_and_may_be_all_there_is() {
     let variables = environment(&[
         ("FOREGATE_PUBLIC_URL", "https://auth.example.org"),
+        ("FOREGATE_SERVER__LISTEN", "[::1]:1, unix:/s"),
         ("FOREGATE_APPS", "{ 'wiki.example.org' = ['group:a'] }"),
         ("FOREGATE_PROVIDER__ISSUER", "https://id.example.org"),
         ("FOREGATE_PROVIDER__CLIENT_ID", "f"),
@@ -729,6 +782,7 @@ fn the_environment_overrides_the_file_and_may_be_all_there_is() {
         assert_eq!(config.public_url.host_str(), Some("auth.example.org"));
         assert_eq!((config.apps.len(), config.apps[0].name.as_str()), (1, "wiki.example.org"));
         assert_eq!(config.server.trusted_proxies.len(), 2);
+        assert_eq!(config.listeners.listen.len(), 2);
     }
     let missing = Config::from_text(None, &environment(&[("FOREGATE_ALLOW", "signed-in")]));
     assert_eq!(

@@ -205,7 +205,13 @@ impl Reader {
     }
 
     pub(crate) fn address(&mut self, path: &str) -> Option<Read<SocketAddr>> {
-        let Read { value: text, place } = self.text(path)?;
+        let text = self.text(path)?;
+        self.address_of(path, text)
+    }
+
+    /// An IP address and a port.
+    pub(crate) fn address_of(&mut self, name: &str, text: Read<String>) -> Option<Read<SocketAddr>> {
+        let Read { value: text, place } = text;
         if let Ok(value) = text.parse() {
             return Some(Read { value, place });
         }
@@ -216,7 +222,7 @@ impl Reader {
                 "write an IP address and a port, such as 127.0.0.1:4180 or [::]:4180".to_owned()
             }
         };
-        self.book.note(&place, format!("`{path}` is not an address to listen on"), fix);
+        self.book.note(&place, format!("`{name}` is not an address to listen on"), fix);
         None
     }
 

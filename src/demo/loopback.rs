@@ -40,11 +40,11 @@ impl Loopback {
     /// Serves until `stop`, and for a second longer what is being answered then.
     pub(super) async fn run(self, serve: impl Serve, stop: CancellationToken) {
         let settings = Settings {
-            listen: address(self.port),
-            admin_listen: address(0),
             trusted_proxies: Vec::new(),
+            trusted_sockets: false,
             head_timeout: Duration::from_secs(10),
             idle_timeout: Duration::from_secs(120),
+            send_timeout: Duration::from_secs(60),
             connections: 256,
             drain: Duration::from_secs(1),
         };

@@ -119,12 +119,13 @@ fn in_form(dialect: Dialect, mut response: Response<Body>) -> Response<Body> {
 
 fn refuse_stranger(site: &Site, dialect: Dialect, peer: Peer) -> Response<Body> {
     if site.strangers.is_new(peer.address) {
+        // All peers on Unix sockets are one.
+        let line = if peer.local { "unix".to_owned() } else { peer.address.to_string() };
         tracing::warn!(
             peer = %peer.address,
             dialect = dialect.name(),
             "a check came from a peer that is not trusted and was refused; if it is your front proxy, add to [server]: \
-             trusted_proxies = [\"{}\"]",
-            peer.address
+             trusted_proxies = [\"{line}\"]"
         );
     }
     let text = "foregate: this peer is not one of server.trusted_proxies; the log has the line to add.\n";

@@ -144,7 +144,7 @@ mod tests {
     #[test]
     fn an_address_is_believed_only_as_far_as_trust_goes() {
         let trusted: Vec<IpNet> = vec!["127.0.0.0/8".parse().unwrap(), "10.0.0.0/8".parse().unwrap()];
-        let peer = Peer { address: "127.0.0.1".parse().unwrap(), trusted: true };
+        let peer = Peer { address: "127.0.0.1".parse().unwrap(), trusted: true, local: false };
         for (chain, client) in [
             ("203.0.113.7", "203.0.113.7"),
             ("1.1.1.1, 203.0.113.7", "203.0.113.7"),
@@ -159,7 +159,7 @@ mod tests {
             let found = client_address(&headers(&[("x-forwarded-for", chain)]), peer, &trusted);
             assert_eq!(found.to_string(), client, "{chain}");
         }
-        let stranger = Peer { address: "198.51.100.1".parse().unwrap(), trusted: false };
+        let stranger = Peer { address: "198.51.100.1".parse().unwrap(), trusted: false, local: false };
         let found = client_address(&headers(&[("x-forwarded-for", "1.1.1.1")]), stranger, &trusted);
         assert_eq!(found, stranger.address);
     }

@@ -21,6 +21,7 @@ pub(super) struct Connections {
     ticks: Arc<AtomicU32>,
     head_ticks: u32,
     idle_ticks: u32,
+    send_ticks: u32,
     metrics: Arc<Metrics>,
 }
 
@@ -40,6 +41,7 @@ impl Connections {
             ticks: Arc::default(),
             head_ticks: ticks(settings.head_timeout),
             idle_ticks: ticks(settings.idle_timeout),
+            send_ticks: ticks(settings.send_timeout),
             metrics,
         }
     }
@@ -63,16 +65,17 @@ impl Connections {
     pub(super) async fn reap(self: Arc<Self>, stop: CancellationToken) {
         let mut tick = tokio::time::interval(TICK);
         tick.set_missed_tick_behavior(tokio::time::MissedTickBehavior::Delay);
-        let mut stopping = false;
+        let mut stopping = None;
         loop {
             tokio::select! {
                 biased;
-                () = stop.cancelled(), if !stopping => {
-                    stopping = true;
+                () = stop.cancelled(), if stopping.is_none() => {
+                    stopping = Some(0);
                     self.judge(|_, _| Some(Verdict::Finish));
                 }
                 _ = tick.tick() => {
                     self.ticks.fetch_add(1, Ordering::Relaxed);
+                    stopping = stopping.map(|ticks: u32| ticks.saturating_add(1));
                     self.judge(|state, ticks| self.verdict(state, ticks, stopping));
                 }
             }
@@ -86,13 +89,19 @@ impl Connections {
         }
     }
 
-    /// What becomes of a connection that has been in one state for so many ticks.
-    fn verdict(&self, state: State, ticks: u32, stopping: bool) -> Option<Verdict> {
+    /// What becomes of a connection that has been in one state for so many ticks; and everything ends for so many.
+    fn verdict(&self, state: State, ticks: u32, stopping: Option<u32>) -> Option<Verdict> {
         match state {
-            State::Head if ticks > self.head_ticks || stopping => Some(Verdict::Close),
+            State::Head if ticks > self.head_ticks || stopping.is_some() => Some(Verdict::Close),
+            State::Stuck if ticks > self.send_ticks => Some(Verdict::Close),
+            // It was asked to end, and does not take its leave.
+            State::Idle if ticks > self.idle_ticks.saturating_add(LEAVE_TICKS) => Some(Verdict::Close),
+            State::Idle if stopping.is_some_and(|stopping| stopping.min(ticks) > LEAVE_TICKS) => {
+                Some(Verdict::Close)
+            }
             State::Idle if ticks > self.idle_ticks => Some(Verdict::Finish),
             // Also one that was accepted while all others were told.
-            State::Idle | State::Head | State::Busy => stopping.then_some(Verdict::Finish),
+            State::Idle | State::Head | State::Busy | State::Stuck => stopping.map(|_| Verdict::Finish),
         }
     }
 }
@@ -119,5 +128,7 @@ impl Drop for Entry {
     }
 }
 
+/// How long a connection that has nothing to do may take to end when it is asked to.
+const LEAVE_TICKS: u32 = 10;
 /// How exactly times are kept.
 const TICK: Duration = Duration::from_millis(500);

@@ -1,25 +1,43 @@
-//! The body of an answer that keeps its connection busy until the last byte is sent. Knows no more of it.
+//! The body of an answer, and what is held until its last byte is sent. Knows no more of it.
 
 use std::pin::Pin;
+use std::sync::Arc;
 use std::task::{Context, Poll};
 
 use hyper::body::{Body, Frame, SizeHint};
 
+use super::flow::Flow;
 use super::phase::Busy;
 
-/// A body with the mark that its connection is not idle.
-pub(super) struct Held<B> {
-    body: B,
-    _busy: Busy,
+/// What a body keeps.
+pub(super) trait Mark: Unpin {
+    /// The next piece was asked for, and it came or did not.
+    fn asked(&self, _came: bool) {}
 }
 
-impl<B> Held<B> {
-    pub(super) fn new(body: B, busy: Busy) -> Self {
-        Self { body, _busy: busy }
+/// Its connection is not idle.
+impl Mark for Busy {}
+
+/// Whether its reader takes it.
+impl Mark for Arc<Flow> {
+    fn asked(&self, came: bool) {
+        Flow::asked(self, came);
     }
 }
 
-impl<B: Body + Unpin> Body for Held<B> {
+/// A body with a mark.
+pub(super) struct Held<B, M> {
+    body: B,
+    mark: M,
+}
+
+impl<B, M> Held<B, M> {
+    pub(super) fn new(body: B, mark: M) -> Self {
+        Self { body, mark }
+    }
+}
+
+impl<B: Body + Unpin, M: Mark> Body for Held<B, M> {
     type Data = B::Data;
     type Error = B::Error;
 
@@ -27,7 +45,9 @@ impl<B: Body + Unpin> Body for Held<B> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        Pin::new(&mut self.body).poll_frame(cx)
+        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        self.mark.asked(frame.is_ready());
+        frame
     }
 
     fn is_end_stream(&self) -> bool {

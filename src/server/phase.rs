@@ -1,5 +1,6 @@
 //! What a connection is doing, told by its bytes and its requests. Knows no clock but the ticks it is handed.
 
+use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
@@ -7,7 +8,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
+
+use super::frames::Frames;
+use super::stream::Stream;
 
 /// What a connection is doing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -18,6 +21,8 @@ pub(super) enum State {
     Head,
     /// Answering.
     Busy,
+    /// Waiting for the other side to take what was sent.
+    Stuck,
 }
 
 impl State {
@@ -33,6 +38,11 @@ pub(super) struct Phase {
     /// The tick at which it began.
     since: AtomicU32,
     ticks: Arc<AtomicU32>,
+    /// The tick since which nothing that was sent has been taken.
+    stuck: Since,
+    /// On HTTP/2, where requests overlap: the tick since which a head is on its way, and how many are being answered.
+    half: Since,
+    open: AtomicU32,
     /// The number of a [`Verdict`], or 0.
     verdict: AtomicU8,
     /// Whom a verdict wakes.
@@ -71,10 +81,31 @@ impl Phase {
         Busy(Arc::clone(self))
     }
 
+    /// Marks one of several requests as being answered until the guard is dropped.
+    pub(super) fn open(self: &Arc<Self>) -> Open {
+        self.open.fetch_add(1, Ordering::Relaxed);
+        Open(Arc::clone(self))
+    }
+
+    /// How many ticks have passed on the clock of all connections.
+    pub(super) fn tick(&self) -> u32 {
+        self.ticks.load(Ordering::Relaxed)
+    }
+
     /// The phase, and for how many ticks it has lasted.
     pub(super) fn lasts(&self) -> (State, u32) {
-        let ticks = self.ticks.load(Ordering::Relaxed);
-        (State::of(self.now.load(Ordering::Relaxed)), ticks.wrapping_sub(self.since.load(Ordering::Relaxed)))
+        let tick = self.tick();
+        if let Some(begun) = self.half.tick() {
+            return (State::Head, tick.wrapping_sub(begun));
+        }
+        if let Some(begun) = self.stuck.tick() {
+            return (State::Stuck, tick.wrapping_sub(begun));
+        }
+        let now = match self.open.load(Ordering::Relaxed) {
+            0 => State::of(self.now.load(Ordering::Relaxed)),
+            _ => State::Busy,
+        };
+        (now, tick.wrapping_sub(self.since.load(Ordering::Relaxed)))
     }
 
     /// Ends the connection; the harder of two verdicts counts.
@@ -98,6 +129,41 @@ pub(super) struct Watch {
 impl Watch {
     pub(super) fn new(phase: Arc<Phase>) -> Self {
         Self { phase, task: None, told: 0 }
+    }
+
+    /// The phase it looks at.
+    pub(super) fn phase(&self) -> &Arc<Phase> {
+        &self.phase
+    }
+
+    /// Runs a connection to its end, which a verdict hastens: `finish` tells it to take no further requests.
+    pub(super) async fn until_end<C, E>(
+        &mut self,
+        mut connection: Pin<&mut C>,
+        finish: impl Fn(Pin<&mut C>),
+    ) -> Result<(), E>
+    where
+        C: Future<Output = Result<(), E>>,
+    {
+        poll_fn(|cx| {
+            match self.news(cx) {
+                Some(Verdict::Close) => return Poll::Ready(Ok(())),
+                Some(Verdict::Finish) => finish(connection.as_mut()),
+                None => {}
+            }
+            connection.as_mut().poll(cx)
+        })
+        .await
+    }
+
+    /// Waits for what comes before the first request; `None` if it takes too long. The phase is [`State::Head`], so that
+    /// only the harder verdict ends it.
+    pub(super) async fn over<F: Future + Unpin>(&mut self, mut future: F) -> Option<F::Output> {
+        poll_fn(|cx| match self.news(cx) {
+            Some(Verdict::Close) => Poll::Ready(None),
+            Some(Verdict::Finish) | None => Pin::new(&mut future).poll(cx).map(Some),
+        })
+        .await
     }
 
     /// The verdict, once; the task of `cx` is woken when there is another.
@@ -125,15 +191,89 @@ impl Drop for Busy {
     }
 }
 
-/// A stream that notes when a request begins to arrive.
+/// One of several requests being answered.
+pub(super) struct Open(Arc<Phase>);
+
+impl Drop for Open {
+    fn drop(&mut self) {
+        self.0.enter(State::Idle);
+        self.0.open.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A tick at which something began, if it has.
+#[derive(Debug, Default)]
+pub(super) struct Since(AtomicU32);
+
+impl Since {
+    pub(super) fn begin(&self, tick: u32) {
+        self.0.store(tick.wrapping_add(1).max(1), Ordering::Relaxed);
+    }
+
+    pub(super) fn end(&self) {
+        self.0.store(0, Ordering::Relaxed);
+    }
+
+    pub(super) fn tick(&self) -> Option<u32> {
+        self.0.load(Ordering::Relaxed).checked_sub(1)
+    }
+}
+
+/// A stream that notes when a request begins to arrive, and when nobody takes what is sent.
 pub(super) struct Phased {
-    stream: TcpStream,
+    stream: Stream,
     phase: Arc<Phase>,
+    stuck: bool,
+    /// What is seen of HTTP/2.
+    frames: Option<Box<Noted>>,
+}
+
+/// Frames, and how many of them were noise within one tick.
+struct Noted {
+    frames: Frames,
+    tick: u32,
+    noise: u32,
 }
 
 impl Phased {
-    pub(super) fn new(stream: TcpStream, phase: Arc<Phase>) -> Self {
-        Self { stream, phase }
+    /// One on which requests come one by one.
+    pub(super) fn new(stream: Stream, phase: Arc<Phase>) -> Self {
+        Self { stream, phase, stuck: false, frames: None }
+    }
+
+    /// One on which they come in frames.
+    pub(super) fn in_frames(stream: Stream, phase: Arc<Phase>) -> Self {
+        let noted = Noted { frames: Frames::new(), tick: 0, noise: 0 };
+        Self { frames: Some(Box::new(noted)), ..Self::new(stream, phase) }
+    }
+
+    fn note_write<T>(&mut self, written: &Poll<T>) {
+        // Compared with a bit of our own first, so that a write that just goes through stores nothing.
+        if written.is_pending() != self.stuck {
+            self.stuck = written.is_pending();
+            if self.stuck { self.phase.stuck.begin(self.phase.tick()) } else { self.phase.stuck.end() }
+        }
+    }
+}
+
+impl Noted {
+    /// Tells the phase of a head that is on its way, and ends a connection that makes work and asks for nothing.
+    fn note(&mut self, bytes: &[u8], phase: &Phase) {
+        let (seen, tick) = (self.frames.see(bytes), phase.tick());
+        if seen.whole {
+            phase.half.end();
+        }
+        if seen.half && phase.half.tick().is_none() {
+            phase.half.begin(tick);
+        }
+        if tick != self.tick {
+            (self.tick, self.noise) = (tick, 0);
+        }
+        self.noise += seen.noise;
+        if self.noise > MOST_NOISE {
+            tracing::debug!("a client makes work on HTTP/2 and asks for nothing: its connection is closed");
+            phase.judge(Verdict::Close);
+        }
     }
 }
 
@@ -145,8 +285,14 @@ impl AsyncRead for Phased {
     ) -> Poll<io::Result<()>> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
-        if buf.filled().len() > before && self.phase.now.load(Ordering::Relaxed) == State::Idle as u8 {
-            self.phase.enter(State::Head);
+        let bytes = &buf.filled()[before..];
+        let this = &mut *self;
+        match &mut this.frames {
+            Some(noted) => noted.note(bytes, &this.phase),
+            None if !bytes.is_empty() && this.phase.now.load(Ordering::Relaxed) == State::Idle as u8 => {
+                this.phase.enter(State::Head);
+            }
+            None => {}
         }
         read
     }
@@ -154,11 +300,15 @@ impl AsyncRead for Phased {
 
 impl AsyncWrite for Phased {
     fn poll_write(mut self: Pin<&mut Self>, cx: &mut Context<'_>, buf: &[u8]) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write(cx, buf)
+        let written = Pin::new(&mut self.stream).poll_write(cx, buf);
+        self.note_write(&written);
+        written
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.stream).poll_flush(cx)
+        let flushed = Pin::new(&mut self.stream).poll_flush(cx);
+        self.note_write(&flushed);
+        flushed
     }
 
     fn poll_shutdown(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -174,9 +324,15 @@ impl AsyncWrite for Phased {
         cx: &mut Context<'_>,
         bufs: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.stream).poll_write_vectored(cx, bufs)
+        let written = Pin::new(&mut self.stream).poll_write_vectored(cx, bufs);
+        self.note_write(&written);
+        written
     }
 }
+
+/// Frames within one tick that ask for nothing. A browser that leaves a page takes back what it asked for there, some
+/// hundred at once.
+const MOST_NOISE: u32 = 500;
 
 #[cfg(test)]
 mod tests {

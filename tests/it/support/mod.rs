@@ -9,4 +9,5 @@ pub mod postgres;
 pub mod provider;
 pub mod proxies;
 pub mod scene;
+pub mod tls;
 pub mod upstream;

@@ -1,0 +1,114 @@
+//! Connections that speak HTTP/2 (RFC 9113), with bounds on all that a client can make grow. Knows nothing of what is
+//! served.
+
+use std::convert::Infallible;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::header::{COOKIE, HOST, HeaderMap, HeaderValue};
+use hyper::server::conn::http2;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioIo, TokioTimer};
+
+use super::flow::Streams;
+use super::held::Held;
+use super::phase::{Phased, Watch};
+use super::stream::Stream;
+use super::{HEAD_BYTES, Peer, Serve};
+
+/// Serves a connection to its end.
+pub(super) async fn serve<S: Serve>(
+    stream: Stream,
+    mut watch: Watch,
+    (serve, peer): (S, Peer),
+    streams: Streams,
+) -> hyper::Result<()> {
+    let (running, phase) = (streams.clone(), Arc::clone(watch.phase()));
+    let service = service_fn(move |mut request: Request<_>| {
+        as_before(&mut request);
+        let flow = running.flow();
+        let serve = serve.clone();
+        async move {
+            let answer: Response<_> = serve.serve(request, peer).await;
+            Ok::<_, Infallible>(answer.map(|body| Held::new(body, flow)))
+        }
+    });
+    let connection = pin!(
+        http2::Builder::new(streams)
+            .timer(TokioTimer::new())
+            .max_concurrent_streams(STREAMS)
+            .max_pending_accept_reset_streams(RESETS)
+            .max_local_error_reset_streams(RESETS)
+            .max_header_list_size(HEAD_BYTES)
+            .initial_stream_window_size(STREAM_WINDOW)
+            .initial_connection_window_size(CONNECTION_WINDOW)
+            .max_send_buf_size(SEND_BYTES)
+            .keep_alive_interval(PING_EVERY)
+            .keep_alive_timeout(PONG_WITHIN)
+            .enable_connect_protocol()
+            .serve_connection(TokioIo::new(Phased::in_frames(stream, phase)), service)
+    );
+    watch.until_end(connection, |connection| connection.graceful_shutdown()).await
+}
+
+/// Makes a request what it would be on HTTP/1.1: its host is in `Host`, and its cookies are in one line, which is all
+/// that backends and the rest of the house know (RFC 9113 8.2.3 and 8.3.1).
+fn as_before<B>(request: &mut Request<B>) {
+    let host = request.uri().authority().and_then(|authority| HeaderValue::from_str(authority.as_str()).ok());
+    let headers = request.headers_mut();
+    if let Some(host) = host.filter(|_| !headers.contains_key(HOST)) {
+        headers.insert(HOST, host);
+    }
+    join_cookies(headers);
+}
+
+fn join_cookies(headers: &mut HeaderMap) {
+    let crumbs: Vec<&[u8]> = headers.get_all(COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if crumbs.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..]))
+    {
+        headers.insert(COOKIE, joined);
+    }
+}
+
+/// Requests at a time on one connection.
+const STREAMS: u32 = 100;
+/// Streams that a client opens and takes back before anybody has seen them, or breaks; with more the connection ends.
+const RESETS: usize = 20;
+/// Bytes of uploads that wait to be read, for each stream and for all of a connection.
+const STREAM_WINDOW: u32 = 256 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes of an answer that wait to be sent, for each stream.
+const SEND_BYTES: usize = 64 * 1024;
+/// Whether a client is still there is asked this often, and must be answered within this time.
+const PING_EVERY: Duration = Duration::from_secs(60);
+const PONG_WITHIN: Duration = Duration::from_secs(20);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_looks_as_on_http_1_1() {
+        let mut request = Request::builder()
+            .uri("https://app.test:8443/x")
+            .header(COOKIE, "a=1")
+            .header(COOKIE, "b=2")
+            .header("x-other", "1")
+            .body(())
+            .unwrap();
+        as_before(&mut request);
+        let lines: Vec<_> = request.headers().get_all(COOKIE).iter().collect();
+        assert_eq!(lines, ["a=1; b=2"]);
+        assert_eq!(request.headers()[HOST], "app.test:8443");
+        let mut request =
+            Request::builder().uri("https://app.test/").header(HOST, "x.test").body(()).unwrap();
+        as_before(&mut request);
+        assert_eq!(request.headers()[HOST], "x.test", "two hosts are for others to refuse");
+        let mut request = Request::builder().uri("/").body(()).unwrap();
+        as_before(&mut request);
+        assert!(request.headers().is_empty());
+    }
+}
