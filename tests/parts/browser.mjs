@@ -12,6 +12,9 @@
 //   fill: {selector: value}             click: selector  press: key
 //   waitUrl: regex     text: selector   eval: expression (its value is the result)
 //   cookies: true      clearCookies: true or a name      screenshot: path, with dark, phone, fullPage
+//   request: {method, url}, by this program and not by a page (its status and body are the result)
+//
+// A window that a page opens is the tab "popup".
 //
 // A result: {step, do, ok, tab, url, status, title, text, redirects, hops, console, ...}. status is that of the last
 // main document; redirects, hops (their addresses) and console (errors, CSP violations) are those since the last step.
@@ -31,7 +34,7 @@ try { steps = JSON.parse(Buffer.concat(chunks).toString()); } catch (error) {
 }
 
 const actions = ['open', 'openAll', 'reload', 'back', 'close', 'wait', 'fill', 'click', 'press', 'waitUrl', 'text',
-  'eval', 'cookies', 'clearCookies', 'screenshot'];
+  'eval', 'cookies', 'clearCookies', 'screenshot', 'request'];
 const actionOf = (step) => actions.find((name) => name in step);
 const settings = steps.length && !actionOf(steps[0]) ? steps.shift() : {};
 const timeout = settings.timeout ?? 20_000;
@@ -67,25 +70,35 @@ context.setDefaultTimeout(timeout);
 const tabs = new Map();
 let current = 'main';
 
+let ours = false;
+context.on('page', (page) => { if (!ours) adopt('popup', page); });
+
 async function tab(name) {
   current = name;
-  if (!tabs.has(name)) {
-    const page = await context.newPage();
-    const seen = { status: null, hops: [], console: [], moved: Date.now() };
-    page.on('response', (response) => {
-      const request = response.request();
-      if (!request.isNavigationRequest() || request.frame() !== page.mainFrame()) return;
-      seen.moved = Date.now();
-      seen.status = response.status();
-      if (seen.status >= 300 && seen.status < 400) seen.hops.push(response.url());
-    });
-    page.on('request', (request) => { if (request.isNavigationRequest()) seen.moved = Date.now(); });
-    page.on('framenavigated', (frame) => { if (frame === page.mainFrame()) seen.moved = Date.now(); });
-    page.on('console', (message) => { if (message.type() === 'error') seen.console.push(message.text()); });
-    page.on('pageerror', (error) => seen.console.push(String(error)));
-    tabs.set(name, { name, page, seen });
+  if (name === 'popup' && !tabs.has(name)) {
+    await context.waitForEvent('page');
+  } else if (!tabs.has(name)) {
+    ours = true;
+    adopt(name, await context.newPage());
+    ours = false;
   }
   return tabs.get(name);
+}
+
+function adopt(name, page) {
+  const seen = { status: null, hops: [], console: [], moved: Date.now() };
+  page.on('response', (response) => {
+    const request = response.request();
+    if (!request.isNavigationRequest() || request.frame() !== page.mainFrame()) return;
+    seen.moved = Date.now();
+    seen.status = response.status();
+    if (seen.status >= 300 && seen.status < 400) seen.hops.push(response.url());
+  });
+  page.on('request', (request) => { if (request.isNavigationRequest()) seen.moved = Date.now(); });
+  page.on('framenavigated', (frame) => { if (frame === page.mainFrame()) seen.moved = Date.now(); });
+  page.on('console', (message) => { if (message.type() === 'error') seen.console.push(message.text()); });
+  page.on('pageerror', (error) => seen.console.push(String(error)));
+  tabs.set(name, { name, page, seen });
 }
 
 // Loaded, and nothing has moved the page for a moment: redirects by script or meta refresh are followed.
@@ -145,6 +158,10 @@ const run = {
   async waitUrl(step, on) {
     await on.page.waitForURL(new RegExp(step.waitUrl), { waitUntil: 'commit' });
     await settle(on);
+  },
+  async request({ request: { method, url } }) {
+    const response = await fetch(url, { method });
+    return { answered: response.status, body: await response.text() };
   },
   async text(step, { page }) { return { found: await page.locator(step.text).first().innerText() }; },
   async eval(step, { page }) { return { value: await page.evaluate(step.eval) }; },
