@@ -18,7 +18,7 @@ use crate::browser::{Cookies, Purpose, Sealer};
 use crate::config::{self, Config};
 use crate::gate::Gate;
 use crate::headers::{HeaderSet, OwnNames, Signer};
-use crate::http::{Admin, Faces, Site, Strangers, unix_now};
+use crate::http::{Admin, Faces, FormsAtOnce, Site, Strangers, unix_now};
 use crate::login::{Login, Providers};
 use crate::metrics::Metrics;
 use crate::policy::{App, Fallback, HostPattern, Limits, PathPattern, Policy, Requirement, Rule};
@@ -243,6 +243,7 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
         metrics,
         strangers: Strangers::default(),
         cors_origins: config.cors_origins,
+        kept_forms: FormsAtOnce::default(),
         farewells: TaskTracker::new(),
     })
 }

@@ -9,6 +9,7 @@ mod denial;
 pub mod dialect;
 mod forward;
 mod intent;
+mod kept_form;
 pub mod pages;
 mod portal;
 mod proxy;
@@ -40,6 +41,7 @@ use crate::visit::Scheme;
 pub use admin::Admin;
 pub use body::Body;
 use dialect::Dialect;
+pub use kept_form::FormsAtOnce;
 
 /// Everything of one version of the configuration that answering takes.
 #[derive(Debug)]
@@ -72,6 +74,8 @@ pub struct Site {
     pub strangers: Strangers,
     /// Origins whose scripts may ask who is signed in, beside those that foregate answers on itself.
     pub cors_origins: Vec<String>,
+    /// Forms that are read to be kept.
+    pub kept_forms: FormsAtOnce,
     /// Sign-outs under way, which go on when the browser leaves.
     pub farewells: TaskTracker,
 }
@@ -103,6 +107,9 @@ fn route<'s>(
 ) -> std::pin::Pin<Box<dyn Future<Output = Response<Body>> + Send + 's>> {
     Box::pin(async move {
         let mut request = request;
+        if kept_form::is_resume(request.uri().path()) {
+            return kept_form::resume(site, request).await;
+        }
         if request.uri().path().starts_with("/.foregate/") {
             let (parts, body) = request.into_parts();
             if let Some(response) = portal::elsewhere::answer_direct(site, &parts).await {

@@ -33,6 +33,8 @@ pub enum Purpose {
     Leave,
     /// What signs the header that tells backends who was let in.
     Assertion,
+    /// A form that waits in the browser until somebody is signed in.
+    KeptForm,
 }
 
 impl Purpose {
@@ -48,6 +50,7 @@ impl Purpose {
             Self::Ticket => "foregate ticket 1",
             Self::Leave => "foregate leave 1",
             Self::Assertion => "foregate assertion 1",
+            Self::KeptForm => "foregate kept form 1",
         }
     }
 }

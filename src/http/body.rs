@@ -1,9 +1,12 @@
-//! What answers are made of: nothing, a text, or a stream. Knows no status and no headers.
+//! What answers are made of: nothing, a text, or a stream; and forms, read. Knows no status and no headers.
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use bytes::Bytes;
+use http_body_util::{BodyExt as _, Limited};
+use hyper::body::Incoming;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
 use crate::upstream::{ReplyBody, ReplyError};
@@ -60,3 +63,11 @@ impl HttpBody for Body {
         }
     }
 }
+
+/// The whole body of a form; `None` if it has more than `most` bytes, breaks off, or takes over ten seconds.
+pub(super) async fn read_form(body: Incoming, most: usize) -> Option<Bytes> {
+    let read = tokio::time::timeout(FORM_TIME, Limited::new(body, most).collect()).await.ok()?.ok()?;
+    Some(read.to_bytes())
+}
+
+const FORM_TIME: Duration = Duration::from_secs(10);

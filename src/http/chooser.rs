@@ -5,7 +5,7 @@ use http::{Response, StatusCode};
 use super::body::Body;
 use super::pages::{CSS, Choose, Page};
 use super::portal::errand::Errand;
-use super::{Site, answer};
+use super::{Site, answer, kept_form};
 use crate::browser::ReturnTo;
 use crate::identity::Field;
 use crate::login::{Account, Named};
@@ -22,7 +22,7 @@ pub(super) struct Wanted<'s> {
 
 impl<'s> Wanted<'s> {
     pub(super) fn on(site: &'s Site, to: &ReturnTo) -> Self {
-        let path = Path::parse(to.path().as_bytes()).ok();
+        let path = Path::parse(kept_form::page_of(to.path()).as_bytes()).ok();
         // A path without canonical form gets nowhere if paths matter on its host; else any other stands for it.
         let path = path.as_ref().and_then(Path::canonical).unwrap_or("/");
         let app = site.gate.policy.app_at(to.host(), path);

@@ -13,16 +13,35 @@ use crate::visit::Intent;
 /// Tells a page navigation from everything a redirect would break: GET or HEAD with `Sec-Fetch-Mode: navigate`, or
 /// without Sec-Fetch headers an Accept that prefers HTML (Fetch Metadata Request Headers; RFC 9110 12.5.1).
 pub(super) fn intent(headers: &HeaderMap, method: &Method) -> Intent {
+    let reads = method == Method::GET || method == Method::HEAD;
+    if reads && navigates(headers) { Intent::Navigation } else { Intent::Call }
+}
+
+/// The same whatever the method: whether a person waits for a page, for which most methods leave nothing to redirect.
+pub(super) fn navigates(headers: &HeaderMap) -> bool {
     let socket = headers.contains_key("sec-websocket-key") || headers.contains_key(UPGRADE);
     let script = headers.contains_key("x-requested-with");
-    if !(method == Method::GET || method == Method::HEAD) || socket || script || is_bearer(headers) {
-        return Intent::Call;
+    if socket || script || is_bearer(headers) {
+        return false;
     }
-    let navigates = match headers.get("sec-fetch-mode") {
+    match headers.get("sec-fetch-mode") {
         Some(mode) => mode == "navigate",
         None => prefers_html(headers),
-    };
-    if navigates { Intent::Navigation } else { Intent::Call }
+    }
+}
+
+/// Whether a page of `origin` itself sends this in a window of its own, as the browser tells by Sec-Fetch headers, and
+/// one without them by `Origin`. Whatever is not told is a no.
+pub(super) fn is_same_origin(headers: &HeaderMap, origin: &str) -> bool {
+    let lines = |name: &str| headers.get_all(name).iter().collect::<Vec<_>>();
+    let origins = lines("origin");
+    let told = ["sec-fetch-site", "sec-fetch-mode", "sec-fetch-dest"].map(lines);
+    if told.iter().all(Vec::is_empty) {
+        return origins == [origin];
+    }
+    // Pages that send no referrer have `null` for an origin, and so have strangers' frames; the browser knows which.
+    let own = origins.iter().all(|line| *line == origin || *line == "null");
+    own && origins.len() <= 1 && told == [["same-origin"], ["navigate"], ["document"]]
 }
 
 /// Whether HTML is wanted at least as much as anything else that is named.
@@ -124,6 +143,45 @@ mod tests {
         ] {
             let found = intent(&headers(&lines), &method.parse().unwrap()) == Intent::Navigation;
             assert_eq!(found, navigates, "{method} {lines:?}");
+        }
+    }
+
+    #[test]
+    fn only_what_the_browser_says_comes_from_a_page_of_the_same_origin_does() {
+        let own = ("origin", "https://app.test");
+        let site = |value| ("sec-fetch-site", value);
+        let (mode, dest) = (("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"));
+        for (lines, same) in [
+            (vec![site("same-origin"), mode, dest, own], true),
+            (vec![site("same-origin"), mode, dest], true),
+            (vec![site("same-origin"), mode, dest, ("origin", "null")], true),
+            (vec![own], true),
+            (vec![], false),
+            (vec![("origin", "null")], false),
+            (vec![("origin", "https://app.test:8443")], false),
+            (vec![("origin", "http://app.test")], false),
+            (vec![("origin", "https://app.test.evil.test")], false),
+            (vec![("origin", "")], false),
+            (vec![own, own], false),
+            (vec![own, ("origin", "https://evil.test")], false),
+            (vec![("referer", "https://app.test/")], false),
+            (vec![site("same-site"), mode, dest, own], false),
+            (vec![site("cross-site"), mode, dest, own], false),
+            (vec![site("none"), mode, dest, own], false),
+            (vec![site("same-origin"), site("cross-site"), mode, dest, own], false),
+            (vec![site("same-origin"), mode, dest, ("origin", "https://evil.test")], false),
+            (vec![site("same-origin"), mode, dest, own, ("origin", "null")], false),
+            (vec![site("same-origin"), mode, ("sec-fetch-dest", "iframe"), own], false),
+            (vec![site("same-origin"), ("sec-fetch-mode", "cors"), dest, own], false),
+            (vec![site("same-origin"), own], false),
+            (vec![mode, dest, own], false),
+            (vec![mode, own], false),
+        ] {
+            let mut found = HeaderMap::new();
+            for (name, value) in &lines {
+                found.append(*name, HeaderValue::from_static(value));
+            }
+            assert_eq!(is_same_origin(&found, "https://app.test"), same, "{lines:?}");
         }
     }
 

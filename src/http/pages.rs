@@ -11,7 +11,8 @@ use http::header::HeaderValue;
 pub struct Page {
     /// The document.
     pub html: String,
-    /// Its `Content-Security-Policy`: no script, one style, forms only to where they must lead.
+    /// Its `Content-Security-Policy`: one style, forms only to where they must lead, and no script but the one that a
+    /// page may have of ours.
     pub policy: HeaderValue,
 }
 
@@ -19,12 +20,20 @@ impl Page {
     /// Renders a template whose forms, if it has any, lead to `form_targets`: origins, redirects included, as
     /// browsers check each step.
     pub fn new(template: &impl Template, form_targets: &str) -> Self {
+        Self::scripted(template, form_targets, "")
+    }
+
+    /// The same for a template with one script, which may be empty.
+    pub(super) fn scripted(template: &impl Template, form_targets: &str, script: &str) -> Self {
         let html = template.render().unwrap_or_else(|_| "This page cannot be shown.".to_owned());
-        let style = STANDARD.encode(digest(&SHA256, CSS.as_bytes()));
+        let hash = |text: &str| STANDARD.encode(digest(&SHA256, text.as_bytes()));
+        let style = hash(CSS);
+        let script =
+            if script.is_empty() { String::new() } else { format!("script-src 'sha256-{}'; ", hash(script)) };
         let targets = if form_targets.is_empty() { "'none'" } else { form_targets };
         let policy = format!(
-            "default-src 'none'; style-src 'sha256-{style}'; img-src data:; form-action {targets}; base-uri 'none'; \
-             frame-ancestors 'none'"
+            "default-src 'none'; {script}style-src 'sha256-{style}'; img-src data:; form-action {targets}; \
+             base-uri 'none'; frame-ancestors 'none'"
         );
         Self {
             html,
@@ -150,5 +159,56 @@ pub(super) struct Trouble<'a> {
     pub(super) reference: &'a str,
 }
 
+/// A form was sent without a session, or cannot be sent on yet.
+#[derive(Debug, Template)]
+#[template(path = "http/pages/form_kept.html")]
+pub(super) struct FormKept<'a> {
+    pub(super) css: &'static str,
+    pub(super) script: &'static str,
+    pub(super) title: &'a str,
+    pub(super) happened: &'a str,
+    pub(super) host: &'a str,
+    pub(super) name: &'a str,
+    pub(super) username: &'a str,
+    pub(super) email: &'a str,
+    pub(super) sign_in: &'a str,
+    pub(super) label: &'a str,
+    pub(super) action: &'a str,
+    pub(super) kept: &'a str,
+}
+
+/// Back from the sign-in: takes a form out of the browser, if this tab has one.
+#[derive(Debug, Template)]
+#[template(path = "http/pages/form_wanted.html")]
+pub(super) struct FormWanted<'a> {
+    pub(super) css: &'static str,
+    pub(super) script: &'static str,
+    pub(super) host: &'a str,
+    pub(super) action: &'a str,
+    pub(super) start: &'a str,
+}
+
+/// A form that can be sent on.
+#[derive(Debug, Template)]
+#[template(path = "http/pages/form_resumed.html")]
+pub(super) struct FormResumed<'a> {
+    pub(super) css: &'static str,
+    pub(super) script: &'static str,
+    pub(super) shown_before: bool,
+    pub(super) host: &'a str,
+    pub(super) name: &'a str,
+    pub(super) username: &'a str,
+    pub(super) email: &'a str,
+    pub(super) action: &'a str,
+    pub(super) fields: &'a [(String, String)],
+    pub(super) start: &'a str,
+}
+
+/// Puts a kept form where the way back from the sign-in finds it, and goes there.
+pub(super) const KEEP: &str = include_str!("pages/form_kept.js");
+/// Takes it out again.
+pub(super) const PICK_UP: &str = include_str!("pages/form_wanted.js");
+/// Sends it.
+pub(super) const SEND: &str = include_str!("pages/form_resumed.js");
 /// The one style of all pages.
 pub const CSS: &str = include_str!("pages/style.css");

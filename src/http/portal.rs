@@ -9,15 +9,13 @@ mod query;
 pub(super) mod session;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use http::header::{HeaderMap, HeaderValue, SET_COOKIE};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
-use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 
-use super::body::Body;
+use super::body::{self, Body};
 use super::chooser::{self, Wanted};
 use super::denial::{to_provider, trouble};
 use super::dialect::direct;
@@ -328,12 +326,9 @@ fn return_to(site: &Site, rd: Option<&str>) -> ReturnTo {
 }
 
 async fn read_form(body: Incoming) -> Option<Query> {
-    let limited = Limited::new(body, LARGEST_FORM);
-    let read = tokio::time::timeout(FORM_TIME, limited.collect()).await.ok()?.ok()?;
-    Some(Query::from_bytes(&read.to_bytes()))
+    Some(Query::from_bytes(&body::read_form(body, LARGEST_FORM).await?))
 }
 
 const SIGN_OUT: &str = "/.foregate/sign-out";
 /// Bytes of the largest form.
 const LARGEST_FORM: usize = 16 * 1024;
-const FORM_TIME: Duration = Duration::from_secs(10);

@@ -11,7 +11,7 @@ use super::denial::{self, Denied};
 use super::dialect::direct;
 use super::intent::client_address;
 use super::portal::elsewhere::{Here, OwnPage};
-use super::{Site, answer, portal, unix_now};
+use super::{Site, answer, kept_form, portal, unix_now};
 use crate::headers::fold;
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant};
@@ -55,7 +55,13 @@ pub(super) async fn answer(site: &Site, request: Request<Incoming>, peer: Peer) 
             drop(visit);
             return forward(site, &grant, lines, Request::from_parts(parts, body), peer).await;
         }
-        Decision::SignIn => Denied::SignIn,
+        Decision::SignIn => match kept_form::keep(site, &parts, &visit, body).await {
+            Some(response) => {
+                counted(Outcome::SignIn);
+                return response;
+            }
+            None => Denied::SignIn,
+        },
         Decision::Forbid(refusal) => Denied::Forbidden(refusal),
         Decision::Unavailable => Denied::Unavailable,
     };

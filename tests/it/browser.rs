@@ -35,11 +35,11 @@ pub fn browse(steps: &Value) -> Vec<Value> {
 }
 
 /// Signs in on the provider's page that the tab shows.
-fn sign_in_as(user: &str) -> [Value; 2] {
+pub fn sign_in_as(user: &str) -> [Value; 2] {
     [json!({ "fill": { "[name=login]": user } }), json!({ "click": "[type=submit]" })]
 }
 
-fn text(seen: &Value) -> &str {
+pub fn text(seen: &Value) -> &str {
     seen["text"].as_str().unwrap_or_default()
 }
 

@@ -529,16 +529,44 @@ fn an_app_there_may_want_a_newer_sign_in_than_others() {
     let mut browser = house.sign_in(PHOTOS, "alice");
     let page = Url::parse(&house.url("strict.family.org", "/page?x=1")).expect("a URL");
     assert!(welcomes(&browser.open(page.as_str()), "alice"), "just signed in: {:#?}", browser.visited);
-    let end = Instant::now() + Duration::from_secs(20);
-    while browser.step("GET", &page, "").status == 200 {
-        assert!(Instant::now() < end, "it never gets too old");
-        std::thread::sleep(Duration::from_millis(100));
-    }
+    grows_too_old(&mut browser, &page);
     browser.visited.clear();
     let reply = browser.open(page.as_str());
     assert!(welcomes(&reply, "alice") && reply.body.starts_with("GET /page?x=1 "), "{reply:?}");
     assert!(pages(&browser).iter().any(|page| page.ends_with("/authorize/")), "{:#?}", browser.visited);
     assert!(welcomes(&browser.open(&house.url(PHOTOS, "/")), "alice"), "and the others go on");
+}
+
+#[test]
+fn a_form_there_is_kept_until_the_sign_in_is_new_enough() {
+    let house = House::new();
+    let mut browser = house.sign_in("strict.family.org", "alice");
+    let page = Url::parse(&house.url("strict.family.org", "/save?x=1")).expect("a URL");
+    grows_too_old(&mut browser, &page);
+    browser.visited.clear();
+    browser.lines = vec![format!("Origin: {}", page.origin().ascii_serialization())];
+    let kept = browser.step("POST", &page, "a=1&b=%26");
+    assert_eq!(kept.status, 401, "{kept:?}");
+    let within = |reply: &Reply, start: &str| {
+        let rest = reply.body.split(start).nth(1).unwrap_or_else(|| panic!("no {start} in {reply:?}"));
+        rest.split('"').next().expect("an end").replace("&#38;", "&")
+    };
+    let back = browser.open(&within(&kept, "class=\"button first\" href=\""));
+    assert!(back.status == 200 && back.body.contains("Go back to your form"), "{back:?}");
+    assert!(pages(&browser).iter().any(|page| page.ends_with("/authorize/")), "{:#?}", browser.visited);
+    let form = format!("kept={}", within(&kept, "name=\"kept\" value=\""));
+    let resume = Url::parse(&house.url("strict.family.org", "/.foregate/resume")).expect("a URL");
+    let shown = browser.step("POST", &resume, &form);
+    assert_eq!(within(&shown, "method=\"post\" action=\""), page.as_str());
+    assert!(welcomes(&browser.step("POST", &page, "a=1&b=%26"), "alice"));
+}
+
+fn grows_too_old(browser: &mut Browser, page: &Url) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while browser.step("GET", page, "").status == 200 {
+        assert!(Instant::now() < end, "it never gets too old");
+        std::thread::sleep(Duration::from_millis(100));
+    }
 }
 
 #[test]

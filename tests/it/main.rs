@@ -21,6 +21,7 @@ mod demo;
 mod domains;
 mod floors;
 mod flow;
+mod forms;
 mod listeners;
 mod logout;
 mod people;

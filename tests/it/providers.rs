@@ -577,3 +577,27 @@ fn the_choice_holds_for_hosts_in_other_domains() {
     let reply = browser.open(&page);
     assert!(reply.status == 200 && reply.body.contains("remote-user: bob"), "both count there: {reply:?}");
 }
+
+#[test]
+fn a_kept_form_is_signed_in_for_where_its_own_page_wants_it() {
+    let house = House::new();
+    let mut at_home = Browser::default();
+    house.sign_in(&mut at_home, "home", "alice");
+    let origin = format!("Origin: {}", house.url("parts", ""));
+    for (address, place) in [("/work/save?x=1", "work's sign-in"), ("/save", "home's sign-in")] {
+        for browser in [Browser::default(), at_home.clone()] {
+            let known = browser.cookie("foregate").is_some();
+            if known && place == "home's sign-in" {
+                continue;
+            }
+            let mut browser = Browser { lines: vec![origin.clone()], ..browser };
+            let url = Url::parse(&house.url("parts", address)).expect("a URL");
+            let kept = browser.step("POST", &url, "a=1");
+            assert!(kept.status == 401 && kept.body.contains("name=\"kept\""), "{address}: {kept:?}");
+            browser.lines.clear();
+            let link = kept.body.split("class=\"button first\" href=\"").nth(1).expect("a link");
+            browser.open(&link.split('"').next().expect("an end").replace("&#38;", "&"));
+            assert_eq!(house.place(&browser), place, "{address} {known}: {:#?}", browser.visited);
+        }
+    }
+}

@@ -15,6 +15,7 @@ use super::query::Query;
 use super::session;
 use crate::browser::{Ask, HostBinding, HostCookies, Purpose, ReturnTo, Ticket};
 use crate::http::body::Body;
+use crate::http::chooser::Wanted;
 use crate::http::denial::{self, Denied};
 use crate::http::dialect::direct;
 use crate::http::intent::intent;
@@ -71,10 +72,15 @@ pub(in crate::http) async fn answer_direct(site: &Site, parts: &Parts) -> Option
 
 /// Where to sign in as somebody else for a page on such a host; `None` on all other hosts.
 pub(in crate::http) fn other_account(site: &Site, page: &ReturnTo) -> Option<Url> {
+    sign_in_at(site, page, &[("account", "other")])
+}
+
+/// Where to sign in for a page on such a host; `None` on all other hosts.
+pub(in crate::http) fn sign_in_at(site: &Site, page: &ReturnTo, more: &[(&str, &str)]) -> Option<Url> {
     site.cookies.at(page.host())?;
     let mut url = Url::parse(page.as_str()).ok()?;
     url.set_path("/.foregate/sign-in");
-    url.query_pairs_mut().clear().append_pair("rd", page.as_str()).append_pair("account", "other");
+    url.query_pairs_mut().clear().append_pair("rd", page.as_str()).extend_pairs(more);
     Some(url)
 }
 
@@ -213,14 +219,16 @@ impl<'a> Here<'a> {
         Ok(response)
     }
 
-    /// To `page`, or else the start, for those who are signed in here; for others by way of a sign-in.
+    /// To `page`, or else the start, for those whose session here counts for it; for others by way of a sign-in.
     async fn go_on(&self, page: Option<ReturnTo>, turn: u8) -> (Outcome, Response<Body>) {
         let Some(page) = page.or_else(|| self.start()) else {
             return (Outcome::Forbidden, denial::unknown_host(self.host(), Intent::Navigation));
         };
         match self.live().await {
-            Ok(Some(_)) => (Outcome::SignIn, self.redirect(page.as_str())),
-            Ok(None) => self.ask(&page, turn),
+            Ok(Some(session)) if Wanted::on(self.site, &page).takes(&session, unix_now()) => {
+                (Outcome::SignIn, self.redirect(page.as_str()))
+            }
+            Ok(_) => self.ask(&page, turn),
             Err(_) => self.denied(Denied::Unavailable).await,
         }
     }

@@ -58,11 +58,13 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<String>>) {
             let answer = if upgrade {
                 "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello"
                     .to_owned()
+            } else if request.starts_with("GET /form ") {
+                ok("text/html; charset=utf-8", FORM)
+            } else if request.starts_with("POST /away?") {
+                let to = request.split(['?', ' ']).nth(2).unwrap_or_default();
+                format!("HTTP/1.1 303 See Other\r\nLocation: {to}\r\nContent-Length: 0\r\n\r\n")
             } else {
-                format!(
-                    "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nContent-Length: {}\r\n\r\n{request}",
-                    request.len()
-                )
+                ok("text/plain", &request)
             };
             // One half at once, the other only when somebody asks to finish.
             let (first, rest) = answer.split_at(if request.starts_with("GET /half ") {
@@ -85,6 +87,24 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<String>>) {
         }
     }
 }
+
+fn ok(kind: &str, body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Type: {kind}\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// A form with whatever could get lost on a detour.
+pub const FORM: &str = r#"<!doctype html><meta charset="utf-8"><title>A form</title>
+<form method="post" action="/save?x=1&amp;y=%20z">
+<textarea name="text">first line
+"quoted" &amp;amp; &lt;b&gt;bold&lt;/b&gt; 'single' %41 + ~
+</textarea>
+<input name="tag" value="b"><input name="tag" value="a"><input name="tag" value="b">
+<input name="submit" value="a name that hides form.submit"><input name="kept" value="ours">
+<input name="action" value="/elsewhere"><input name="empty">
+<input type="hidden" name="na&quot;me[]&#9;ü" value="&#1;&#11;&#12;&#31;&#127;&#x85;&#xa0;&#x2028;&#xfeff;€😀 &amp;#0; `${x}` {{ x }} </form><script>">
+<input type="hidden" name="_charset_">
+<button name="go" value="save">Save</button>
+</form>"#;
 
 fn has_asked(seen: &Mutex<Vec<String>>, path: &str) -> bool {
     seen.lock().expect("the requests").iter().any(|request| request.contains(path))

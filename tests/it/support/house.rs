@@ -51,6 +51,12 @@ impl House {
         browser
     }
 
+    /// The Cookie line of a browser that is signed in as `user`.
+    pub fn cookie(&self, user: &str) -> String {
+        let browser = self.sign_in(user);
+        format!("Cookie: foregate={}", browser.cookie("foregate").expect("a session").value)
+    }
+
     pub fn tokens_asked(&self) -> usize {
         self.provider.asked("/token/")
     }

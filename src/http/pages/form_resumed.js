@@ -1,0 +1,2 @@
+// Not form.submit, which a field of that name would hide.
+document.querySelector('form button').click();
