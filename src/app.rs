@@ -14,6 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::bearer::Clients;
 use crate::browser::{Cookies, Purpose, Sealer};
 use crate::config::{self, Config};
 use crate::gate::Gate;
@@ -202,7 +203,8 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
     let sealer = Arc::new(Sealer::new(&config.session.keys)?);
     let sets = config.apps.iter().map(|app| &app.headers).chain([&config.default_headers]);
     let own_names = OwnNames::of(sets.map(Arc::as_ref));
-    let sessions = Sessions::open(config.session, Arc::clone(&sealer), wanted_claims, Arc::clone(&metrics))?;
+    let sessions =
+        Sessions::open(config.session, Arc::clone(&sealer), wanted_claims.clone(), Arc::clone(&metrics))?;
     let sessions = Arc::new(sessions);
     let login = Login::new(
         Providers::new(config.providers, &metrics),
@@ -212,6 +214,11 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
     );
     let issuer = config.public_url.origin().ascii_serialization();
     let signer = Signer::new(issuer, &sealer.seeds(Purpose::Assertion))?;
+    let clients = config.bearer.map(|settings| {
+        let providers =
+            login.providers().iter().map(|named| (named.provider().clone(), Arc::clone(named.keys())));
+        Clients::new(settings, providers, wanted_claims, Arc::clone(&metrics))
+    });
     let own = own_app(config.public_url.host_str().unwrap_or_default(), &config.default_headers);
     let fallback = config.fallback.can_be_met().then(|| {
         let host = HostPattern::Wildcard(String::new());
@@ -229,7 +236,7 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
         cookies = cookies.with_hosts_elsewhere(home, Arc::clone(&sealer));
     }
     Ok(Site {
-        gate: Gate::new(Policy::new(config.apps, own, fallback), Arc::clone(&sessions)),
+        gate: Gate::new(Policy::new(config.apps, own, fallback), Arc::clone(&sessions), clients),
         login,
         sessions,
         cookies,

@@ -3,6 +3,7 @@
 
 mod apps;
 mod backend;
+
 mod cookies;
 mod environment;
 mod findings;
@@ -15,6 +16,7 @@ mod schema;
 mod secrets;
 mod sections;
 mod show;
+mod tokens;
 mod values;
 mod written;
 
@@ -29,7 +31,7 @@ use crate::browser::CookieScope;
 use crate::headers::HeaderSet;
 use crate::policy::{App, Requirement};
 use crate::secret::Secret;
-use crate::{login, server, session, upstream};
+use crate::{bearer, login, server, session, upstream};
 pub use environment::Environment;
 use findings::Notebook;
 pub use findings::{Finding, Findings};
@@ -53,6 +55,8 @@ pub struct Config {
     pub session: session::Settings,
     /// Who signs people in, in the order of the file; at least one.
     pub providers: Vec<login::Registration>,
+    /// Whose tokens count; nobody's without.
+    pub bearer: Option<bearer::Settings>,
     /// Whose people count where no app says more; `None` is everybody's.
     pub issuers: Option<Arc<[Box<str>]>>,
     /// Origins whose scripts may ask who is signed in.
@@ -172,7 +176,8 @@ impl Reader {
     /// Everything, after as many findings as there are.
     fn config(&mut self) -> Option<Config> {
         let public_url = self.public_url();
-        let providers = self.providers(public_url.as_ref());
+        let mut providers = self.providers(public_url.as_ref());
+        let bearer = self.bearer(&mut providers);
         let apps = self.apps(public_url.as_ref(), &providers);
         let listeners = self.listeners();
         let server = self.server(listeners.as_ref().map(|all| &*all.listen));
@@ -186,7 +191,8 @@ impl Reader {
         if let (Some(apps), Some(session)) = (&apps, &session) {
             self.note_long_limits(&apps.list, session);
         }
-        let issuers = providers.iter().filter_map(provider::Named::issuer).map(str::to_owned).collect();
+        let of_people = || providers.iter().filter(|provider| provider.signs_in());
+        let issuers = of_people().filter_map(provider::Named::issuer).map(str::to_owned).collect();
         let session = session.map(|session| session::Settings { issuers, ..session });
         let apps = apps?;
         Some(Config {
@@ -195,9 +201,11 @@ impl Reader {
             server: server?,
             admin_token: admin_token?,
             session: session?,
+            bearer: bearer?,
             issuers: provider::any_issuers(&providers),
             providers: providers
                 .into_iter()
+                .filter(provider::Named::signs_in)
                 .map(|provider| provider.registration)
                 .collect::<Option<Vec<_>>>()
                 .filter(|all| !all.is_empty())?,

@@ -2,38 +2,45 @@
 
 use std::sync::Arc;
 
+use crate::bearer::{Clients, NoPerson};
 use crate::headers::Person;
-use crate::policy::{Decision, Limits, Policy, Refusal, Ruling};
+use crate::policy::{App, Decision, Limits, Policy, Refusal, Rule, Ruling};
 use crate::session::store::StoreError;
 use crate::session::{Session, Sessions};
-use crate::visit::{Credential, Visit};
+use crate::visit::{Credential, Shown, Visit};
 
-/// Decides about visits by one policy and the sessions of one store.
+/// Decides about visits by one policy, the sessions of one store and the tokens of some issuers.
 #[derive(Debug)]
 pub struct Gate {
     /// The rules.
     pub policy: Policy,
     sessions: Arc<Sessions>,
+    clients: Option<Clients>,
 }
 
 impl Gate {
-    /// A judge with these rules.
-    pub fn new(policy: Policy, sessions: Arc<Sessions>) -> Self {
-        Self { policy, sessions }
+    /// A judge with these rules. Without `clients` no token counts.
+    pub fn new(policy: Policy, sessions: Arc<Sessions>, clients: Option<Clients>) -> Self {
+        Self { policy, sessions, clients }
     }
 
     /// Decides about a visit at `now`, in Unix seconds. Only a rule can let it in; whatever cannot be found out
     /// is a no.
+    ///
+    /// A live session comes first, and then nobody looks at tokens. Without one, the token alone says who it is.
     pub async fn judge(&self, visit: &Visit<'_>, now: u64) -> Decision<'_> {
         let (app, rule) = match self.policy.rule_for(&visit.target) {
             Ruling::Rule(app, rule) => (app, rule),
             Ruling::UnknownHost => return Decision::Forbid(Refusal::UnknownHost),
             Ruling::AmbiguousPath => return Decision::Forbid(Refusal::AmbiguousPath),
         };
-        match self.person(&visit.credential, app.limits, now).await {
-            Ok(person) => rule.admits(app, person),
-            Err(_) if rule.is_public() => rule.admits(app, None),
-            Err(_) => Decision::Unavailable,
+        match (self.person(&visit.credential, app.limits, now).await, &self.clients) {
+            (Ok(None), Some(clients)) => {
+                judge_token(clients, visit.authorization.shown(), (app, rule), now).await
+            }
+            (Ok(person), _) => rule.admits(app, person),
+            (Err(_), _) if rule.is_public() => rule.admits(app, None),
+            (Err(_), _) => Decision::Unavailable,
         }
     }
 
@@ -49,7 +56,7 @@ impl Gate {
         now: u64,
     ) -> Result<Option<Arc<Person>>, StoreError> {
         let found = match credential {
-            Credential::None | Credential::Bearer => return Ok(None),
+            Credential::None => return Ok(None),
             Credential::Session(first, others) => self.sessions.find_any(first, others, now).await?,
         };
         let Some(mut session) = found else { return Ok(None) };
@@ -66,5 +73,29 @@ impl Gate {
         }
         self.sessions.note_use(&session, now);
         Ok(Some(Arc::clone(&session.person)))
+    }
+}
+
+/// Decides about somebody without a session, by their token if they show one.
+async fn judge_token<'p>(
+    clients: &Clients,
+    shown: Shown<'_>,
+    (app, rule): (&'p App, &'p Rule),
+    now: u64,
+) -> Decision<'p> {
+    if shown == Shown::Nothing {
+        return rule.admits(app, None);
+    }
+    let found = match clients.known(shown, now) {
+        Some(person) => Ok(person),
+        // Boxed, so that sessions and known tokens do not pay for its size.
+        None => Box::pin(clients.find(shown, now)).await,
+    };
+    match (found, rule.admits(app, None)) {
+        (Ok(person), _) => rule.admits(app, Some(person)).by_token(),
+        (Err(NoPerson::Refused(reason)), Decision::SignIn) => Decision::BadToken(reason),
+        (Err(NoPerson::Unavailable), Decision::SignIn) => Decision::Unavailable,
+        // Where everybody is let in, or nobody, a token that is none is no reason for anything else.
+        (Err(_), decision) => decision,
     }
 }

@@ -5,6 +5,7 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use serde_json::{Map, Value};
 use url::Url;
 
+pub use self::access::{UnverifiedAccess, good_until};
 pub use self::error::{KeysError, TokenError};
 use self::keys::KeySet;
 pub use self::logout::{LogoutToken, UnverifiedIssuer};
@@ -13,6 +14,7 @@ use self::ring::Ring;
 use crate::outbound::Outbound;
 use crate::secret::Secret;
 
+mod access;
 mod claims;
 mod error;
 mod keys;
@@ -35,7 +37,7 @@ pub struct Expect<'a> {
     pub jwks_uri: &'a Url,
     /// The names the provider may call itself, letter by letter.
     pub issuers: &'a [String],
-    /// Our client id.
+    /// Our client id; access tokens have audiences of their own.
     pub audience: &'a str,
     /// The algorithms the provider may sign with; an empty list admits nothing.
     pub algorithms: &'a [Algorithm],
@@ -64,7 +66,37 @@ pub enum Kind<'a> {
     },
     /// A logout token (Back-Channel Logout 2.4): read it with [`LogoutToken::read`].
     Logout,
+    /// An access token (RFC 9068), checked with [`KeyRing::verify_access`].
+    Access {
+        /// Whom it may be for; one is enough, and an empty list admits nothing.
+        audiences: &'a [String],
+        /// Whether it must say that it is an access token.
+        mark: Mark,
+    },
 }
+
+/// Whether a token that is not named `at+jwt` must bear another mark of access tokens: a scope, a client, or its provider's
+/// own. ID tokens are for the audience of a client, and access tokens often are as well.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mark {
+    /// It must.
+    Needed,
+    /// It need not, as nobody signs in there.
+    Waived,
+}
+
+/// The algorithms that only a key's owner can sign with.
+pub const ASYMMETRIC: &[Algorithm] = &[
+    Algorithm::RS256,
+    Algorithm::RS384,
+    Algorithm::RS512,
+    Algorithm::PS256,
+    Algorithm::PS384,
+    Algorithm::PS512,
+    Algorithm::ES256,
+    Algorithm::ES384,
+    Algorithm::EdDSA,
+];
 
 /// For how many seconds after its `iat` a logout token can pass at most.
 pub const LOGOUT_LIFETIME: u64 = claims::LOGOUT_LIFETIME;
@@ -92,25 +124,57 @@ impl KeyRing {
         now: u64,
     ) -> Result<Map<String, Value>, TokenError> {
         let raw = RawToken::parse(token)?;
+        let algorithm = self.check_seal(&raw, expect, now).await?;
+        let claims = raw.claims()?;
+        claims::check(&claims, (&raw, algorithm), expect, now)?;
+        Ok(claims)
+    }
+
+    /// The same for an access token that is taken apart already.
+    ///
+    /// # Errors
+    /// As [`KeyRing::verify`].
+    pub async fn verify_access(
+        &self,
+        token: UnverifiedAccess<'_>,
+        expect: &Expect<'_>,
+        now: u64,
+    ) -> Result<Map<String, Value>, TokenError> {
+        let UnverifiedAccess { raw, claims, .. } = token;
+        let algorithm = self.check_seal(&raw, expect, now).await?;
+        claims::check(&claims, (&raw, algorithm), expect, now)?;
+        Ok(claims)
+    }
+
+    /// Another number than before whenever the keys at hand have changed: what was verified then is to be verified anew.
+    pub fn version(&self) -> u64 {
+        self.ring.version()
+    }
+
+    /// Checks type, algorithm and signature.
+    async fn check_seal(
+        &self,
+        raw: &RawToken<'_>,
+        expect: &Expect<'_>,
+        now: u64,
+    ) -> Result<Algorithm, TokenError> {
         raw.check_type(expect.kind)?;
         // An algorithm is taken from our list, never from the token (RFC 8725 3.1).
         let named = keys::algorithm(&raw.algorithm);
         let Some(algorithm) = named.filter(|algorithm| expect.algorithms.contains(algorithm)) else {
-            return Err(TokenError::Algorithm(raw.algorithm));
+            return Err(TokenError::Algorithm(raw.algorithm.clone()));
         };
         match (algorithm.family(), expect.secret) {
             (AlgorithmFamily::Hmac, Some(secret)) => {
                 let key = DecodingKey::from_secret(secret.expose().as_bytes());
-                is_signed(&raw, &key, algorithm).then_some(()).ok_or(TokenError::Signature)?;
+                is_signed(raw, &key, algorithm).then_some(()).ok_or(TokenError::Signature)?;
             }
-            (AlgorithmFamily::Hmac, None) => return Err(TokenError::Algorithm(raw.algorithm)),
+            (AlgorithmFamily::Hmac, None) => return Err(TokenError::Algorithm(raw.algorithm.clone())),
             (AlgorithmFamily::Rsa | AlgorithmFamily::Ec | AlgorithmFamily::Ed, _) => {
-                self.check_signature(&raw, algorithm, expect.jwks_uri, now).await?;
+                self.check_signature(raw, algorithm, expect.jwks_uri, now).await?;
             }
         }
-        let claims = raw.claims()?;
-        claims::check(&claims, algorithm, expect, now)?;
-        Ok(claims)
+        Ok(algorithm)
     }
 
     /// The claims of a token that [`Self::verify`] passed before, and that nobody could change since. Times are not
@@ -154,6 +218,6 @@ fn is_signed(raw: &RawToken<'_>, key: &DecodingKey, algorithm: Algorithm) -> boo
 #[cfg(test)]
 mod differential;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 #[cfg(test)]
 mod tests;

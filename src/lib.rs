@@ -18,6 +18,7 @@ pub mod config;
 pub mod http;
 
 // Floor 5, judgement: who may do what, and who is who.
+pub mod bearer;
 pub mod gate;
 pub mod login;
 

@@ -143,7 +143,7 @@ impl Login {
 
     /// Whom to ask about the sessions of an issuer; nobody if it is no provider of ours, or not any more.
     pub fn provider_of(&self, issuer: &str) -> Option<(&Provider, &KeyRing)> {
-        self.providers.of_issuer(issuer).map(|named| (&named.provider, &named.keys))
+        self.providers.of_issuer(issuer).map(|named| (&named.provider, &*named.keys))
     }
 
     /// Begins a sign-in in a browser with these login cookies.
@@ -411,7 +411,7 @@ async fn profile(
 /// What a token of this kind must be like.
 fn expect<'a>(rules: &'a Rules, kind: Kind<'a>) -> Expect<'a> {
     let algorithms = match kind {
-        Kind::Id { .. } | Kind::Logout => &rules.algorithms,
+        Kind::Id { .. } | Kind::Logout | Kind::Access { .. } => &rules.algorithms,
         Kind::Userinfo { .. } => &rules.userinfo_algorithms,
     };
     Expect {

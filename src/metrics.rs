@@ -68,6 +68,10 @@ pub struct Metrics {
     pub provider_seconds: Histogram,
     /// Questions the provider did not answer as it should.
     pub provider_errors: Counter,
+    /// Tokens of API clients that were verified a moment ago.
+    pub token_cache_hits: Counter,
+    /// Tokens of API clients that were looked at in full.
+    pub token_checks: Counter,
     /// Sign-ins that failed at the callback.
     pub sign_in_failures: Counter,
     /// Sign-ins stopped because they went in a circle.
@@ -112,6 +116,10 @@ impl Default for Metrics {
             provider_seconds: register.seconds("provider_seconds", "Time the provider takes to answer"),
             provider_errors: register
                 .counter("provider_errors", "Questions the provider did not answer as it should"),
+            token_cache_hits: register
+                .counter("token_cache_hits", "Tokens of API clients that were verified a moment ago"),
+            token_checks: register
+                .counter("token_checks", "Tokens of API clients that were looked at in full"),
             sign_in_failures: register.counter("sign_in_failures", "Sign-ins that failed at the callback"),
             sign_in_loops: register
                 .counter("sign_in_loops", "Sign-ins stopped because they went in a circle"),

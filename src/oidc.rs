@@ -15,7 +15,7 @@ use self::back_channel::BackChannel;
 use self::discovery::Discovery;
 use self::document::Document;
 pub use self::error::{ProfileError, ProviderError, Step};
-pub use self::profile::{Mapped, Warning, merge};
+pub use self::profile::{Mapped, Warning, merge, profile_of};
 pub use self::settings::{ClaimNames, ClientAuth, Settings};
 pub use self::tokens::Tokens;
 pub use self::userinfo::Userinfo;
@@ -105,6 +105,16 @@ impl Provider {
     /// The provider's name for itself, which is also an address of its.
     pub fn issuer(&self) -> &Url {
         &self.settings.issuer
+    }
+
+    /// The same letter by letter as configured: what identities of its people carry.
+    pub fn issuer_text(&self) -> &str {
+        &self.settings.issuer_text
+    }
+
+    /// Whether its tokens may call it something else than its issuer.
+    pub fn may_have_other_names(&self) -> bool {
+        self.settings.internal_url.is_some()
     }
 
     /// Where to send a browser to sign in (OpenID Connect Core 3.1.2.1).
@@ -248,6 +258,15 @@ impl Provider {
     /// See [`ProfileError`].
     pub fn profile(&self, claims: &Map<String, Value>) -> Result<Mapped, ProfileError> {
         profile::map(claims, &self.settings)
+    }
+
+    /// The same for the claims of an access token. One without an e-mail address has none that would need to be verified.
+    ///
+    /// # Errors
+    /// See [`ProfileError`].
+    pub fn client_profile(&self, claims: &Map<String, Value>) -> Result<Mapped, ProfileError> {
+        let mapped = profile_of(claims, &self.settings.issuer_text, &self.settings.claims)?;
+        if mapped.profile.email.is_empty() { Ok(mapped) } else { self.profile(claims) }
     }
 
     /// Whether the provider answers: asks if the document is missing or old, and tells the last failure if a

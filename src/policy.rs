@@ -97,11 +97,14 @@ impl Rule {
     pub fn admits<'p>(&'p self, app: &'p App, person: Option<Arc<Person>>) -> Decision<'p> {
         let person = person.filter(|person| app.takes_people_of(person.identity().issuer()));
         if self.allow.met_by(person.as_deref().map(Person::identity)) {
-            return Decision::Allow(Grant { app, rule: self, person });
+            return Decision::Allow(Grant { app, rule: self, person, by_token: false });
         }
         match person {
             None if self.allow.can_be_met() => Decision::SignIn,
-            person => Decision::Forbid(Refusal::NotAllowed { missing: self.allow.in_words(), person }),
+            person => {
+                let missing = self.allow.in_words();
+                Decision::Forbid(Refusal::NotAllowed { missing, person, by_token: false })
+            }
         }
     }
 
@@ -120,8 +123,27 @@ pub enum Decision<'p> {
     SignIn,
     /// Signing in would not help.
     Forbid(Refusal),
+    /// The token that was shown counts for nothing here; why, in words of ours.
+    BadToken(String),
     /// What is needed to decide cannot be reached.
     Unavailable,
+}
+
+impl Decision<'_> {
+    /// The same decision about somebody who came with a token, to whom no sign-in is offered.
+    #[must_use]
+    pub fn by_token(self) -> Self {
+        match self {
+            Self::Allow(grant) => Self::Allow(Grant { by_token: true, ..grant }),
+            Self::SignIn => Self::BadToken(OTHER_ISSUER.to_owned()),
+            Self::Forbid(Refusal::NotAllowed { missing, person, .. }) => {
+                Self::Forbid(Refusal::NotAllowed { missing, person, by_token: true })
+            }
+            decision @ (Self::Forbid(Refusal::UnknownHost | Refusal::AmbiguousPath)
+            | Self::BadToken(_)
+            | Self::Unavailable) => decision,
+        }
+    }
 }
 
 /// Why somebody was refused.
@@ -137,6 +159,8 @@ pub enum Refusal {
         missing: Vec<String>,
         /// Who it is; nobody in particular where nobody at all is let in.
         person: Option<Arc<Person>>,
+        /// Whether it is known by a token.
+        by_token: bool,
     },
 }
 
@@ -146,6 +170,7 @@ pub struct Grant<'p> {
     app: &'p App,
     rule: &'p Rule,
     person: Option<Arc<Person>>,
+    by_token: bool,
 }
 
 impl<'p> Grant<'p> {
@@ -167,8 +192,14 @@ impl<'p> Grant<'p> {
         } else if identity.is_none() && wanted.can_be_met() {
             Decision::SignIn
         } else {
-            Decision::Forbid(Refusal::NotAllowed { missing: wanted.in_words(), person: self.person })
+            let Self { person, by_token, .. } = self;
+            Decision::Forbid(Refusal::NotAllowed { missing: wanted.in_words(), person, by_token })
         }
+    }
+
+    /// Whether a token let them in, which is then foregate's and no affair of the app's.
+    pub fn by_token(&self) -> bool {
+        self.by_token
     }
 
     /// Who was let in; nobody in particular for a public rule.
@@ -335,6 +366,7 @@ fn is_below(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
+const OTHER_ISSUER: &str = "the app takes no tokens of this issuer";
 /// Where foregate's own pages are.
 const OWN_PATHS: &str = "/.foregate/";
 

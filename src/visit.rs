@@ -1,5 +1,6 @@
 //! One request as the visitor made it. Knows neither rules nor sessions, nor which front proxy sent it.
 
+mod authorization;
 mod host;
 mod path;
 
@@ -9,6 +10,7 @@ use std::fmt;
 use http::Method;
 use thiserror::Error;
 
+pub use authorization::{Authorization, Shown};
 pub use host::{is_within, parse_host};
 pub use path::Path;
 
@@ -17,8 +19,10 @@ pub use path::Path;
 pub struct Visit<'r> {
     /// What is asked for.
     pub target: Target<'r>,
-    /// What the visitor shows for it.
+    /// The session cookies the visitor shows for it.
     pub credential: Credential,
+    /// What else the visitor shows, for whoever asks.
+    pub authorization: Authorization<'r>,
 }
 
 /// The address of a visit.
@@ -69,7 +73,7 @@ impl Scheme {
     }
 }
 
-/// What a visitor shows to be let in. Whether it is worth anything is not known here.
+/// The session that a visitor's cookies show. Whether it is worth anything is not known here.
 #[derive(Debug, Default)]
 pub enum Credential {
     /// Nothing that foregate reads.
@@ -77,8 +81,6 @@ pub enum Credential {
     None,
     /// One or more well-formed session cookies, in the order sent; a neighbour may have added its own.
     Session(SessionHandle, Vec<SessionHandle>),
-    /// A bearer token: a program, never to be redirected.
-    Bearer,
 }
 
 /// Who waits for the answer.

@@ -260,7 +260,7 @@ mod tests {
 
     fn found(lines: &[&str]) -> usize {
         match cookies(None, true).credential(&headers(lines)) {
-            Credential::None | Credential::Bearer => 0,
+            Credential::None => 0,
             Credential::Session(_, others) => 1 + others.len(),
         }
     }

@@ -122,7 +122,7 @@ mod tests {
     fn handle_at(cookies: &Cookies, host: &str, headers: &HeaderMap) -> Option<SessionHandle> {
         match cookies.credential_at(host, headers) {
             Credential::Session(handle, _) => Some(handle),
-            Credential::None | Credential::Bearer => None,
+            Credential::None => None,
         }
     }
 

@@ -69,6 +69,7 @@ impl Reader {
             }
             list.push((app, entry.key_place.clone()));
         }
+        self.note_unnamed(providers, &list);
         if fallback == Some(Requirement::Nobody) {
             self.note_inert(entries);
             self.note_unreachable(providers, &list);
@@ -80,9 +81,26 @@ impl Reader {
     fn note_unreachable(&mut self, providers: &[Named], apps: &[(App, Place)]) {
         for provider in providers {
             let (Some(issuer), Some(place)) = (provider.issuer(), &provider.place) else { continue };
+            if !provider.signs_in() {
+                continue;
+            }
             if !apps.is_empty() && !apps.iter().any(|(app, _)| app.takes_people_of(issuer)) {
                 let problem =
                     format!("nobody ever signs in at `{}`: every app names other providers", provider.name);
+                self.book.note(place, problem, "name it in the `provider` of an app, or remove its table");
+            }
+        }
+    }
+
+    /// Issuers of tokens that no app names.
+    fn note_unnamed(&mut self, providers: &[Named], apps: &[(App, Place)]) {
+        for one in providers.iter().filter(|one| !one.signs_in()) {
+            let (Some(issuer), Some(place)) = (one.issuer().filter(|issuer| !issuer.is_empty()), &one.place)
+            else {
+                continue;
+            };
+            if !apps.iter().any(|(app, _)| app.takes_people_of(issuer)) {
+                let problem = format!("no app takes tokens of `{}`", one.name);
                 self.book.note(place, problem, "name it in the `provider` of an app, or remove its table");
             }
         }

@@ -112,7 +112,8 @@ pub(crate) fn read(kind: Kind, text: &str, place: &Place, book: &mut Notebook) -
         | Kind::Choice(_)
         | Kind::Allow
         | Kind::Headers
-        | Kind::Apps => Value::Text(text.to_owned()),
+        | Kind::Apps
+        | Kind::Issuers => Value::Text(text.to_owned()),
     };
     Some(Node { value, place: place.clone() })
 }
@@ -122,7 +123,7 @@ fn is_toml(kind: Kind, text: &str) -> bool {
         // An IPv6 address begins like an array, and holds no quotes.
         Kind::Addresses => text.trim_start().starts_with('[') && text.contains(['"', '\'']),
         Kind::Texts | Kind::Certificates => text.trim_start().starts_with('['),
-        Kind::Allow | Kind::Headers | Kind::Apps => text.trim_start().starts_with(['[', '{']),
+        Kind::Allow | Kind::Headers | Kind::Apps | Kind::Issuers => text.trim_start().starts_with(['[', '{']),
         Kind::Text
         | Kind::Url
         | Kind::Address
@@ -245,8 +246,8 @@ mod tests {
                 "this variable is not a setting; fix: remove the variable; `foregate config show` lists all settings",
             ),
             (
-                "FOREGATE_BEARER__AUDIENCES",
-                "`bearer.audiences` is not known to this version; fix: remove the variable",
+                "FOREGATE_EMERGENCY__USERS",
+                "`emergency.users` is not known to this version; fix: remove the variable",
             ),
             (
                 "FOREGATE_PORT",

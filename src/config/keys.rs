@@ -49,6 +49,8 @@ pub(crate) enum Kind {
     Headers,
     /// The apps by host.
     Apps,
+    /// Issuers of tokens by name.
+    Issuers,
 }
 
 /// What holds for a setting that is not written.
@@ -381,6 +383,24 @@ pub(crate) const KEYS: &[Key] = &[
         "The claim with the groups; dots lead into nested claims.",
     ),
     key(
+        "bearer.audiences",
+        Kind::Texts,
+        Words("none, so that no token counts"),
+        "Whom the tokens of API clients must be for: one of these stands in their aud.",
+    ),
+    key(
+        "bearer.cache_tokens",
+        Kind::Count,
+        Value("10000"),
+        "How many verified tokens are remembered, for a minute each.",
+    ),
+    key(
+        "bearer.issuers",
+        Kind::Issuers,
+        Value("{}"),
+        "Further issuers whose tokens count, for apps that name them in provider.",
+    ),
+    key(
         "apps",
         Kind::Apps,
         Value("{}"),
@@ -399,7 +419,7 @@ const STORE: Unset = if cfg!(feature = "sqlite") {
 const LONGEST_PROVIDER_NAME: usize = 40;
 
 /// Settings of the interface that this version does not know yet.
-const LATER: &[&str] = &["roles", "tenants", "bearer", "emergency", "audit", "compat"];
+const LATER: &[&str] = &["roles", "tenants", "emergency", "audit", "compat"];
 
 /// What an app's table may hold, with what it means.
 pub(crate) const APP_KEYS: &[(&str, &str)] = &[
@@ -446,6 +466,22 @@ pub(crate) const UPSTREAM_KEYS: &[(&str, Kind, &str)] = &[
     ("max_connections", Kind::Count, "How many connections there may be to each upstream; 1000."),
     ("max_pending_requests", Kind::Count, "How many requests may wait for one; 1000."),
     ("max_body_size", Kind::Text, "How long the body of a request may be, such as 10M; any length."),
+];
+
+/// What the table of an issuer of tokens may hold, with what it means.
+pub(crate) const ISSUER_KEYS: &[(&str, &str)] = &[
+    ("issuer", "What its tokens name in iss, letter by letter."),
+    ("jwks_url", "Where its keys are."),
+    ("audiences", "Whom its tokens must be for, instead of bearer.audiences."),
+    ("claims", "The claims with username, name, email and groups, as in [provider.claims]."),
+];
+
+/// What the claims of an issuer of tokens may hold, with what it means.
+pub(crate) const ISSUER_CLAIM_KEYS: &[(&str, &str)] = &[
+    ("username", "The claim with the name people sign in by."),
+    ("name", "The claim with the name to show."),
+    ("email", "The claim with the e-mail address."),
+    ("groups", "The claim with the groups; dots lead into nested claims."),
 ];
 
 /// What a rule's table may hold, with what it means.

@@ -16,23 +16,34 @@ use crate::secret::Secret;
 pub(crate) struct Named {
     pub name: String,
     pub place: Option<Place>,
-    /// `None` is a finding.
+    /// `None` is a finding, but where nobody signs in.
     pub registration: Option<Registration>,
+    /// The issuer, where it only issues tokens and nobody signs in; empty is a finding.
+    pub of_tokens: Option<String>,
 }
 
 impl Named {
     /// What identities of its people carry.
     pub(crate) fn issuer(&self) -> Option<&str> {
-        self.registration.as_ref().map(|registration| registration.settings.issuer_text.as_str())
+        let signs_in = self.registration.as_ref().map(|registration| &registration.settings.issuer_text);
+        signs_in.or(self.of_tokens.as_ref()).map(String::as_str)
+    }
+
+    /// Whether people sign in there.
+    pub(crate) fn signs_in(&self) -> bool {
+        self.of_tokens.is_none()
     }
 }
 
-/// Whose people count where nobody names a provider: with several, those of any of them. The one provider without a
-/// name needs no such limit.
+/// Whose people count where nobody names a provider: with several, those of any of them where people sign in. The one
+/// provider without a name needs no such limit.
 pub(crate) fn any_issuers(providers: &[Named]) -> Option<Arc<[Box<str>]>> {
     match providers {
         [Named { name, .. }] if name == DEFAULT_NAME => None,
-        all => Some(all.iter().filter_map(Named::issuer).map(Box::from).collect()),
+        all => {
+            let of_people = all.iter().filter(|one| one.signs_in());
+            Some(of_people.filter_map(Named::issuer).map(Box::from).collect())
+        }
     }
 }
 
@@ -102,7 +113,7 @@ impl Reader {
                 self.book.note(place, problem, "give the second another name");
             }
             let registration = self.registration(&name, &table, public_url);
-            all.push(Named { name, place, registration });
+            all.push(Named { name, place, registration, of_tokens: None });
         }
         self.note_twins(&all);
         all
@@ -272,16 +283,7 @@ impl Reader {
         let mut claim = |name| {
             let path = format!("{table}.claims.{name}");
             let text = self.text(&path)?;
-            let sound = text.value.split('.').all(|part| !part.is_empty());
-            if !sound {
-                let problem = format!("`{path}`: `{}` is not a claim", text.value);
-                self.book.note(
-                    &text.place,
-                    problem,
-                    "write a name such as groups, or a path such as realm_access.roles",
-                );
-            }
-            sound.then_some(text.value)
+            claim_name(&path, text, &mut self.book)
         };
         let username = claim("username");
         let name = claim("name");
@@ -289,6 +291,16 @@ impl Reader {
         let groups = claim("groups");
         Some(ClaimNames { username: username?, name: name?, email: email?, groups: groups? })
     }
+}
+
+/// A claim's name, or names with dots between them.
+pub(crate) fn claim_name(path: &str, text: Read<String>, book: &mut Notebook) -> Option<String> {
+    let sound = text.value.split('.').all(|part| !part.is_empty());
+    if !sound {
+        let problem = format!("`{path}`: `{}` is not a claim", text.value);
+        book.note(&text.place, problem, "write a name such as groups, or a path such as realm_access.roles");
+    }
+    sound.then_some(text.value)
 }
 
 /// An issuer but for what two spellings of one may differ in.

@@ -2,7 +2,10 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::keys::{APP_KEYS, KEYS, Key, Kind, PROVIDERS, RULE_KEYS, UPSTREAM, UPSTREAM_KEYS, Unset, split};
+use super::keys::{
+    APP_KEYS, ISSUER_CLAIM_KEYS, ISSUER_KEYS, KEYS, Key, Kind, PROVIDERS, RULE_KEYS, UPSTREAM, UPSTREAM_KEYS,
+    Unset, split,
+};
 
 /// The JSON Schema (draft 2020-12) of the configuration file.
 pub fn schema() -> String {
@@ -88,6 +91,11 @@ fn shape(kind: Kind) -> Json {
         Kind::Allow => json!({ "$ref": "#/$defs/allow" }),
         Kind::Headers => json!({ "$ref": "#/$defs/headers" }),
         Kind::Apps => json!({ "type": "object", "additionalProperties": { "$ref": "#/$defs/app" } }),
+        Kind::Issuers => json!({
+            "type": "object",
+            "propertyNames": { "pattern": NAME },
+            "additionalProperties": { "$ref": "#/$defs/issuer" },
+        }),
     }
 }
 
@@ -114,7 +122,7 @@ fn providers() -> Json {
 
 fn default(kind: Kind, text: &str) -> Json {
     match kind {
-        Kind::Count | Kind::Flag | Kind::Apps | Kind::Certificates => {
+        Kind::Count | Kind::Flag | Kind::Apps | Kind::Issuers | Kind::Certificates => {
             serde_json::from_str(text).unwrap_or(Json::Null)
         }
         Kind::Text
@@ -157,12 +165,32 @@ fn definitions() -> Json {
         ] },
         "app": { "anyOf": [{ "$ref": "#/$defs/term" }, several, app] },
         "rule": rule,
+        "issuer": issuer(),
     })
 }
 
 /// What has no effect without `upstream`.
 fn upstream_needed() -> Json {
     UPSTREAM_KEYS.iter().map(|(name, ..)| ((*name).to_owned(), json!(["upstream"]))).collect()
+}
+
+/// An issuer of tokens, where nobody signs in.
+fn issuer() -> Map<String, Json> {
+    let mut claims = object("Where in the claims things are.");
+    for (name, doc) in ISSUER_CLAIM_KEYS {
+        insert(&mut claims, name, described(shape(Kind::Text), doc));
+    }
+    let mut issuer = object("An issuer of tokens, where nobody signs in.");
+    for (name, doc) in ISSUER_KEYS {
+        let shape = match *name {
+            "audiences" => shape(Kind::Texts),
+            "claims" => Json::Object(claims.clone()),
+            _ => shape(Kind::Url),
+        };
+        insert(&mut issuer, name, described(shape, doc));
+    }
+    issuer.insert("required".to_owned(), json!(["issuer", "jwks_url"]));
+    issuer
 }
 
 /// The shape of one of [`APP_KEYS`] and [`RULE_KEYS`].

@@ -25,9 +25,11 @@ pub(super) fn lines(reader: &Reader) -> Vec<Line> {
                 }
                 lines.push(Line { name: path, value: "***".to_owned(), origin });
             }
-            Some(Node { value: Value::Table(apps), .. }) if key.kind == Kind::Apps => {
+            Some(Node { value: Value::Table(apps), .. })
+                if matches!(key.kind, Kind::Apps | Kind::Issuers) =>
+            {
                 lines.extend(apps.iter().map(|app| Line {
-                    name: format!("apps.{}", quoted(&app.key)),
+                    name: format!("{path}.{}", quoted(&app.key)),
                     value: app.node.value.to_toml().to_string(),
                     origin: reader.book.whence(&app.key_place),
                 }));
@@ -70,7 +72,7 @@ pub(super) fn table(lines: &[Line]) -> String {
 fn unset(kind: Kind, unset: Unset) -> String {
     match unset {
         Unset::Value(text) => match kind {
-            Kind::Count | Kind::Flag | Kind::Apps | Kind::Certificates => text.to_owned(),
+            Kind::Count | Kind::Flag | Kind::Apps | Kind::Issuers | Kind::Certificates => text.to_owned(),
             Kind::Text
             | Kind::Url
             | Kind::Address

@@ -80,6 +80,7 @@ fn the_smallest_file_is_enough() {
     };
     assert_eq!((&**name, title.as_str()), ("default", "id.example.com"));
     assert!(config.issuers.is_none(), "one provider limits nobody");
+    assert!(config.bearer.is_none());
     assert_eq!(provider.issuer_text, "https://id.example.com/o/f/");
     assert_eq!(provider.redirect_uri.as_str(), "https://auth.example.com/.foregate/callback");
     assert_eq!(provider.claims.username, "preferred_username");
@@ -131,8 +132,17 @@ fn every_setting_is_read_and_none_is_inert() {
         internal_url = "http://authentik:9000"
         require_verified_email = true
         claims = {{ username = "sub", name = "n", email = "e", groups = "realm.roles" }}
+        [bearer]
+        audiences = ["https://api.example.com"]
+        cache_tokens = 7
+        [bearer.issuers.ci]
+        issuer = "https://ci.example.com"
+        jwks_url = "https://keys.example.com/jwks"
+        audiences = ["ci"]
+        claims = {{ username = "u", name = "n", email = "e", groups = "realm.roles" }}
         [apps]
         "a.example.com:9443/x" = "public"
+        "ci.example.com:9443" = {{ provider = "ci", allow = "signed-in" }}
         "#,
         key.expose(),
         crt = file("crt"),
@@ -169,6 +179,20 @@ fn every_setting_is_read_and_none_is_inert() {
     assert!(provider.require_verified_email);
     assert_eq!(provider.claims.groups, "realm.roles");
     assert_eq!(config.wanted_claims(), ["team"]);
+    let bearer = config.bearer.as_ref().unwrap();
+    assert_eq!(
+        (bearer.audiences.as_slice(), bearer.cache_tokens),
+        (&["https://api.example.com".into()][..], 7)
+    );
+    let [ci] = bearer.issuers.as_slice() else { panic!("{bearer:?}") };
+    assert_eq!((ci.name.as_str(), ci.issuer.as_str()), ("ci", "https://ci.example.com"));
+    assert_eq!(
+        (ci.jwks_url.as_str(), ci.audiences.as_slice()),
+        ("https://keys.example.com/jwks", &["ci".into()][..])
+    );
+    assert_eq!((ci.claims.username.as_str(), ci.claims.groups.as_str()), ("u", "realm.roles"));
+    assert!(!config.apps[0].takes_people_of("https://ci.example.com"));
+    assert!(config.apps[1].takes_people_of("https://ci.example.com"));
     let app = &config.apps[0];
     assert_eq!(
         (app.name.as_str(), app.port, app.prefix.as_deref()),

@@ -112,6 +112,12 @@ impl Reader {
         self.written.tables.get(table).or_else(within).or(self.written.whole.as_ref()).cloned()
     }
 
+    /// Whether anything of a table is written.
+    pub(crate) fn has_table(&self, table: &str) -> bool {
+        let below = |path: &String| path.strip_prefix(table).is_some_and(|rest| rest.starts_with('.'));
+        self.written.tables.contains_key(table) || self.written.settings.keys().any(below)
+    }
+
     /// Notes what is wrong with the configuration as a whole.
     pub(crate) fn note_for_whole(&mut self, problem: &str, fix: &str) {
         if let Some(place) = self.written.whole.clone() {
@@ -228,7 +234,12 @@ impl Reader {
 
     /// A URL that is https, or http where that may be, without user info, query and fragment.
     pub(crate) fn url(&mut self, path: &str, http: Http) -> Option<Read<Url>> {
-        let Read { value: text, place } = self.text(path)?;
+        let node = self.node(path)?;
+        self.url_of(path, &node, http)
+    }
+
+    pub(crate) fn url_of(&mut self, path: &str, node: &Node, http: Http) -> Option<Read<Url>> {
+        let Read { value: text, place } = self.text_of(path, node)?;
         let (problem, fix) = match Url::parse(&text) {
             Ok(url) => match url_problem(&url, &text, http) {
                 None => return Some(Read { value: url, place }),

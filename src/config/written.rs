@@ -296,7 +296,7 @@ fn may_be_shown(line: &str) -> bool {
     }
     let host = name.strip_prefix('"').and_then(|name| name.strip_suffix('"'));
     host.is_some_and(|host| host.contains('.') && !host.contains('"'))
-        || keys::KEYS.iter().any(|key| key.leaf() == name && !matches!(key.kind, Kind::Apps))
+        || keys::KEYS.iter().any(|key| key.leaf() == name && !matches!(key.kind, Kind::Apps | Kind::Issuers))
         || keys::app_keys().chain(keys::rule_keys()).any(|known| known == name)
 }
 
@@ -364,7 +364,7 @@ mod tests {
             ("\"server.listen\" = 'x'", "f:1:1: `server.listen` is not a setting; take the quotes away"),
             (
                 "\"\" = 5",
-                "f:1:1: `` is not a setting; remove it; settings here are public_url, allow, headers, assertion, apps, server, session, provider, providers",
+                "f:1:1: `` is not a setting; remove it; settings here are public_url, allow, headers, assertion, apps, server, session, provider, bearer, providers",
             ),
             ("compat = ['authentik']", "f:1:1: `compat` is not known to this version; remove it"),
             ("[audit]\nfile = '/x'", "f:1:2: `audit` is not known to this version; remove it"),

@@ -6,7 +6,7 @@ use std::time::Duration;
 use http::header::{HeaderName, HeaderValue, REFERER, SET_COOKIE, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{Response, StatusCode};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::answer;
 use super::body::Body;
@@ -20,7 +20,7 @@ use crate::identity::Field;
 use crate::login::{Account, BINDING_LIFETIME, Begun, LoginError, Wish};
 use crate::metrics::Outcome;
 use crate::policy::Refusal;
-use crate::visit::{Intent, Visit};
+use crate::visit::{Intent, Shown, Visit};
 
 /// Why somebody is not let in.
 #[derive(Debug)]
@@ -29,6 +29,8 @@ pub(super) enum Denied {
     SignIn,
     /// They may not.
     Forbidden(Refusal),
+    /// Their token counts for nothing, for this reason.
+    BadToken(String),
     /// Nobody can tell.
     Unavailable,
 }
@@ -46,6 +48,7 @@ pub(super) async fn answer(
     match denied {
         Denied::SignIn if intent == Intent::Navigation => sign_in(site, parts, visit, bare).await,
         Denied::SignIn => (Outcome::SignIn, sign_in_problem(site, page_of(site, parts, visit).as_ref())),
+        Denied::BadToken(reason) => (Outcome::SignIn, token_problem(site, parts, visit, &reason)),
         Denied::Forbidden(refusal) => (Outcome::Forbidden, forbidden(site, visit, &refusal, intent)),
         Denied::Unavailable => (Outcome::Unavailable, unavailable(intent)),
     }
@@ -93,16 +96,49 @@ pub(super) fn to_provider(site: &Site, status: StatusCode, begun: Begun) -> Resp
 
 /// 401 for a program, with the address that a person can be sent to, to come back to `page`.
 pub(super) fn sign_in_problem(site: &Site, page: Option<&ReturnTo>) -> Response<Body> {
+    let challenge = HeaderValue::from_static("Bearer realm=\"foregate\"");
+    unsigned(site, page, ("sign-in-required", "Sign-in required"), json!({ "ref": reference() }), challenge)
+}
+
+/// 401 for a program whose token counts for nothing, and why (RFC 6750 3).
+fn token_problem(site: &Site, parts: &Parts, visit: &Visit<'_>, wrong: &str) -> Response<Body> {
+    let reference = reference();
+    tracing::info!(ref = reference, host = &*visit.target.host, reason = wrong, "a token was refused");
+    let more = json!({ "detail": wrong, "ref": reference });
+    let challenge = challenge(visit.authorization.shown(), wrong);
+    let page = page_of(site, parts, visit);
+    unsigned(site, page.as_ref(), ("invalid-token", "Invalid token"), more, challenge)
+}
+
+fn unsigned(
+    site: &Site,
+    page: Option<&ReturnTo>,
+    (reason, title): (&str, &str),
+    mut more: Value,
+    challenge: HeaderValue,
+) -> Response<Body> {
     let url = site.own_url("/.foregate/sign-in", page, &[]);
-    let more = json!({ "sign_in_url": url.as_str(), "ref": reference() });
-    let mut response =
-        answer::problem(StatusCode::UNAUTHORIZED, "sign-in-required", "Sign-in required", more);
+    more["sign_in_url"] = url.as_str().into();
+    let mut response = answer::problem(StatusCode::UNAUTHORIZED, reason, title, more);
     let headers = response.headers_mut();
-    headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"foregate\""));
+    headers.insert(WWW_AUTHENTICATE, challenge);
     if let Ok(url) = HeaderValue::from_str(url.as_str()) {
         headers.insert(FOREGATE_SIGN_IN, url);
     }
     response
+}
+
+/// What is wrong with what was shown, in the words of its scheme.
+fn challenge(shown: Shown<'_>, wrong: &str) -> HeaderValue {
+    match shown {
+        Shown::Basic(_) => HeaderValue::from_static("Basic realm=\"foregate\", charset=\"UTF-8\""),
+        Shown::Bearer(_) | Shown::Unclear | Shown::Nothing => {
+            let text =
+                format!("Bearer realm=\"foregate\", error=\"invalid_token\", error_description=\"{wrong}\"");
+            HeaderValue::from_str(&text)
+                .unwrap_or(HeaderValue::from_static("Bearer realm=\"foregate\", error=\"invalid_token\""))
+        }
+    }
 }
 
 /// The page a script runs on, as what it asks for is nothing to land on: its referrer if that is the same host,
@@ -118,20 +154,24 @@ fn page_of(site: &Site, parts: &Parts, visit: &Visit<'_>) -> Option<ReturnTo> {
 
 fn forbidden(site: &Site, visit: &Visit<'_>, refusal: &Refusal, intent: Intent) -> Response<Body> {
     let host = &*visit.target.host;
-    let (missing, person) = match refusal {
+    let (missing, person, by_token) = match refusal {
         Refusal::UnknownHost => return unknown_host(host, intent),
         Refusal::AmbiguousPath => {
             let text = "foregate: this path means different things to different servers, so no rule can be sure of it.\n";
             return answer::text(StatusCode::BAD_REQUEST, text);
         }
-        Refusal::NotAllowed { missing, person } => (missing, person),
+        Refusal::NotAllowed { missing, person, by_token } => (missing, person, *by_token),
     };
     let reference = reference();
     let field = |field| person.as_ref().map_or("", |person| person.identity().field(field));
     tracing::info!(ref = reference, host, user = field(Field::Username), "somebody was refused");
-    if intent == Intent::Call {
+    if by_token || intent == Intent::Call {
         let more = json!({ "missing": missing, "ref": reference });
-        return answer::problem(StatusCode::FORBIDDEN, "not-allowed", "Not allowed", more);
+        let mut response = answer::problem(StatusCode::FORBIDDEN, "not-allowed", "Not allowed", more);
+        if by_token {
+            response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(INSUFFICIENT));
+        }
+        return response;
     }
     let to = site.with_origins(|origins| ReturnTo::of_target(&visit.target, origins));
     let other_account = to
@@ -319,6 +359,8 @@ impl crate::login::Cause {
 
 /// How long a check waits for the provider: together with the store less than the 5 s in which it must be answered.
 const BEGIN_TIME: Duration = Duration::from_millis(2500);
+/// RFC 6750 3.1, for a token that is good and not good enough.
+const INSUFFICIENT: &str = "Bearer realm=\"foregate\", error=\"insufficient_scope\"";
 const FOREGATE_SIGN_IN: HeaderName = HeaderName::from_static("foregate-sign-in");
 const CIRCLE: &str = "The sign-in went in a circle";
 const NOT_FINISHED: &str = "The sign-in could not be finished";

@@ -4,12 +4,12 @@
 use std::borrow::Cow;
 
 use http::Method;
-use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{HOST, HeaderMap, HeaderName};
 use http::request::Parts;
 
 use crate::browser::Cookies;
 use crate::headers::fold;
-use crate::visit::{Credential, Malformed, Path, Scheme, Target, Visit, parse_host};
+use crate::visit::{Authorization, Malformed, Path, Scheme, Target, Visit, parse_host};
 
 /// The front proxies foregate speaks with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,22 +68,14 @@ impl Dialect {
             Self::Nginx => original_url(&parts.headers)?,
             Self::Envoy => request_line(parts, fallback)?,
         };
-        let credential = credential(&parts.headers, cookies, &target.host);
-        Ok(Visit { target, credential })
+        Ok(visit(target, &parts.headers, cookies))
     }
 }
 
-/// What a request shows: a session cookie before a bearer token, as only the cookie is ours.
-pub(super) fn credential(headers: &HeaderMap, cookies: &Cookies, host: &str) -> Credential {
-    let credential = cookies.credential_at(host, headers);
-    if matches!(credential, Credential::None) && is_bearer(headers) { Credential::Bearer } else { credential }
-}
-
-pub(super) fn is_bearer(headers: &HeaderMap) -> bool {
-    let bearer = |value: &HeaderValue| {
-        value.as_bytes().get(..7).is_some_and(|word| word.eq_ignore_ascii_case(b"bearer "))
-    };
-    headers.get(AUTHORIZATION).is_some_and(bearer)
+/// A visit to `target` with all that a request shows for it.
+fn visit<'r>(target: Target<'r>, headers: &'r HeaderMap, cookies: &Cookies) -> Visit<'r> {
+    let credential = cookies.credential_at(&target.host, headers);
+    Visit { target, credential, authorization: Authorization::of(headers) }
 }
 
 /// Traefik, Caddy, HAProxy: X-Forwarded-Method, -Proto, -Host and -Uri.
@@ -150,8 +142,7 @@ pub(super) fn direct<'r>(
     };
     let uri = parts.uri.path_and_query().map_or("/", |uri| uri.as_str());
     let target = target(scheme, host, uri.as_bytes(), parts.method.clone())?;
-    let credential = credential(&parts.headers, cookies, &target.host);
-    Ok(Visit { target, credential })
+    Ok(visit(target, &parts.headers, cookies))
 }
 
 /// The one value of a header that must be there exactly once.
@@ -242,6 +233,8 @@ const FOLDED: [(&str, &str); 7] = [
 
 #[cfg(test)]
 mod tests {
+    use http::HeaderValue;
+
     use super::*;
 
     #[test]

@@ -54,6 +54,7 @@ async fn decide(site: &Site, dialect: Dialect, parts: &Parts, peer: Peer) -> (Ou
         }
         Decision::SignIn => deny(site, dialect, parts, &visit, Denied::SignIn).await,
         Decision::Forbid(refusal) => deny(site, dialect, parts, &visit, Denied::Forbidden(refusal)).await,
+        Decision::BadToken(reason) => deny(site, dialect, parts, &visit, Denied::BadToken(reason)).await,
         Decision::Unavailable => deny(site, dialect, parts, &visit, Denied::Unavailable).await,
     }
 }
@@ -72,7 +73,7 @@ fn narrowed<'p>(decision: Decision<'p>, dialect: Dialect, parts: &Parts) -> Deci
             Ok(wanted) => grant.narrowed(&wanted),
             Err(error) => {
                 tracing::warn!(%error, "the auth address narrows by a term that is none, so nobody is let in");
-                Decision::Forbid(Refusal::NotAllowed { missing: Vec::new(), person: None })
+                Decision::Forbid(Refusal::NotAllowed { missing: Vec::new(), person: None, by_token: false })
             }
         };
     }

@@ -6,9 +6,8 @@ use http::Method;
 use http::header::{ACCEPT, HeaderMap, UPGRADE, USER_AGENT};
 use ipnet::IpNet;
 
-use super::dialect::is_bearer;
 use crate::server::Peer;
-use crate::visit::Intent;
+use crate::visit::{Authorization, Intent};
 
 /// Tells a page navigation from everything a redirect would break: GET or HEAD with `Sec-Fetch-Mode: navigate`, or
 /// without Sec-Fetch headers an Accept that prefers HTML (Fetch Metadata Request Headers; RFC 9110 12.5.1).
@@ -21,7 +20,7 @@ pub(super) fn intent(headers: &HeaderMap, method: &Method) -> Intent {
 pub(super) fn navigates(headers: &HeaderMap) -> bool {
     let socket = headers.contains_key("sec-websocket-key") || headers.contains_key(UPGRADE);
     let script = headers.contains_key("x-requested-with");
-    if socket || script || is_bearer(headers) {
+    if socket || script || Authorization::of(headers).is_bearer() {
         return false;
     }
     match headers.get("sec-fetch-mode") {

@@ -22,7 +22,7 @@ use crate::headers::Person;
 use crate::identity::Field;
 use crate::policy::{Decision, Grant, Refusal};
 use crate::session::random;
-use crate::visit::{Credential, Path, Scheme, Target, Visit};
+use crate::visit::{Authorization, Credential, Path, Scheme, Target, Visit};
 
 /// How many forms may be read at a time. Whoever is one too many is answered as if forms were not kept.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ pub(super) async fn resume(site: &Site, request: Request<Incoming>) -> Response<
     if !site.gate.policy.is_proxied(&visit.target.host) {
         return nothing();
     }
-    let Visit { target, credential } = visit;
+    let Visit { target, credential, .. } = visit;
     let Some(window) = Window::of(site, &target) else { return nothing() };
     match parts.method {
         Method::GET | Method::HEAD => return window.pick_up(),
@@ -149,11 +149,13 @@ impl<'a> Window<'a> {
         let Ok(path) = Path::parse(path.as_bytes()) else { return self.trouble(&BROKEN) };
         let (scheme, credential) = by;
         let (host, query) = (Cow::Borrowed(self.host), query.map(str::as_bytes));
-        let visit = Visit { target: Target { scheme, host, path, query, method: Method::POST }, credential };
+        let target = Target { scheme, host, path, query, method: Method::POST };
+        // A person sends it, who has a session.
+        let visit = Visit { target, credential, authorization: Authorization::default() };
         let now = unix_now();
         let waits = match self.site.gate.judge(&visit, now).await {
             Decision::Allow(grant) => return self.send(form, &grant, now).await,
-            Decision::SignIn => Waits::SignIn,
+            Decision::SignIn | Decision::BadToken(_) => Waits::SignIn,
             Decision::Unavailable => Waits::Store,
             Decision::Forbid(Refusal::NotAllowed { person: Some(person), .. }) => Waits::Account(person),
             Decision::Forbid(_) => return self.trouble(&BROKEN),

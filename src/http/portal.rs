@@ -153,7 +153,7 @@ pub(super) async fn sign_out(site: &Arc<Site>, request: Request<Incoming>) -> Re
             let Some(first) = proven.next() else { return answer::empty(StatusCode::FORBIDDEN) };
             Credential::Session(first, proven.collect())
         }
-        credential @ (Credential::None | Credential::Bearer) => credential,
+        Credential::None => Credential::None,
     };
     depart(site, credential, scope, form.rd().filter(|rd| !rd.is_empty()).as_deref()).await
 }
@@ -314,7 +314,7 @@ async fn live_session(
 ) -> Result<Option<Arc<Session>>, StoreError> {
     match site.cookies.credential(headers) {
         Credential::Session(first, others) => site.sessions.find_any(&first, &others, now).await,
-        Credential::None | Credential::Bearer => Ok(None),
+        Credential::None => Ok(None),
     }
 }
 

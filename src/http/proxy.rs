@@ -2,7 +2,7 @@
 
 use std::time::Instant;
 
-use http::header::{self, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 
@@ -63,6 +63,7 @@ pub(super) async fn answer(site: &Site, request: Request<Incoming>, peer: Peer) 
             None => Denied::SignIn,
         },
         Decision::Forbid(refusal) => Denied::Forbidden(refusal),
+        Decision::BadToken(reason) => Denied::BadToken(reason),
         Decision::Unavailable => Denied::Unavailable,
     };
     let (outcome, response) = denial::answer(site, &parts, &visit, denied, false).await;
@@ -87,6 +88,10 @@ async fn forward(
     drop_routing(headers);
     site.own_names.strip(headers);
     site.cookies.hide(headers);
+    if grant.by_token() {
+        // As with our cookies: an app that had it could use it at all others.
+        headers.remove(AUTHORIZATION);
+    }
     headers.extend(lines);
     headers.insert("x-forwarded-proto", HeaderValue::from_static(site.scheme().as_str()));
     if let (Some(host), Ok(client)) = (host, HeaderValue::from_str(&client.to_string())) {

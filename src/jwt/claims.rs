@@ -8,14 +8,15 @@ use serde_json::{Map, Value};
 
 use super::error::TokenError;
 use super::logout::LogoutToken;
-use super::{Expect, Kind};
+use super::raw::RawToken;
+use super::{Expect, Kind, access};
 
-type Claims = Map<String, Value>;
+pub(super) type Claims = Map<String, Value>;
 
-/// Checks the claims of a token whose signature, by `algorithm`, is right.
+/// Checks the claims of the token `raw` whose signature, by `algorithm`, is right.
 pub(super) fn check(
     claims: &Claims,
-    algorithm: Algorithm,
+    (raw, algorithm): (&RawToken<'_>, Algorithm),
     expect: &Expect<'_>,
     now: u64,
 ) -> Result<(), TokenError> {
@@ -45,6 +46,9 @@ pub(super) fn check(
             if subject == expected { Ok(()) } else { Err(TokenError::Subject) }
         }
         Kind::Logout => check_logout(claims, expect, now),
+        Kind::Access { audiences, mark } => {
+            access::check(claims, raw.is_named_access(), (audiences, mark), expect, now)
+        }
     }
 }
 
@@ -66,14 +70,14 @@ fn check_logout(claims: &Claims, expect: &Expect<'_>, now: u64) -> Result<(), To
     if token.issued_at + LOGOUT_LIFETIME <= now { Err(TokenError::Stale) } else { Ok(()) }
 }
 
-fn require(claims: &Claims, names: &[&'static str]) -> Result<(), TokenError> {
+pub(super) fn require(claims: &Claims, names: &[&'static str]) -> Result<(), TokenError> {
     names
         .iter()
         .find(|name| !claims.contains_key(**name))
         .map_or(Ok(()), |name| Err(TokenError::Missing(name)))
 }
 
-fn subject(claims: &Claims) -> Result<&str, TokenError> {
+pub(super) fn subject(claims: &Claims) -> Result<&str, TokenError> {
     text(claims, "sub")?.filter(|subject| !subject.is_empty()).ok_or(TokenError::Missing("sub"))
 }
 
@@ -96,19 +100,10 @@ fn check_kind(claims: &Claims) -> Result<(), TokenError> {
 
 /// Core 3.1.3.7, steps 2 to 5: by whom and for whom, each if it is there.
 fn check_parties(claims: &Claims, expect: &Expect<'_>) -> Result<(), TokenError> {
-    if let Some(found) =
-        text(claims, "iss")?.filter(|found| !expect.issuers.iter().any(|issuer| issuer == found))
-    {
-        let expected = expect.issuers.first().cloned().unwrap_or_default();
-        return Err(TokenError::Issuer { expected, found: found.chars().take(200).collect() });
-    }
-    let audiences: &[Value] = match claims.get("aud") {
-        None => return Ok(()),
-        Some(Value::Array(list)) => list,
-        Some(single) => std::slice::from_ref(single),
-    };
-    if !audiences.iter().all(Value::is_string) {
-        return Err(TokenError::Mistyped("aud"));
+    check_issuer(claims, expect)?;
+    let audiences = audiences(claims)?;
+    if !claims.contains_key("aud") {
+        return Ok(());
     }
     if !audiences.iter().any(|audience| audience == expect.audience) {
         return Err(TokenError::Audience);
@@ -123,8 +118,28 @@ fn check_parties(claims: &Claims, expect: &Expect<'_>) -> Result<(), TokenError>
     }
 }
 
+/// By whom, if it says so.
+pub(super) fn check_issuer(claims: &Claims, expect: &Expect<'_>) -> Result<(), TokenError> {
+    let Some(found) = text(claims, "iss")? else { return Ok(()) };
+    if expect.issuers.iter().any(|issuer| issuer == found) {
+        return Ok(());
+    }
+    let expected = expect.issuers.first().cloned().unwrap_or_default();
+    Err(TokenError::Issuer { expected, found: found.chars().take(200).collect() })
+}
+
+/// For whom: a text or an array of texts (RFC 7519 4.1.3); nobody if it does not say.
+pub(super) fn audiences(claims: &Claims) -> Result<&[Value], TokenError> {
+    let audiences: &[Value] = match claims.get("aud") {
+        None => &[],
+        Some(Value::Array(list)) => list,
+        Some(single) => std::slice::from_ref(single),
+    };
+    if audiences.iter().all(Value::is_string) { Ok(audiences) } else { Err(TokenError::Mistyped("aud")) }
+}
+
 /// Core 3.1.3.7, steps 9 and 10, and `nbf` (RFC 7519 4.1.5): each if it is there.
-fn check_times(claims: &Claims, ahead: f64, now: u64) -> Result<(), TokenError> {
+pub(super) fn check_times(claims: &Claims, ahead: f64, now: u64) -> Result<(), TokenError> {
     let now = now as f64;
     let (expires, begins, issued) = (time(claims, "exp")?, time(claims, "nbf")?, time(claims, "iat")?);
     if expires.is_some_and(|expires| now >= expires + LEEWAY_SECONDS) {
@@ -186,9 +201,9 @@ pub(super) fn time(claims: &Claims, name: &'static str) -> Result<Option<f64>, T
 }
 
 /// How far clocks may differ.
-const LEEWAY_SECONDS: f64 = 60.0;
+pub(super) const LEEWAY_SECONDS: f64 = 60.0;
 /// How far ahead a token may have been issued.
-const AHEAD_SECONDS: f64 = 300.0;
+pub(super) const AHEAD_SECONDS: f64 = 300.0;
 /// How old a logout token may be, and the leeway.
 pub(super) const LOGOUT_LIFETIME: u64 = 300 + LEEWAY_SECONDS as u64;
 const YEAR_9999_SECONDS: f64 = 253_402_300_799.0;

@@ -7,8 +7,8 @@ use crate::outbound::OutboundError;
 /// Why a token is refused; one variant per reason.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
 pub enum TokenError {
-    /// More than 64 KiB.
-    #[error("the token is longer than 64 KiB")]
+    /// More than 64 KiB, or 16 KiB for an access token.
+    #[error("the token is too long")]
     TooLong,
     /// Not three parts of base64url with JSON objects in the first two.
     #[error("the token is malformed: {0}")]
@@ -58,7 +58,7 @@ pub enum TokenError {
         found: String,
     },
     /// Meant for somebody else.
-    #[error("the token's audience lacks our client id")]
+    #[error("the token is for another audience")]
     Audience,
     /// Handed to another client (`azp`), or to several without saying which.
     #[error("the token's authorized party is not our client id")]
@@ -93,6 +93,9 @@ pub enum TokenError {
     /// A logout token that signs nobody out.
     #[error("the token has neither \"sub\" nor \"sid\"")]
     Nobody,
+    /// Nothing in it says that it is an access token, so that it may be an ID token.
+    #[error("the token does not say that it is an access token")]
+    Unmarked,
     /// It is about somebody else.
     #[error("the token is about another subject")]
     Subject,
@@ -130,6 +133,7 @@ impl TokenError {
             | Self::Kind(_)
             | Self::LongName(_)
             | Self::Nobody
+            | Self::Unmarked
             // RFC 6749 5.2 has no double quotes in descriptions.
             | Self::Subject) => told.to_string().replace('"', "'"),
         }

@@ -1,5 +1,6 @@
 //! A provider's key set, reduced to what can check a signature. Knows RFC 7517 and 7518, no tokens.
 
+use aws_lc_rs::digest::{SHA256, digest};
 use base64::Engine;
 use base64::alphabet::URL_SAFE;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
@@ -11,6 +12,8 @@ use super::error::{KeysError, TokenError};
 /// The usable keys of a set: public ones, for signatures, of an algorithm we allow.
 pub(super) struct KeySet {
     keys: Vec<Key>,
+    /// The SHA-256 of its text.
+    mark: [u8; 32],
 }
 
 struct Key {
@@ -40,7 +43,14 @@ impl KeySet {
         if members.len() > LIMIT {
             return Err(KeysError::TooMany(members.len()));
         }
-        Ok(Self { keys: members.iter().filter_map(Key::read).collect() })
+        let mut mark = [0; 32];
+        mark.copy_from_slice(digest(&SHA256, json).as_ref());
+        Ok(Self { keys: members.iter().filter_map(Key::read).collect(), mark })
+    }
+
+    /// Whether the other set was written in the same letters.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        self.mark == other.mark
     }
 
     /// The keys for a token with this key id, if it names one, and algorithm.

@@ -44,20 +44,29 @@ impl<'a> RawToken<'a> {
     }
 
     /// Refuses a token whose header says that it is of a special kind (RFC 8725 3.11): `at+jwt`, `dpop+jwt` and their
-    /// like always, `logout+jwt` but where a logout token is due. Any of them may go without.
+    /// like, `logout+jwt` and `at+jwt` but where such a token is due. Any of them may go without.
     pub(super) fn check_type(&self, expected: Kind<'_>) -> Result<(), TokenError> {
-        let Some(kind) = &self.kind else { return Ok(()) };
-        let lower = kind.to_ascii_lowercase();
-        // RFC 7515 4.1.9: the prefix may be left out.
-        let name = lower.strip_prefix("application/").unwrap_or(&lower);
+        let (Some(kind), Some(name)) = (&self.kind, self.type_name()) else { return Ok(()) };
         let fits = match expected {
             Kind::Id { .. } | Kind::Userinfo { .. } => !name.ends_with("+jwt"),
             Kind::Logout => name == "logout+jwt" || name == "jwt",
+            Kind::Access { .. } => name == ACCESS || name == "jwt",
         };
         if fits { Ok(()) } else { Err(TokenError::Type(kind.clone())) }
     }
 
-    /// The claims; only for a token whose signature is checked, but for [`super::UnverifiedIssuer`].
+    /// Whether the header says that it is an access token (RFC 9068 2.1).
+    pub(super) fn is_named_access(&self) -> bool {
+        self.type_name().as_deref() == Some(ACCESS)
+    }
+
+    /// The header's `typ`, whose prefix may be left out (RFC 7515 4.1.9), in small letters.
+    fn type_name(&self) -> Option<String> {
+        let lower = self.kind.as_ref()?.to_ascii_lowercase();
+        Some(lower.strip_prefix("application/").map_or_else(|| lower.clone(), str::to_owned))
+    }
+
+    /// The claims; nothing of them counts before the signature is checked.
     pub(super) fn claims(&self) -> Result<Map<String, Value>, TokenError> {
         object(self.payload, "the claims are not a JSON object in base64url")
     }
@@ -159,4 +168,6 @@ impl<'de> Visitor<'de> for StrictVisitor {
     }
 }
 
+/// The `typ` of access tokens.
+const ACCESS: &str = "at+jwt";
 const LIMIT_BYTES: usize = 64 * 1024;

@@ -1,5 +1,6 @@
 //! Key sets by address: fetched one at a time, seldom, and outside any lock. Knows no tokens.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use http::Request;
@@ -16,6 +17,8 @@ type Fetched = Result<Arc<KeySet>, KeysError>;
 pub(super) struct Ring {
     outbound: Outbound,
     slots: Arc<Mutex<Vec<Slot>>>,
+    /// Goes up whenever a fetch yields other keys than before.
+    version: Arc<AtomicU64>,
 }
 
 /// One address's key set.
@@ -37,7 +40,12 @@ enum Step {
 
 impl Ring {
     pub(super) fn new(outbound: Outbound) -> Self {
-        Self { outbound, slots: Arc::default() }
+        Self { outbound, slots: Arc::default(), version: Arc::default() }
+    }
+
+    /// Another number than before whenever any key set has changed since.
+    pub(super) fn version(&self) -> u64 {
+        self.version.load(Ordering::Acquire)
     }
 
     /// The key set at `uri`: the one we have, else fetched. An old one is also fetched anew, behind the scenes.
@@ -89,12 +97,13 @@ impl Ring {
     fn begin(&self, slot: &mut Slot, now: u64) -> Landing<Fetched> {
         slot.tried = Some(now);
         let (outbound, uri, slots) = (self.outbound.clone(), slot.uri.clone(), Arc::downgrade(&self.slots));
+        let version = Arc::clone(&self.version);
         slot.flight.start(async move {
             let fetched = fetch(&outbound, &uri).await.map(Arc::new);
             if let Some(slots) = slots.upgrade() {
                 let mut slots = slots.lock().unwrap_or_else(PoisonError::into_inner);
                 if let Some(slot) = slots.iter_mut().find(|slot| slot.uri == uri) {
-                    slot.land(&fetched, now);
+                    slot.land(&fetched, &version, now);
                 }
             }
             fetched
@@ -107,9 +116,12 @@ impl Ring {
 }
 
 impl Slot {
-    fn land(&mut self, fetched: &Fetched, now: u64) {
+    fn land(&mut self, fetched: &Fetched, version: &AtomicU64, now: u64) {
         match fetched {
             Ok(keys) => {
+                if self.keys.as_ref().is_none_or(|(known, _)| !known.is_same(keys)) {
+                    version.fetch_add(1, Ordering::AcqRel);
+                }
                 self.keys = Some((Arc::clone(keys), now));
                 self.failure = None;
             }

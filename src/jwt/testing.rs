@@ -14,18 +14,18 @@ use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::{Value, json};
 
-pub(super) static RSA: LazyLock<TestKey> =
+pub(crate) static RSA: LazyLock<TestKey> =
     LazyLock::new(|| TestKey::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()));
-pub(super) static OTHER_RSA: LazyLock<TestKey> =
+pub(crate) static OTHER_RSA: LazyLock<TestKey> =
     LazyLock::new(|| TestKey::Rsa(RsaKeyPair::generate(KeySize::Rsa2048).unwrap()));
-pub(super) static P256: LazyLock<TestKey> =
+pub(crate) static P256: LazyLock<TestKey> =
     LazyLock::new(|| TestKey::Ec(EcdsaKeyPair::generate(&ECDSA_P256_SHA256_FIXED_SIGNING).unwrap(), "P-256"));
-pub(super) static P384: LazyLock<TestKey> =
+pub(crate) static P384: LazyLock<TestKey> =
     LazyLock::new(|| TestKey::Ec(EcdsaKeyPair::generate(&ECDSA_P384_SHA384_FIXED_SIGNING).unwrap(), "P-384"));
-pub(super) static ED: LazyLock<TestKey> = LazyLock::new(|| TestKey::Ed(Ed25519KeyPair::generate().unwrap()));
+pub(crate) static ED: LazyLock<TestKey> = LazyLock::new(|| TestKey::Ed(Ed25519KeyPair::generate().unwrap()));
 
 /// A private key.
-pub(super) enum TestKey {
+pub(crate) enum TestKey {
     Rsa(RsaKeyPair),
     Ec(EcdsaKeyPair, &'static str),
     Ed(Ed25519KeyPair),
@@ -34,7 +34,7 @@ pub(super) enum TestKey {
 
 impl TestKey {
     /// The public half as a JWK without kid, use and alg.
-    pub(super) fn bare_jwk(&self) -> Value {
+    pub(crate) fn bare_jwk(&self) -> Value {
         match self {
             Self::Rsa(pair) => {
                 let public = RsaPublicKeyComponents::<Vec<u8>>::from(pair.public_key());
@@ -50,17 +50,17 @@ impl TestKey {
     }
 
     /// The public half as a JWK with further members, a null of which takes the member away.
-    pub(super) fn jwk(&self, members: Value) -> Value {
+    pub(crate) fn jwk(&self, members: Value) -> Value {
         merged(self.bare_jwk(), members)
     }
 
     /// A token with this header and these claims.
-    pub(super) fn token(&self, header: &Value, claims: &Value) -> String {
+    pub(crate) fn token(&self, header: &Value, claims: &Value) -> String {
         self.token_of(&header.to_string(), &claims.to_string())
     }
 
     /// A token of these very texts.
-    pub(super) fn token_of(&self, header: &str, claims: &str) -> String {
+    pub(crate) fn token_of(&self, header: &str, claims: &str) -> String {
         let message = format!("{}.{}", encode(header), encode(claims));
         let header: Value = serde_json::from_str(header).unwrap_or_default();
         let signature = self.sign(header["alg"].as_str().unwrap_or_default(), message.as_bytes());
@@ -93,7 +93,7 @@ impl TestKey {
 }
 
 /// `base` with the members of `over`; null takes a member away.
-pub(super) fn merged(mut base: Value, over: Value) -> Value {
+pub(crate) fn merged(mut base: Value, over: Value) -> Value {
     let (Some(map), Value::Object(over)) = (base.as_object_mut(), over) else { panic!("not objects") };
     for (name, value) in over {
         if value.is_null() {
@@ -105,6 +105,6 @@ pub(super) fn merged(mut base: Value, over: Value) -> Value {
     base
 }
 
-pub(super) fn encode(bytes: impl AsRef<[u8]>) -> String {
+pub(crate) fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
 }

@@ -490,7 +490,12 @@ async fn no_kind_of_token_passes_for_another() {
         ),
         ("access", RSA.token(&json!({"alg": "RS256", "typ": "at+jwt"}), &access)),
     ];
+    let audiences = ["me".to_owned()];
+    let (needed, waived) =
+        [Mark::Needed, Mark::Waived].map(|mark| Kind::Access { audiences: &audiences, mark }).into();
     for (kind, passes) in [
+        (needed, [false, false, false, true]),
+        (waived, [false, false, false, true]),
         (ID, [true, false, false, false]),
         (refreshed, [true, false, false, false]),
         (userinfo, [true, false, false, false]),
@@ -503,6 +508,10 @@ async fn no_kind_of_token_passes_for_another() {
     }
     // The widest access token there is: no type, and everything an ID token has but the nonce.
     let bare = RSA.token(&json!({"alg": "RS256"}), &access);
+    let as_access = Expect { kind: needed, ..setup.expect() };
+    assert_eq!(setup.ring.verify(&bare, &as_access, NOW).await.unwrap_err(), TokenError::Unmarked);
+    let nobody = Expect { kind: Kind::Access { audiences: &[], mark: Mark::Waived }, ..setup.expect() };
+    assert_eq!(setup.ring.verify(&bare, &nobody, NOW).await.unwrap_err(), TokenError::Audience);
     let as_logout = Expect { kind: LOGOUT, ..setup.expect() };
     assert_eq!(setup.ring.verify(&bare, &as_logout, NOW).await.unwrap_err(), TokenError::Missing("events"));
 }

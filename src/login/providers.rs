@@ -25,7 +25,7 @@ pub struct Named {
     issuer: String,
     has_internal_url: bool,
     pub(super) provider: Provider,
-    pub(super) keys: KeyRing,
+    pub(super) keys: Arc<KeyRing>,
 }
 
 /// All providers, in the order of the configuration; no two of one name or one issuer.
@@ -43,7 +43,7 @@ impl Providers {
                 issuer: settings.issuer_text.clone(),
                 has_internal_url: settings.internal_url.is_some(),
                 provider: Provider::new(settings, outbound.clone()),
-                keys: KeyRing::new(outbound),
+                keys: Arc::new(KeyRing::new(outbound)),
             }
         };
         Self(registrations.into_iter().map(named).collect())
@@ -89,6 +89,11 @@ impl Named {
     /// The provider itself.
     pub fn provider(&self) -> &Provider {
         &self.provider
+    }
+
+    /// Its keys, for whoever else checks tokens of its.
+    pub fn keys(&self) -> &Arc<KeyRing> {
+        &self.keys
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde_json::{Map, Value};
 
 use super::error::ProfileError;
-use super::settings::Settings;
+use super::settings::{ClaimNames, Settings};
 use crate::identity::Profile;
 
 type Claims = Map<String, Value>;
@@ -54,20 +54,25 @@ pub fn merge(id_token: Claims, userinfo: Claims) -> Claims {
 
 /// Maps verified claims to a profile.
 pub(super) fn map(claims: &Claims, settings: &Settings) -> Result<Mapped, ProfileError> {
-    let names = &settings.claims;
-    let text = |path: &str| find(claims, path).and_then(plain_text).unwrap_or_default();
-    let subject = claims.get("sub").and_then(Value::as_str).filter(|subject| !subject.is_empty());
-    // PostgreSQL keeps no NUL, and a name that only one store keeps would be two people.
-    let subject =
-        subject.filter(|subject| !subject.contains('\0')).ok_or(ProfileError::NoSubject)?.to_owned();
     if settings.require_verified_email && !is_email_verified(claims) {
+        subject(claims)?;
         return Err(ProfileError::EmailNotVerified);
     }
+    profile_of(claims, &settings.issuer_text, &settings.claims)
+}
+
+/// Maps verified claims of `issuer` to a profile, an e-mail address being taken as it is.
+///
+/// # Errors
+/// See [`ProfileError`].
+pub fn profile_of(claims: &Claims, issuer: &str, names: &ClaimNames) -> Result<Mapped, ProfileError> {
+    let text = |path: &str| find(claims, path).and_then(plain_text).unwrap_or_default();
+    let subject = subject(claims)?;
     let username = Some(text(&names.username)).filter(|name| !name.is_empty());
     let mut profile = Profile {
-        issuer: settings.issuer_text.clone(),
-        username: username.unwrap_or_else(|| subject.clone()),
-        subject,
+        issuer: issuer.to_owned(),
+        username: username.unwrap_or_else(|| subject.to_owned()),
+        subject: subject.to_owned(),
         name: text(&names.name),
         email: text(&names.email),
         auth_time: auth_time(claims),
@@ -80,6 +85,12 @@ pub(super) fn map(claims: &Claims, settings: &Settings) -> Result<Mapped, Profil
     profile.groups = groups(find(claims, &names.groups), left, &mut warnings);
     profile.claims = kept(claims, &mut warnings);
     Ok(Mapped { profile, warnings })
+}
+
+fn subject(claims: &Claims) -> Result<&str, ProfileError> {
+    let subject = claims.get("sub").and_then(Value::as_str).filter(|subject| !subject.is_empty());
+    // PostgreSQL keeps no NUL, and a name that only one store keeps would be two people.
+    subject.filter(|subject| !subject.contains('\0')).ok_or(ProfileError::NoSubject)
 }
 
 /// The value at a path: the name as it is, else its parts between dots, so that names with dots work as well.

@@ -213,6 +213,7 @@ fn people_of_an_issuer_that_an_app_does_not_take_are_nobody_there() {
                 .to_owned(),
             Decision::SignIn => "sign in".to_owned(),
             Decision::Forbid(_) => "forbidden".to_owned(),
+            Decision::BadToken(reason) => reason,
             Decision::Unavailable => "unavailable".to_owned(),
         };
         assert_eq!(decision, decided, "{allow} of {issuers:?} for one of {issuer}");

@@ -31,5 +31,6 @@ mod scripts;
 mod sessions;
 mod stores;
 mod tls;
+mod tokens;
 mod upstreams;
 mod wire;

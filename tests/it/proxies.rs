@@ -32,7 +32,7 @@ impl Street {
         let backend = Backend::start();
         let config = format!(
             "public_url = \"{public_url}\"\n[server]\nlisten = \"LISTEN\"\nadmin_listen = \"ADMIN\"\n[session]\n\
-             store = \"sqlite:DIR/f.db\"\n{}[apps.\"{host}\"]\nallow = \"group:family\"\n\
+             store = \"sqlite:DIR/f.db\"\n{}[bearer]\naudiences = [\"https://api.example.com\"]\n[apps.\"{host}\"]\nallow = \"group:family\"\n\
              rules = [{{ path = \"/open/**\", allow = \"public\" }}, {{ path = \"/admin/**\", allow = \"group:Home Server Admins\" }}]\n",
             provider.config()
         );
@@ -233,6 +233,37 @@ fn what_clients_forge_reaches_nobody(name: &'static str) {
     assert_ne!(street.ask("GET", "/admin/x", &lines, "").status, 200, "{name}");
 }
 
+fn a_programs_token_is_checked(name: &'static str) {
+    let street = Street::with(name);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs();
+    let line = |over: Value| {
+        let mut claims = json!({
+            "iss": street.provider.issuer, "aud": "https://api.example.com", "sub": "s-1", "exp": now + 300,
+            "preferred_username": "robot", "groups": ["family"],
+        });
+        claims.as_object_mut().expect("an object").extend(over.as_object().expect("an object").clone());
+        let wanted = json!({"header": {"typ": "at+jwt"}, "claims": claims});
+        let token = street.provider.control("sign", &wanted)["token"].as_str().expect("a token").to_owned();
+        format!("Authorization: Bearer {token}")
+    };
+    let sound = line(json!({}));
+    for accept in ["Accept: application/json", "Accept: text/html"] {
+        let reply = street.ask("GET", "/api", &[&sound, accept], "");
+        assert_eq!(reply.status, 200, "{name}: {reply:?}");
+        assert_eq!(got(&reply.body, "remoteuser"), ["robot"], "{name}: {}", reply.body);
+        let refused = street.ask("GET", "/api", &[&line(json!({"aud": "other"})), accept], "");
+        assert_eq!((refused.status, refused.header("location")), (401, None), "{name}: {refused:?}");
+        let challenge = refused.header("www-authenticate").unwrap_or_default();
+        assert!(challenge.contains("error=\"invalid_token\""), "{name}: {refused:?}");
+        assert!(name == "nginx" || refused.json()["reason"] == "invalid-token", "{name}: {refused:?}");
+        let forbidden = street.ask("GET", "/admin/x", &[&sound, accept], "");
+        assert_eq!((forbidden.status, forbidden.header("location")), (403, None), "{name}: {forbidden:?}");
+    }
+    let forged = street.ask("GET", "/api", &[&sound, "Remote-Groups: Home Server Admins"], "");
+    assert_eq!(got(&forged.body, "remotegroups"), ["family"], "{name}: {}", forged.body);
+    assert!(!street.backend.seen().iter().any(|request| request.contains("/admin")), "{name}");
+}
+
 fn bodies_sockets_and_big_requests_pass(name: &'static str) {
     let street = Street::with(name);
     let cookie = cookie_line(&street.signed_in("alice"));
@@ -297,5 +328,6 @@ through_every_proxy! {
     refusals_arrive_in_the_proxys_own_form: refusals_traefik = "traefik", refusals_nginx = "nginx", refusals_caddy = "caddy", refusals_envoy = "envoy", refusals_haproxy = "haproxy";
     what_clients_forge_reaches_nobody: forged_traefik = "traefik", forged_nginx = "nginx", forged_caddy = "caddy", forged_envoy = "envoy", forged_haproxy = "haproxy";
     bodies_sockets_and_big_requests_pass: bodies_traefik = "traefik", bodies_nginx = "nginx", bodies_caddy = "caddy", bodies_envoy = "envoy", bodies_haproxy = "haproxy";
+    a_programs_token_is_checked: token_traefik = "traefik", token_nginx = "nginx", token_caddy = "caddy", token_envoy = "envoy", token_haproxy = "haproxy";
     without_foregate_nobody_gets_in: closed_traefik = "traefik", closed_nginx = "nginx", closed_caddy = "caddy", closed_envoy = "envoy", closed_haproxy = "haproxy";
 }

@@ -36,6 +36,9 @@ const options = {
   clockSkewSeconds: 0, // this provider's clock is off by so much
   scopes: {}, // more scopes: {"groups": ["groups"]}
   users: {}, // more or changed users: {"eve": {"groups": ["family"]}}
+  // Programs that get tokens for themselves: {"robot": {"secret": "s", "claims": {"groups": ["robots"]}}}.
+  robots: {},
+  apiTokens: 'jwt', // or opaque: access tokens for a resource such as https://api.example.com
   ...JSON.parse(process.argv[2] || process.env.PROVIDER_OPTIONS || '{}'),
 };
 
@@ -157,7 +160,15 @@ function build(issuer) {
       token_endpoint_auth_method: options.clientAuth ?? 'client_secret_basic',
       backchannel_logout_session_required: true,
       ...(options.backchannelLogoutUri ? { backchannel_logout_uri: options.backchannelLogoutUri } : {}),
-    }],
+    }, ...Object.entries(options.robots).map(([id, { secret }]) => ({
+      client_id: id,
+      client_secret: secret,
+      redirect_uris: [],
+      response_types: [],
+      grant_types: ['client_credentials'],
+      token_endpoint_auth_method: options.clientAuth ?? 'client_secret_basic',
+      id_token_signed_response_alg: options.idTokenAlg,
+    }))],
     clientAuthMethods: options.clientAuth ? [options.clientAuth] : ['client_secret_basic', 'client_secret_post'],
     enabledJWA: { idTokenSigningAlgValues: [options.idTokenAlg] },
     acrValues: [acr],
@@ -183,7 +194,14 @@ function build(issuer) {
       devInteractions: { enabled: false },
       dPoP: { enabled: false },
       pushedAuthorizationRequests: { enabled: false },
-      resourceIndicators: { enabled: false },
+      clientCredentials: { enabled: true },
+      resourceIndicators: {
+        enabled: Object.keys(options.robots).length > 0,
+        getResourceServerInfo: (_ctx, resource) => ({
+          scope: 'openid api', audience: resource, accessTokenFormat: options.apiTokens,
+        }),
+        useGrantedResource: () => true,
+      },
       introspection: { enabled: true, allowedPolicy: () => true },
       revocation: { enabled: true },
       backchannelLogout: { enabled: true },
@@ -219,6 +237,8 @@ function build(issuer) {
         if (asked.includes('offline_access') && !params.scope.includes('offline_access')) params.scope += ' offline_access';
       },
     },
+    extraTokenClaims: (_ctx, token) => options.robots[token.clientId]?.claims
+      ?? (({ preferred_username, groups }) => ({ preferred_username, groups }))(users.get(loginOf(token.accountId)) ?? {}),
     issueRefreshToken: (_ctx, _client, source) => source.scopes.has('offline_access'),
     interactions: { url: (_ctx, { uid }) => `/if/flow/login/${uid}` },
     // Consent is always there.
@@ -228,6 +248,7 @@ function build(issuer) {
       const grant = (id && await provider.Grant.find(id))
         || new provider.Grant({ clientId: client.clientId, accountId: account.accountId });
       grant.addOIDCScope(params.scope);
+      for (const resource of [params.resource ?? []].flat()) grant.addResourceScope(resource, params.scope);
       await grant.save();
       return grant;
     },

@@ -137,7 +137,7 @@ async fn act(site: &Arc<Site>, headers: &HeaderMap, form: &Query) -> Response<Bo
     // A neighbour's session, whose proof a neighbour has, ends nobody else's.
     let handle = match site.cookies.credential(headers) {
         Credential::Session(first, others) => std::iter::once(first).chain(others).find(proven),
-        Credential::None | Credential::Bearer => return sign_in(site),
+        Credential::None => return sign_in(site),
     };
     let Some(handle) = handle else { return answer::empty(StatusCode::FORBIDDEN) };
     if wanted == Wanted::One(handle.id()) {

@@ -255,7 +255,7 @@ impl<'a> Here<'a> {
             Credential::Session(first, others) => {
                 self.site.sessions.find_any(first, others, unix_now()).await
             }
-            Credential::None | Credential::Bearer => Ok(None),
+            Credential::None => Ok(None),
         }
     }
 

@@ -23,14 +23,14 @@ pub(super) async fn leave(site: &Arc<Site>, parts: &Parts, foreign: bool) -> Res
     let credential = site.cookies.credential(&parts.headers);
     match (left_elsewhere(site, &query), &credential) {
         // A link that somebody else may have made: it ends what it names, and nothing of this browser.
-        (Some(left), Credential::None | Credential::Bearer) if foreign => {
+        (Some(left), Credential::None) if foreign => {
             let credential = Credential::Session(left, Vec::new());
             return match end_sessions(Arc::clone(site), credential, Scope::Browser, unix_now()).await {
                 Ok(_) => signed_out(site),
                 Err(error) => trouble(site, &LoginError::Store(error), None),
             };
         }
-        (Some(left), Credential::None | Credential::Bearer) => {
+        (Some(left), Credential::None) => {
             let credential = Credential::Session(left, Vec::new());
             return depart(site, credential, scope, rd.as_deref()).await;
         }

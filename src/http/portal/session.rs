@@ -59,7 +59,7 @@ async fn told(site: &Site, parts: &Parts) -> Response<Body> {
     let now = unix_now();
     let found = match &visit.credential {
         Credential::Session(first, others) => site.sessions.find_any(first, others, now).await,
-        Credential::None | Credential::Bearer => Ok(None),
+        Credential::None => Ok(None),
     };
     match found {
         Ok(Some(session)) => {

@@ -4,6 +4,7 @@ pub mod backend;
 pub mod foregate;
 pub mod house;
 pub mod http;
+pub mod issuer;
 pub mod pgbouncer;
 pub mod postgres;
 pub mod provider;

@@ -1,0 +1,130 @@
+//! The `Authorization` line of a request, read only where no session decides. Knows no tokens and nobody's password.
+
+use std::fmt;
+
+use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+
+/// Whatever a request shows in its `Authorization` lines, not looked at before somebody asks; nothing by default.
+#[derive(Clone, Copy, Default)]
+pub struct Authorization<'r>(Option<&'r HeaderMap>);
+
+/// What an `Authorization` line shows (RFC 9110 11.6.2).
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Shown<'r> {
+    /// Nothing, or a scheme that is an affair of the app's.
+    Nothing,
+    /// A bearer token (RFC 6750 2.1), not looked at yet.
+    Bearer(&'r str),
+    /// User name and password, in base64 as sent (RFC 7617).
+    Basic(&'r str),
+    /// More than one line, or a token that is none: nobody knows which of them others would read.
+    Unclear,
+}
+
+impl<'r> Authorization<'r> {
+    /// That of a request with these headers.
+    pub fn of(headers: &'r HeaderMap) -> Self {
+        Self(Some(headers))
+    }
+
+    /// Reads it.
+    pub fn shown(self) -> Shown<'r> {
+        let mut lines = self.lines();
+        let Some(first) = lines.next() else { return Shown::Nothing };
+        if lines.next().is_some() {
+            return Shown::Unclear;
+        }
+        let line = first.as_bytes();
+        let (scheme, rest) = line.iter().position(|&byte| byte == b' ').map_or((line, &[][..]), |end| {
+            let (scheme, rest) = line.split_at(end);
+            (scheme, rest.trim_ascii())
+        });
+        let ours: fn(&'r str) -> Shown<'r> = if scheme.eq_ignore_ascii_case(b"bearer") {
+            Shown::Bearer
+        } else if scheme.eq_ignore_ascii_case(b"basic") {
+            Shown::Basic
+        } else {
+            return Shown::Nothing;
+        };
+        match std::str::from_utf8(rest) {
+            Ok(token) if is_token(rest) => ours(token),
+            Ok(_) | Err(_) => Shown::Unclear,
+        }
+    }
+
+    fn lines(self) -> impl Iterator<Item = &'r HeaderValue> {
+        self.0.into_iter().flat_map(|headers| headers.get_all(AUTHORIZATION))
+    }
+
+    /// Whether a line is there that speaks of a bearer token: a program, never to be redirected.
+    pub fn is_bearer(self) -> bool {
+        self.lines().any(|line| {
+            line.as_bytes().get(..6).is_some_and(|word| word.eq_ignore_ascii_case(b"bearer"))
+                && line.as_bytes().get(6).is_none_or(|&end| end == b' ')
+        })
+    }
+}
+
+/// Whether these bytes are a `token68` (RFC 9110 11.2).
+fn is_token(bytes: &[u8]) -> bool {
+    let unpadded = bytes.iter().rposition(|&byte| byte != b'=').map_or(0, |last| last + 1);
+    unpadded > 0
+        && bytes[..unpadded].iter().all(|byte| byte.is_ascii_alphanumeric() || b"-._~+/".contains(byte))
+}
+
+impl fmt::Debug for Authorization<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("***")
+    }
+}
+
+impl fmt::Debug for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Nothing => "Nothing",
+            Self::Bearer(_) => "Bearer(***)",
+            Self::Basic(_) => "Basic(***)",
+            Self::Unclear => "Unclear",
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_line_of_a_known_scheme_is_shown_and_all_others_are_the_apps() {
+        for (lines, shown, bearer) in [
+            (&[][..], Shown::Nothing, false),
+            (&["Bearer a.b-c_d~e+f/g=="], Shown::Bearer("a.b-c_d~e+f/g=="), true),
+            (&["bEARER   x "], Shown::Bearer("x"), true),
+            (&["Basic YTpi"], Shown::Basic("YTpi"), false),
+            (&["Digest username=\"x\""], Shown::Nothing, false),
+            (&["DPoP x"], Shown::Nothing, false),
+            (&["Bearerx y"], Shown::Nothing, false),
+            (&["x"], Shown::Nothing, false),
+            (&[""], Shown::Nothing, false),
+            (&["Bearer"], Shown::Unclear, true),
+            (&["Bearer =="], Shown::Unclear, true),
+            (&["Bearer a b"], Shown::Unclear, true),
+            (&["Bearer a=b"], Shown::Unclear, true),
+            (&["Bearer a,Bearer b"], Shown::Unclear, true),
+            (&["Bearer é"], Shown::Unclear, true),
+            (&["Basic"], Shown::Unclear, false),
+            (&["Bearer a", "Bearer a"], Shown::Unclear, true),
+            (&["Basic YTpi", "Bearer a"], Shown::Unclear, true),
+            (&["Digest a", "Digest b"], Shown::Unclear, false),
+        ] {
+            let line = |text: &&str| (AUTHORIZATION, HeaderValue::from_bytes(text.as_bytes()).unwrap());
+            let headers: HeaderMap =
+                lines.iter().map(line).fold(HeaderMap::new(), |mut all, (name, value)| {
+                    all.append(name, value);
+                    all
+                });
+            let found = Authorization::of(&headers);
+            assert!(found.shown() == shown, "{lines:?}: {:?}", found.shown());
+            assert_eq!(found.is_bearer(), bearer, "{lines:?}");
+        }
+    }
+}
