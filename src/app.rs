@@ -14,7 +14,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::bearer::Clients;
+use crate::bearer::{self, Clients};
 use crate::browser::{Cookies, Purpose, Sealer};
 use crate::config::{self, Config};
 use crate::gate::Gate;
@@ -190,8 +190,7 @@ pub fn until_signal() -> anyhow::Result<CancellationToken> {
 /// What cannot ever work: a store address or a key that is none.
 pub fn site(mut config: Config) -> anyhow::Result<Site> {
     config::ensure_keys(&mut config.session)?;
-    let domain = config.session_domain().to_owned();
-    let elsewhere = config.apps_elsewhere().join(" ");
+    let (domain, elsewhere) = (config.session_domain().to_owned(), config.apps_elsewhere().join(" "));
     let wanted_claims = config.wanted_claims();
     for app in config.apps_trusting_anybody() {
         tracing::warn!(
@@ -214,11 +213,8 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
     );
     let issuer = config.public_url.origin().ascii_serialization();
     let signer = Signer::new(issuer, &sealer.seeds(Purpose::Assertion))?;
-    let clients = config.bearer.map(|settings| {
-        let providers =
-            login.providers().iter().map(|named| (named.provider().clone(), Arc::clone(named.keys())));
-        Clients::new(settings, providers, wanted_claims, Arc::clone(&metrics))
-    });
+    let clients =
+        config.bearer.map(|settings| clients(settings, &login, &sessions, (wanted_claims, &metrics)));
     let own = own_app(config.public_url.host_str().unwrap_or_default(), &config.default_headers);
     let fallback = config.fallback.can_be_met().then(|| {
         let host = HostPattern::Wildcard(String::new());
@@ -253,6 +249,17 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
         kept_forms: FormsAtOnce::default(),
         farewells: TaskTracker::new(),
     })
+}
+
+/// Everybody who comes with a token: of the providers, with the keys that sign-ins use, and of further issuers.
+fn clients(
+    settings: bearer::Settings,
+    login: &Login,
+    sessions: &Arc<Sessions>,
+    (wanted_claims, metrics): (Vec<String>, &Arc<Metrics>),
+) -> Clients {
+    let shared = login.providers().iter().map(|named| (named.provider().clone(), Arc::clone(named.keys())));
+    Clients::new(settings, shared, Arc::clone(sessions), wanted_claims, Arc::clone(metrics))
 }
 
 /// foregate's own pages, which a front proxy may ask about before it sends anybody to them.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use crate::bearer::{Clients, NoPerson};
+use crate::bearer::{Clients, NoPerson, Reach};
 use crate::headers::Person;
 use crate::policy::{App, Decision, Limits, Policy, Refusal, Rule, Ruling};
 use crate::session::store::StoreError;
@@ -86,12 +86,14 @@ async fn judge_token<'p>(
     if shown == Shown::Nothing {
         return rule.admits(app, None);
     }
-    let found = match clients.known(shown, now) {
+    let without = rule.admits(app, None);
+    let reach = if matches!(without, Decision::SignIn) { Reach::Provider } else { Reach::Here };
+    let found = match clients.known(shown, reach, now) {
         Some(person) => Ok(person),
         // Boxed, so that sessions and known tokens do not pay for its size.
-        None => Box::pin(clients.find(shown, now)).await,
+        None => Box::pin(clients.find(shown, reach, now)).await,
     };
-    match (found, rule.admits(app, None)) {
+    match (found, without) {
         (Ok(person), _) => rule.admits(app, Some(person)).by_token(),
         (Err(NoPerson::Refused(reason)), Decision::SignIn) => Decision::BadToken(reason),
         (Err(NoPerson::Unavailable), Decision::SignIn) => Decision::Unavailable,

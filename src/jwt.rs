@@ -5,7 +5,7 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use serde_json::{Map, Value};
 use url::Url;
 
-pub use self::access::{UnverifiedAccess, good_until};
+pub use self::access::{UnverifiedAccess, check_introspected, good_until};
 pub use self::error::{KeysError, TokenError};
 use self::keys::KeySet;
 pub use self::logout::{LogoutToken, UnverifiedIssuer};

@@ -26,6 +26,7 @@ mod back_channel;
 mod discovery;
 mod document;
 mod error;
+mod machine;
 mod profile;
 mod settings;
 mod tokens;

@@ -11,6 +11,10 @@ pub struct Settings {
     pub audiences: Vec<String>,
     /// Further issuers, where nobody signs in.
     pub issuers: Vec<ExtraIssuer>,
+    /// The issuer of the provider that is asked about tokens which are no JWTs (RFC 7662).
+    pub introspection: Option<String>,
+    /// The issuer of the provider that is asked about names and app passwords.
+    pub app_passwords: Option<String>,
     /// How many verified tokens are remembered.
     pub cache_tokens: usize,
 }

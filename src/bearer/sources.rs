@@ -13,7 +13,12 @@ use crate::oidc::{self, ClaimNames, Mapped, ProfileError, Provider, ProviderErro
 use crate::outbound::Outbound;
 
 /// All issuers; no two of one name.
-pub(super) struct Sources(Vec<Source>);
+pub(super) struct Sources {
+    all: Vec<Source>,
+    /// Places of those that are asked about opaque tokens, and about passwords.
+    introspection: Option<usize>,
+    passwords: Option<usize>,
+}
 
 /// One issuer, with all that is its alone.
 pub(super) struct Source {
@@ -41,7 +46,7 @@ impl Sources {
         providers: impl IntoIterator<Item = (Provider, Arc<KeyRing>)>,
         metrics: &Arc<Metrics>,
     ) -> Self {
-        let Settings { audiences, issuers, .. } = settings;
+        let Settings { audiences, issuers, introspection, app_passwords, .. } = settings;
         let provided = providers.into_iter().map(|(provider, keys)| Source {
             issuer: provider.issuer_text().into(),
             keys,
@@ -54,12 +59,34 @@ impl Sources {
             let keys = Arc::new(KeyRing::new(outbound));
             Source { issuer: issuer.into(), keys, audiences, shape: Shape::Extra { jwks_url, claims } }
         };
-        Self(provided.chain(issuers.into_iter().map(extra)).collect())
+        let all: Vec<Source> = provided.chain(issuers.into_iter().map(extra)).collect();
+        let place =
+            |name: Option<String>| all.iter().position(|source| Some(&*source.issuer) == name.as_deref());
+        let (introspection, passwords) = (place(introspection), place(app_passwords));
+        Self { all, introspection, passwords }
+    }
+
+    /// Who is asked about tokens that are no JWTs.
+    pub(super) fn introspection(&self) -> Option<(&Source, &Provider)> {
+        self.provider(self.introspection)
+    }
+
+    /// Who is asked about names and app passwords.
+    pub(super) fn passwords(&self) -> Option<(&Source, &Provider)> {
+        self.provider(self.passwords)
+    }
+
+    fn provider(&self, place: Option<usize>) -> Option<(&Source, &Provider)> {
+        let source = self.all.get(place?)?;
+        match &source.shape {
+            Shape::Provider(provider) => Some((source, provider)),
+            Shape::Extra { .. } => None,
+        }
     }
 
     /// Which keys the source at `index` has.
     pub(super) fn version(&self, index: usize) -> u64 {
-        self.0.get(index).map_or(u64::MAX, |source| source.keys.version())
+        self.all.get(index).map_or(u64::MAX, |source| source.keys.version())
     }
 
     /// The one that a token says it is from, with its place. A stranger's token makes nobody ask for keys.
@@ -67,7 +94,7 @@ impl Sources {
     /// # Errors
     /// [`NoPerson`] for a stranger, or if the other names of a provider cannot be had.
     pub(super) async fn of_issuer(&self, found: &str, now: u64) -> Result<(usize, &Source), NoPerson> {
-        let all = || self.0.iter().enumerate();
+        let all = || self.all.iter().enumerate();
         if let Some(known) = all().find(|(_, source)| *source.issuer == *found) {
             return Ok(known);
         }
@@ -97,6 +124,11 @@ impl Source {
                 Ok(Rules { jwks_uri: jwks_url.clone(), issuers: vec![self.issuer.as_ref().to_owned()] })
             }
         }
+    }
+
+    /// Whom its tokens must be for.
+    pub(super) fn audiences(&self) -> &[String] {
+        &self.audiences
     }
 
     pub(super) fn kind(&self) -> Kind<'_> {

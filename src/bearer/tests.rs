@@ -1,14 +1,19 @@
 //! What is remembered of tokens, and for how long.
+#![cfg(feature = "sqlite")]
 
 use std::sync::Mutex;
 
 use serde_json::{Value, json};
 
 use super::*;
+use crate::browser::Sealer;
 use crate::identity::Field;
 use crate::jwt::testing::{OTHER_RSA, P256, RSA, TestKey, merged};
 use crate::oidc::ClaimNames;
 use crate::outbound::testing::{Server, answer, json as reply};
+use crate::secret::Secret;
+use crate::session;
+use crate::session::store::Location;
 
 const NOW: u64 = 1_700_000_000;
 
@@ -36,18 +41,25 @@ impl Setup {
             audiences: vec!["api".into()],
             claims: ClaimNames { groups: "realm_access.roles".into(), ..ClaimNames::default() },
         };
-        let settings = Settings { audiences: vec!["other".into()], issuers: vec![issuer], cache_tokens: 100 };
+        let settings = Settings {
+            audiences: vec!["other".into()],
+            issuers: vec![issuer],
+            introspection: None,
+            app_passwords: None,
+            cache_tokens: 100,
+        };
         let metrics = Arc::new(Metrics::default());
-        let clients = Clients::new(settings, [], vec!["team".into()], Arc::clone(&metrics));
+        let sessions = sessions(&metrics);
+        let clients = Clients::new(settings, [], sessions, vec!["team".into()], Arc::clone(&metrics));
         Self { server, keys, clients, metrics }
     }
 
     /// As a request is served: by what is remembered, else in full.
     async fn find(&self, token: &str, now: u64) -> Result<Arc<Person>, NoPerson> {
         let shown = Shown::Bearer(token);
-        match self.clients.known(shown, now) {
+        match self.clients.known(shown, Reach::Provider, now) {
             Some(person) => Ok(person),
-            None => self.clients.find(shown, now).await,
+            None => self.clients.find(shown, Reach::Provider, now).await,
         }
     }
 
@@ -58,6 +70,23 @@ impl Setup {
     fn checks(&self) -> u64 {
         self.metrics.token_checks.get()
     }
+}
+
+/// Nobody has a session, and nobody is disabled.
+fn sessions(metrics: &Arc<Metrics>) -> Arc<Sessions> {
+    let keys = vec![Secret::new("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=")];
+    let sealer = Arc::new(Sealer::new(&keys).unwrap());
+    let settings = session::Settings {
+        location: Location::Memory,
+        issuers: Vec::new(),
+        keys,
+        idle: Duration::from_secs(60),
+        lifetime: Duration::from_secs(60),
+        outage_grace: Duration::ZERO,
+        poll: Duration::from_secs(5),
+        cache_sessions: 10,
+    };
+    Arc::new(Sessions::open(settings, sealer, Vec::new(), Arc::clone(metrics)).unwrap())
 }
 
 fn key_set(key: &TestKey) -> Value {
@@ -109,7 +138,7 @@ async fn keys_are_renewed_behind_tokens_that_are_remembered() {
     while setup.lets_in(&old, now).await {
         now += 60;
         assert!(now < NOW + 3600, "never noticed");
-        tokio::time::sleep(std::time::Duration::from_millis(5)).await;
+        tokio::time::sleep(Duration::from_millis(5)).await;
     }
     assert!((NOW + 600..NOW + 1200).contains(&now) || setup.server.seen().len() == 2, "{}", now - NOW);
 }

@@ -389,6 +389,18 @@ pub(crate) const KEYS: &[Key] = &[
         "Whom the tokens of API clients must be for: one of these stands in their aud.",
     ),
     key(
+        "bearer.introspection",
+        Kind::Text,
+        Words("none, so that tokens which are no JWTs count for nothing"),
+        "The provider that is asked about tokens which are no JWTs, by its name.",
+    ),
+    key(
+        "bearer.app_passwords",
+        Kind::Text,
+        Words("none, so that Basic is an affair of the apps"),
+        "The provider that is asked about names and app passwords sent as Basic, by its name.",
+    ),
+    key(
         "bearer.cache_tokens",
         Kind::Count,
         Value("10000"),

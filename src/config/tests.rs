@@ -135,6 +135,8 @@ fn every_setting_is_read_and_none_is_inert() {
         [bearer]
         audiences = ["https://api.example.com"]
         cache_tokens = 7
+        introspection = "default"
+        app_passwords = "default"
         [bearer.issuers.ci]
         issuer = "https://ci.example.com"
         jwks_url = "https://keys.example.com/jwks"
@@ -184,6 +186,8 @@ fn every_setting_is_read_and_none_is_inert() {
         (bearer.audiences.as_slice(), bearer.cache_tokens),
         (&["https://api.example.com".into()][..], 7)
     );
+    assert_eq!(bearer.introspection.as_deref(), Some("http://localhost:9000/o/f"));
+    assert_eq!(bearer.app_passwords, bearer.introspection);
     let [ci] = bearer.issuers.as_slice() else { panic!("{bearer:?}") };
     assert_eq!((ci.name.as_str(), ci.issuer.as_str()), ("ci", "https://ci.example.com"));
     assert_eq!(

@@ -4,7 +4,7 @@ use super::findings::{Notebook, Place};
 use super::keys::{self, ISSUER_CLAIM_KEYS, ISSUER_KEYS};
 use super::provider::{Named, claim_name};
 use super::rules::note_unknown_entry;
-use super::values::{Http, Reader};
+use super::values::{Http, Read, Reader};
 use super::written::{Entry, Node, Value};
 use crate::bearer::{ExtraIssuer, Settings};
 use crate::oidc::ClaimNames;
@@ -15,9 +15,32 @@ impl Reader {
     pub(crate) fn bearer(&mut self, providers: &mut Vec<Named>) -> Option<Option<Settings>> {
         let audiences = self.audiences();
         let issuers = self.token_issuers(audiences.as_ref()?.as_deref().unwrap_or_default(), providers);
+        let introspection = self.asked_provider("bearer.introspection", providers);
+        let app_passwords = self.asked_provider("bearer.app_passwords", providers);
         let cache_tokens = self.count("bearer.cache_tokens");
         let (issuers, cache_tokens) = (issuers?, cache_tokens?);
-        Some(audiences?.map(|audiences| Settings { audiences, issuers, cache_tokens }))
+        let (introspection, app_passwords) = (introspection?, app_passwords?);
+        let settings =
+            |audiences| Settings { audiences, issuers, introspection, app_passwords, cache_tokens };
+        Some(audiences?.map(settings))
+    }
+
+    /// The issuer of a provider that a setting names.
+    fn asked_provider(&mut self, path: &str, providers: &[Named]) -> Option<Option<String>> {
+        if !self.is_written(path) {
+            self.used(path);
+            return Some(None);
+        }
+        let Read { value: name, place } = self.text(path)?;
+        let known = || providers.iter().filter(|one| one.signs_in());
+        if let Some(found) = known().find(|one| one.name == name) {
+            // One that cannot be read is a finding already.
+            return Some(found.issuer().map(str::to_owned));
+        }
+        let names: Vec<&str> = known().map(|one| one.name.as_str()).collect();
+        let problem = format!("`{path}`: there is no provider `{name}`");
+        self.book.note(&place, problem, format!("write one of {}", names.join(", ")));
+        None
     }
 
     /// Whom tokens must be for. Without that nothing else of the table makes sense.
@@ -185,11 +208,20 @@ mod tests {
     const CI: &str = "issuer = 'https://ci.test'\njwks_url = 'https://ci.test/jwks'\n";
 
     #[test]
+    #[expect(clippy::too_many_lines, reason = "a table")]
     fn what_cannot_be_meant_is_told_with_its_place_and_a_way_out() {
         for (rest, found) in [
             (
                 "[bearer]\n",
                 "8:2: `bearer.audiences` is not set; fix: write audiences = [\"…\"] below [bearer]: whom tokens must be for, as their `aud` says",
+            ),
+            (
+                "[bearer]\naudiences = ['a']\nintrospection = 'ci'",
+                "10:17: `bearer.introspection`: there is no provider `ci`; fix: write one of default",
+            ),
+            (
+                "[bearer]\naudiences = ['a']\napp_passwords = true",
+                "10:17: `bearer.app_passwords` is true or false",
             ),
             ("[bearer]\naudiences = []", "9:13: `bearer.audiences` is empty, so no token counts"),
             ("[bearer]\naudiences = 'a'", "9:13: `bearer.audiences` is text"),

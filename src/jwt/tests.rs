@@ -12,17 +12,7 @@ use super::*;
 use crate::outbound::testing::{Reply, Server, answer, json as reply};
 
 const NOW: u64 = 1_700_000_000;
-const ALL: &[Algorithm] = &[
-    Algorithm::RS256,
-    Algorithm::RS384,
-    Algorithm::RS512,
-    Algorithm::PS256,
-    Algorithm::PS384,
-    Algorithm::PS512,
-    Algorithm::ES256,
-    Algorithm::ES384,
-    Algorithm::EdDSA,
-];
+const ALL: &[Algorithm] = ASYMMETRIC;
 const ID: Kind<'static> = Kind::Id { nonce: Some("n-1"), access_token: Some("at-1"), code: Some("c-1") };
 
 const LOGOUT: Kind<'static> = Kind::Logout;

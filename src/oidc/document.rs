@@ -21,6 +21,7 @@ pub(super) struct Document {
     pub(super) jwks: Url,
     pub(super) userinfo: Option<Url>,
     pub(super) revocation: Option<Url>,
+    pub(super) introspection: Option<Url>,
     pub(super) end_session: Option<Url>,
     /// What tokens may name as issuer; the configured one first.
     pub(super) issuers: Vec<String>,
@@ -38,6 +39,7 @@ pub(super) struct Document {
 struct Extra {
     end_session_endpoint: Option<String>,
     revocation_endpoint: Option<String>,
+    introspection_endpoint: Option<String>,
     prompt_values_supported: Option<Vec<String>>,
     authorization_response_iss_parameter_supported: Option<bool>,
 }
@@ -91,6 +93,7 @@ impl Document {
             jwks: needed("jwks_uri", metadata.jwks_uri())?,
             userinfo: offered("userinfo_endpoint", metadata.userinfo_endpoint().map(|url| &**url))?,
             revocation: offered("revocation_endpoint", extra.revocation_endpoint.as_ref())?,
+            introspection: offered("introspection_endpoint", extra.introspection_endpoint.as_ref())?,
             end_session: offered("end_session_endpoint", extra.end_session_endpoint.as_ref())?,
             issuers,
             userinfo_algorithms: userinfo_algorithms
@@ -120,7 +123,11 @@ impl Document {
 
     /// The addresses that our own requests go to.
     pub(super) fn asked(&self) -> impl Iterator<Item = &Url> {
-        [&self.token, &self.jwks].into_iter().chain(&self.userinfo).chain(&self.revocation)
+        [&self.token, &self.jwks]
+            .into_iter()
+            .chain(&self.userinfo)
+            .chain(&self.revocation)
+            .chain(&self.introspection)
     }
 }
 

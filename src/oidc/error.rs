@@ -138,6 +138,8 @@ pub enum Step {
     Userinfo,
     /// The revocation endpoint.
     Revocation,
+    /// The introspection endpoint.
+    Introspection,
 }
 
 impl std::fmt::Display for Step {
@@ -147,6 +149,7 @@ impl std::fmt::Display for Step {
             Self::Token => "token endpoint",
             Self::Userinfo => "userinfo",
             Self::Revocation => "revocation",
+            Self::Introspection => "introspection",
         })
     }
 }

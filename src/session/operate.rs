@@ -80,6 +80,14 @@ impl Sessions {
         self.ask(self.store.disable(person, None), now).await
     }
 
+    /// Whether a person is kept out; nobody is who was never seen.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be asked.
+    pub async fn is_disabled(&self, person: &PersonKey, now: u64) -> Result<bool, StoreError> {
+        self.ask(self.store.is_disabled(person), now).await
+    }
+
     /// Whether a session of a list has not ended.
     pub fn is_live(&self, listed: &Listed, now: u64) -> bool {
         listed.lives(now, self.settings.idle)

@@ -288,6 +288,11 @@ impl PostgresStore {
         Ok(!self.ask(sql::DISABLE, &parameters).await?.is_empty())
     }
 
+    pub(super) async fn is_disabled(&self, person: &PersonKey) -> Result<bool, StoreError> {
+        let parameters: [Parameter<'_>; 2] = [(&person.issuer, Type::TEXT), (&person.subject, Type::TEXT)];
+        Ok(!self.ask(sql::IS_DISABLED, &parameters).await?.is_empty())
+    }
+
     pub(super) async fn fact(&self, name: &str, value: &str) -> Result<String, StoreError> {
         let rows = self.ask(sql::FACT, &[(&name, Type::TEXT), (&value, Type::TEXT)]).await?;
         let kept = rows.first().and_then(|row| row.try_get(0).ok());

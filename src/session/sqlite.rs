@@ -282,6 +282,17 @@ impl SqliteStore {
         .await
     }
 
+    pub(super) async fn is_disabled(&self, person: &PersonKey) -> Result<bool, StoreError> {
+        let person = person.clone();
+        self.answer(&self.reader, move |connection| {
+            let found =
+                connection
+                    .query_row(sql::IS_DISABLED, params![person.issuer, person.subject], |row| row.get(0));
+            found.map_err(|error| told(&error))
+        })
+        .await
+    }
+
     pub(super) async fn fact(&self, name: &str, value: &str) -> Result<String, StoreError> {
         let (name, value) = (name.to_owned(), value.to_owned());
         self.change(move |change| {

@@ -406,6 +406,15 @@ impl SessionStore {
         ask!(self, store => store.disable(person, since))
     }
 
+    /// Whether a person is disabled; nobody is who was never seen.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::probe`].
+    pub async fn is_disabled(&self, person: &PersonKey) -> Result<bool, StoreError> {
+        ask!(self, store => store.is_disabled(person))
+    }
+
     /// What the store has on record under `name`; `value` from now on, if it has nothing.
     ///
     /// # Errors

@@ -347,8 +347,12 @@ async fn the_disabled_have_no_sessions(place: Place) {
     let (store, there) = (filled(&place, 2).await, place.open());
     let one = person(ISSUER, "subject-1");
     assert!(!store.disable(&person(ISSUER, "nobody"), Some(NOW)).await.unwrap());
+    let stranger = person("https://elsewhere.test/", &one.subject);
+    assert!(!store.is_disabled(&one).await.unwrap());
+    assert!(!store.is_disabled(&person(ISSUER, "nobody")).await.unwrap(), "never seen");
     assert!(store.disable(&one, Some(NOW)).await.unwrap());
     assert!(store.disable(&one, Some(NOW + 9)).await.unwrap());
+    assert!(store.is_disabled(&one).await.unwrap() && !store.is_disabled(&stranger).await.unwrap());
     assert_eq!(
         store.people(Some("user-1"), &PersonKey::default(), 1).await.unwrap()[0].disabled_at,
         Some(NOW)
@@ -362,6 +366,7 @@ async fn the_disabled_have_no_sessions(place: Place) {
     assert_eq!(store.insert(&again).await.unwrap(), Admission::Disabled);
     assert_eq!(place.number("SELECT count(*) FROM foregate_session").await, 2);
     assert!(store.disable(&one, None).await.unwrap());
+    assert!(!store.is_disabled(&one).await.unwrap());
     assert_eq!(store.insert(&again).await.unwrap(), Admission::Kept);
     assert_eq!(there.find(&key(7), NOW, IDLE).await.unwrap(), Some(again));
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use url::{Url, form_urlencoded};
 
 use crate::support::backend::Backend;
-use crate::support::foregate::{Foregate, free_port};
+use crate::support::foregate::{Foregate, free_port, run};
 use crate::support::http::{Browser, NAVIGATES, Reply, raw, request};
 use crate::support::issuer::{By, Issuer, now};
 use crate::support::provider::Provider;
@@ -32,17 +32,19 @@ struct House {
 
 impl House {
     fn new() -> Self {
-        Self::with("")
+        Self::with("", &json!({}))
     }
 
-    /// With more lines in `[bearer]`.
-    fn with(bearer: &str) -> Self {
+    /// With more lines in `[bearer]`, and more options of the provider.
+    fn with(bearer: &str, more: &Value) -> Self {
         let port = free_port();
         let robots = json!({
             "robot": {"secret": "robot-secret", "claims": {"preferred_username": "robot", "groups": ["family"]}},
         });
         let public_url = format!("http://auth.foregate.localhost:{port}");
-        let provider = Provider::for_foregate(&public_url, json!({ "robots": robots, "redirectUris": [] }));
+        let mut options = json!({ "robots": robots, "redirectUris": [] });
+        options.as_object_mut().expect("an object").extend(more.as_object().expect("an object").clone());
+        let provider = Provider::for_foregate(&public_url, options);
         let (issuer, backend) = (Issuer::start(), Backend::start());
         let config = config(port, &provider, &issuer, &backend, bearer);
         Self { foregate: Foregate::start_at(&config, port), provider, issuer, backend, port }
@@ -50,7 +52,11 @@ impl House {
 
     /// A token that the provider itself gives a program.
     fn robot(&self) -> String {
-        let form = [("grant_type", "client_credentials"), ("resource", API), ("scope", "api")];
+        self.robot_for(API)
+    }
+
+    fn robot_for(&self, resource: &str) -> String {
+        let form = [("grant_type", "client_credentials"), ("resource", resource), ("scope", "api")];
         let told = self.token_endpoint(("robot", "robot-secret"), &form);
         told["access_token"].as_str().unwrap_or_else(|| panic!("no token: {told}")).to_owned()
     }
@@ -64,7 +70,7 @@ impl House {
             ("client_id", "foregate"),
             ("response_type", "code"),
             ("redirect_uri", back),
-            ("scope", "openid api"),
+            ("scope", "openid api offline_access"),
             ("resource", API),
             ("nonce", "n-1"),
             ("code_challenge", &challenge),
@@ -621,4 +627,120 @@ fn what_is_not_foregates_reaches_the_app_as_it_came() {
     assert_eq!(got("/x", &[&alice, &robot]), (kept, "alice".to_owned()), "not looked at");
     assert_refused(&house.proxied("/x", &[&bearer("an.apps.own")]), "header is not a JSON object");
     assert!(!house.backend.seen().iter().any(|request| request.contains("remote-user: root")));
+}
+
+#[test]
+fn an_opaque_token_counts_by_the_providers_word_which_is_remembered_for_a_while() {
+    let house = House::with("introspection = \"default\"", &json!({"apiTokens": "opaque"}));
+    let asked = || house.provider.asked("/introspect/");
+    let (robot, person) = (house.robot(), house.person("alice"));
+    let alice = person["access_token"].as_str().expect("a token");
+    assert!(!robot.contains('.') && !alice.contains('.'), "opaque: {robot} {alice}");
+    for dialect in DIALECTS {
+        let ask = |url: &str, token: &str| {
+            raw(house.foregate.public, &ask(dialect, "GET", url, &[&bearer(token), NAVIGATES]))
+        };
+        for (token, user) in [(&*robot, "robot"), (alice, "alice")] {
+            let reply = ask(FAMILY, token);
+            assert_eq!(
+                (reply.status, reply.header("remote-user")),
+                (200, Some(user)),
+                "{dialect}: {reply:?}"
+            );
+        }
+        assert_eq!(ask("http://admins.foregate.localhost/", alice).status, 200, "{dialect}");
+        assert_eq!(ask("http://admins.foregate.localhost/", &robot).status, 403, "{dialect}");
+        assert_eq!(ask(APP, "no-such-token").status, 401, "{dialect}");
+        // Where everybody is let in, it may be a token of the app's own, which is nobody else's affair.
+        let open = ask("http://open.foregate.localhost/", "of-the-app");
+        assert_eq!((open.status, open.header("remote-user")), (200, Some("")), "{dialect}");
+        assert_eq!(ask("http://closed.foregate.localhost/", "of-the-app").status, 403, "{dialect}");
+    }
+    assert_eq!(asked(), 3, "each of the three tokens once");
+    assert_refused(&house.check(APP, "no-such-token"), "not active");
+    assert_refused(&house.check(APP, &house.robot_for("https://other.example.com")), "another audience");
+    let refresh = person["refresh_token"].as_str().expect("a refresh token");
+    assert_eq!(house.check(APP, refresh).status, 401, "no access token");
+    house.provider.control("pause", &json!({"mode": "503", "path": "introspect"}));
+    assert_eq!(house.check(APP, "another").status, 503);
+    assert_eq!(house.check(APP, alice).status, 200, "remembered");
+    house.provider.control("resume", &Value::Null);
+    assert_refused(&house.check(APP, "another"), "not active");
+    // Signed tokens are still checked here.
+    let before = asked();
+    assert_eq!(house.check(APP, &house.signed(&json!({}), json!({}))).status, 200);
+    assert_refused(&house.check(APP, &house.signed(&json!({}), json!({"aud": "x"}))), "another audience");
+    assert_eq!(asked(), before);
+}
+
+#[test]
+fn a_name_and_an_app_password_count_by_the_providers_word() {
+    let house = House::with(
+        "app_passwords = \"default\"",
+        &json!({"appPasswords": {"alice": "app:secret", "bob": "other"}}),
+    );
+    let asked = || house.provider.asked("/token/");
+    let basic = |pair: &str| format!("Authorization: Basic {}", STANDARD.encode(pair));
+    let alice = basic("alice:app:secret");
+    for dialect in DIALECTS {
+        let ask = |url: &str, line: &str| raw(house.foregate.public, &ask(dialect, "GET", url, &[line]));
+        let reply = ask(FAMILY, &alice);
+        assert_eq!((reply.status, reply.header("remote-user")), (200, Some("alice")), "{dialect}: {reply:?}");
+        assert_eq!(reply.header("remote-groups"), Some("Home Server Admins,a|b,family"), "{dialect}");
+        assert_eq!(ask("http://bob.foregate.localhost/", &alice).status, 403, "{dialect}: no such host");
+        let wrong = ask(APP, &basic("alice:wrong"));
+        assert_eq!(wrong.status, 401, "{dialect}");
+        let challenge = "Basic realm=\"foregate\", charset=\"UTF-8\"";
+        assert_eq!(wrong.header("www-authenticate"), Some(challenge), "{dialect}");
+        let open = ask("http://open.foregate.localhost/", &basic("bob:other"));
+        assert_eq!((open.status, open.header("remote-user")), (200, Some("")), "{dialect}: not looked at");
+    }
+    assert_eq!(asked(), 2, "the right one and the wrong one, once each");
+    for line in
+        ["Authorization: Basic !", "Authorization: Basic YWxpY2U=", "Authorization: Basic OnNlY3JldA=="]
+    {
+        assert_eq!(house.foregate.check(APP, &[line]).status, 401, "{line}");
+    }
+    let cookie = house.cookie("alice");
+    let before = asked();
+    let both = house.foregate.check(APP, &[&cookie, &basic("bob:other")]);
+    assert_eq!((both.status, both.header("remote-user")), (200, Some("alice")));
+    assert_eq!(asked(), before, "a live session comes first");
+    // What let somebody in is no affair of the app's, and what did not is.
+    let seen = house.proxied("/x", &[&alice]);
+    assert!(seen.status == 200 && !seen.body.to_ascii_lowercase().contains("authorization"), "{seen:?}");
+    let open = house.proxied("/open/x", &[&basic("of:the-app")]);
+    assert!(open.status == 200 && open.body.contains(&STANDARD.encode("of:the-app")), "{open:?}");
+    assert_eq!(asked(), before);
+    // Guessing ends, while what is known goes on.
+    let detail = |line: &str| house.foregate.check(APP, &[line]).json()["detail"].as_str().map(str::to_owned);
+    let is_over = |number: usize| {
+        detail(&basic(&format!("bob:guess-{number}"))).is_some_and(|why| why.contains("too many wrong"))
+    };
+    // A minute may begin while it guesses.
+    let guesses = (0..30).position(is_over).expect("guessing has an end");
+    assert!((10..=20).contains(&guesses) && asked() - before == guesses, "{guesses} guesses");
+    assert_eq!(house.foregate.check(APP, &[&alice]).status, 200);
+    house.provider.control("pause", &json!({"mode": "503", "path": "token"}));
+    assert_eq!(house.foregate.check(APP, &[&basic("carol:x")]).status, 503);
+    assert_eq!(house.foregate.check(APP, &[&alice]).status, 200, "remembered");
+}
+
+#[test]
+fn whoever_is_disabled_has_no_tokens_either() {
+    let house = House::new();
+    house.cookie("alice");
+    let token = || house.person("alice")["access_token"].as_str().expect("a token").to_owned();
+    assert_eq!(house.check(APP, &token()).status, 200);
+    let file = house.foregate.dir().join("foregate.toml");
+    let command = |word: &str| {
+        let args = ["user", word, "alice", "--config", file.to_str().expect("a path")];
+        let (code, _, err) = run(&args, house.foregate.dir());
+        assert_eq!(code, Some(0), "{word}: {err}");
+    };
+    command("disable");
+    assert_refused(&house.check(APP, &token()), "disabled");
+    assert_eq!(house.check(APP, &house.robot()).status, 200, "others go on");
+    command("enable");
+    assert_eq!(house.check(APP, &token()).status, 200);
 }

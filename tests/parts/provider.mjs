@@ -38,6 +38,7 @@ const options = {
   users: {}, // more or changed users: {"eve": {"groups": ["family"]}}
   // Programs that get tokens for themselves: {"robot": {"secret": "s", "claims": {"groups": ["robots"]}}}.
   robots: {},
+  appPasswords: {}, // as authentik's: {"alice": "secret"}, taken as client credentials. RS256 only
   apiTokens: 'jwt', // or opaque: access tokens for a resource such as https://api.example.com
   ...JSON.parse(process.argv[2] || process.env.PROVIDER_OPTIONS || '{}'),
 };
@@ -329,6 +330,24 @@ async function login(req, res, form) {
   return provider.interactionFinished(req, res, { login: { accountId, acr, amr: ['pwd'] } });
 }
 
+// ---- app passwords ----
+
+// client_credentials with the name and app password of a person.
+function appPassword(req, res, form) {
+  const answer = (status, body) => res.writeHead(status, { 'content-type': 'application/json' }).end(JSON.stringify(body));
+  const basic = Buffer.from(req.headers.authorization?.split(' ')[1] ?? '', 'base64').toString();
+  if (basic !== `${options.clientId}:${options.clientSecret}`) return answer(401, { error: 'invalid_client' });
+  const name = form.get('username');
+  if (disabled.has(name) || options.appPasswords[name] !== form.get('password')) {
+    return answer(400, { error: 'invalid_grant', error_description: 'no such app password' });
+  }
+  const now = Math.floor(Date.now() / 1000);
+  const claims = { ...users.get(name), iss: provider.issuer, aud: options.clientId, iat: now, exp: now + 300 };
+  return answer(200, {
+    access_token: randomUUID(), token_type: 'Bearer', expires_in: 300, scope: form.get('scope'), id_token: signed({ typ: 'JWT' }, claims),
+  });
+}
+
 // ---- the front: log, pauses, authentik's addresses ----
 
 const log = [];
@@ -386,6 +405,7 @@ async function front(req, res) {
     req.url = `${url.pathname}?${form}`;
   }
   if (url.pathname.startsWith('/if/flow/login/')) return login(req, res, form);
+  if (form.get('grant_type') === 'client_credentials' && form.has('username')) return appPassword(req, res, form);
   if (url.pathname === `${app}.well-known/openid-configuration`) req.url = '/.well-known/openid-configuration';
   else if (url.pathname.startsWith('/.well-known/')) return res.writeHead(404).end();
   else if (url.pathname === '/application/o/authorize/' && url.searchParams.get('max_age') === '0') {

@@ -90,6 +90,7 @@ fn addresses_are_https_or_at_home() {
         "jwks_uri",
         "userinfo_endpoint",
         "revocation_endpoint",
+        "introspection_endpoint",
         "end_session_endpoint",
     ] {
         for (settings, address, expected) in [
@@ -122,10 +123,11 @@ fn addresses_are_https_or_at_home() {
     for name in ["authorization_endpoint", "token_endpoint", "jwks_uri", "issuer"] {
         assert!(read(&json!({ (name): null }), &public).is_err(), "{name}");
     }
-    for name in ["revocation_endpoint", "end_session_endpoint"] {
+    for name in ["revocation_endpoint", "introspection_endpoint", "end_session_endpoint"] {
         for absent in [json!(null), json!("")] {
             let document = read(&json!({ (name): absent }), &public).unwrap();
-            assert!(document.revocation.is_none() && document.end_session.is_none());
+            let offered = [&document.revocation, &document.introspection, &document.end_session];
+            assert!(offered.iter().all(|offered| offered.is_none()));
         }
     }
 }

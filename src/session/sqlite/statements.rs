@@ -131,6 +131,9 @@ pub(super) fn people(by_name: bool) -> String {
 pub(super) const DISABLE: &str = "UPDATE foregate_person SET disabled_at = \
     CASE WHEN ?3 IS NULL THEN NULL ELSE coalesce(disabled_at, ?3) END WHERE issuer = ?1 AND subject = ?2";
 
+pub(super) const IS_DISABLED: &str = "SELECT EXISTS (SELECT 1 FROM foregate_person \
+    WHERE issuer = ?1 AND subject = ?2 AND disabled_at IS NOT NULL)";
+
 pub(super) const KEEP_FACT: &str =
     "INSERT INTO foregate_fact (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING";
 pub(super) const FACT: &str = "SELECT value FROM foregate_fact WHERE name = ?1";
