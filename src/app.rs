@@ -219,6 +219,7 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
         let app = App { issuers: config.issuers, assertion: config.assertion, ..app };
         Fallback { app, within: domain.clone() }
     });
+    let policy = Policy::new(config.apps, own, fallback).with_roles(config.roles);
     let mut cookies = Cookies::new(config.cookies);
     if !elsewhere.is_empty() {
         tracing::info!(
@@ -229,7 +230,7 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
         cookies = cookies.with_hosts_elsewhere(home, Arc::clone(&sealer));
     }
     Ok(Site {
-        gate: Gate::new(Policy::new(config.apps, own, fallback), Arc::clone(&sessions)),
+        gate: Gate::new(policy, Arc::clone(&sessions)),
         login,
         sessions,
         cookies,

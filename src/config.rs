@@ -10,6 +10,7 @@ mod headers;
 mod keys;
 mod listeners;
 mod provider;
+mod roles;
 mod rules;
 mod schema;
 mod secrets;
@@ -27,7 +28,8 @@ use url::Url;
 
 use crate::browser::CookieScope;
 use crate::headers::HeaderSet;
-use crate::policy::{App, Requirement};
+use crate::identity::Roles;
+use crate::policy::{App, Requirement, Rule};
 use crate::secret::Secret;
 use crate::{login, server, session, upstream};
 pub use environment::Environment;
@@ -69,6 +71,8 @@ pub struct Config {
     pub default_headers: Arc<HeaderSet>,
     /// Whether backends of hosts that no app names get a signed assertion.
     pub assertion: bool,
+    /// What groups make of people.
+    pub roles: Arc<Roles>,
 }
 
 /// A configuration in force, with where each part of it came from.
@@ -158,10 +162,13 @@ impl Config {
         self.apps.iter().filter(trusts).map(|app| app.name.as_str()).collect()
     }
 
-    /// The claims that header templates of any app read, sorted.
+    /// The claims that header templates and rules of any app read, sorted.
     pub fn wanted_claims(&self) -> Vec<String> {
         let sets = self.apps.iter().map(|app| &app.headers).chain([&self.default_headers]);
+        let rules = self.apps.iter().flat_map(|app| app.rules.iter().chain([&app.last]));
         let mut claims: Vec<String> = sets.flat_map(|set| set.wanted_claims()).collect();
+        claims.extend(rules.flat_map(Rule::wanted_claims));
+        claims.extend(self.fallback.claims().into_iter().map(str::to_owned));
         claims.sort_unstable();
         claims.dedup();
         claims
@@ -208,6 +215,7 @@ impl Reader {
             fallback: apps.fallback?,
             default_headers: Arc::clone(apps.defaults.headers(apps.defaults.assertion)),
             assertion: apps.defaults.assertion,
+            roles: apps.roles,
         })
     }
 

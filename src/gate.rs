@@ -31,8 +31,8 @@ impl Gate {
             Ruling::AmbiguousPath => return Decision::Forbid(Refusal::AmbiguousPath),
         };
         match self.person(&visit.credential, app.limits, now).await {
-            Ok(person) => rule.admits(app, person),
-            Err(_) if rule.is_public() => rule.admits(app, None),
+            Ok(person) => rule.admits(app, person, visit),
+            Err(_) if rule.is_open_to(visit) => rule.admits(app, None, visit),
             Err(_) => Decision::Unavailable,
         }
     }

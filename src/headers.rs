@@ -10,7 +10,7 @@ use std::sync::{Arc, OnceLock};
 
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
 
-use crate::identity::Identity;
+use crate::identity::{Identity, Roles};
 pub use assertion::{ASSERTION, LIFETIME_SECONDS, SEED_BYTES, Signer};
 pub use template::HeaderError;
 use template::Template;
@@ -56,15 +56,37 @@ pub struct HeaderSet {
     uncached: HeaderMap,
     /// What Envoy must take off a request, as it never removes what we do not set.
     look_alikes: HeaderValue,
-    /// Its names and templates as text: sets that say the same share the lines of a person.
+    /// Its names and templates as text, with the roles they speak of: sets that say the same share the lines of a
+    /// person.
     mark: Arc<str>,
+    roles: Arc<Roles>,
 }
 
 impl HeaderSet {
     /// The set called `remote`, `authentik` or `oauth2-proxy`.
     pub fn preset(name: &str) -> Option<Self> {
+        Self::preset_with(name, &Arc::default())
+    }
+
+    /// The same, with `X-Roles` and `X-Permissions` where there are roles.
+    pub fn preset_with(name: &str, roles: &Arc<Roles>) -> Option<Self> {
         let (_, lines) = PRESETS.iter().find(|(preset, _)| *preset == name)?;
-        Self::of(lines.iter().copied()).ok()
+        let more: &[_] = if roles.is_empty() { &[] } else { &OF_ROLES };
+        Self::of(lines.iter().chain(more).copied()).ok().map(|set| set.knowing(roles))
+    }
+
+    /// The same set, whose templates speak of these roles.
+    #[must_use]
+    pub fn knowing(self, roles: &Arc<Roles>) -> Self {
+        if !self.speaks_of_roles() {
+            return self;
+        }
+        Self { roles: Arc::clone(roles), mark: format!("{}{roles:?}", self.mark).into(), ..self }
+    }
+
+    /// Whether a template tells what somebody may do by their roles.
+    pub fn speaks_of_roles(&self) -> bool {
+        self.templates.iter().any(Template::speaks_of_roles)
     }
 
     /// A set of names with templates, such as `X-WEBAUTH-USER` with `{username}`.
@@ -96,7 +118,7 @@ impl HeaderSet {
             |name| parsed.iter().find(|(other, _)| other == name).map(|(_, template)| template.clone());
         let templates = blank.keys().filter_map(template_of).collect();
         let look_alikes = look_alikes(blank.keys());
-        Ok(Self { templates, blank, uncached, look_alikes, mark: mark.into() })
+        Ok(Self { templates, blank, uncached, look_alikes, mark: mark.into(), roles: Arc::default() })
     }
 
     /// The same set with a line that somebody else fills in, so that a client's own is removed like every other.
@@ -152,7 +174,7 @@ impl HeaderSet {
     }
 
     fn values(&self, person: &Person) -> Box<[HeaderValue]> {
-        self.templates.iter().map(|template| template.value(&person.identity)).collect()
+        self.templates.iter().map(|template| template.value(&person.identity, &self.roles)).collect()
     }
 }
 
@@ -199,6 +221,9 @@ impl OwnNames {
 
 /// Room in an answer's headers beside the identity, so that adding one does not grow the map.
 const ROOM: usize = 4;
+
+/// What every preset has besides where there are roles.
+const OF_ROLES: [(&str, &str); 2] = [("X-Roles", "{roles}"), ("X-Permissions", "{permissions}")];
 
 /// The presets of the interface.
 const PRESETS: [(&str, &[(&str, &str)]); 3] = [
@@ -345,6 +370,35 @@ mod tests {
         assert_eq!(line(&set, &alice, "x-line"), "Alice Example <alice@example.com>; red");
         assert_eq!(line(&set, &alice, "x-list"), "a,b%2Cc,3");
         assert_eq!(set.wanted_claims(), ["team", "list"]);
+    }
+
+    #[test]
+    fn roles_are_told_where_there_are_any() {
+        let role = |name: &str, permissions: &[&str]| crate::identity::Role {
+            name: name.into(),
+            groups: vec!["family".into()],
+            permissions: permissions.iter().map(ToString::to_string).collect(),
+            ..Default::default()
+        };
+        let roles =
+            Arc::new(Roles::new(&[role("viewer", &["kb:read", "a,b"]), role("editor", &["kb:create"])]));
+        let fewer = Arc::new(Roles::new(&[role("viewer", &["kb:read"])]));
+        let (alice, stranger) = (person(|_| ()), person(|profile| profile.groups.clear()));
+        for preset in ["remote", "authentik", "oauth2-proxy"] {
+            let set = HeaderSet::preset_with(preset, &roles).unwrap();
+            assert_eq!(line(&set, &alice, "x-roles"), "editor,viewer");
+            assert_eq!(line(&set, &alice, "x-permissions"), "a%2Cb,kb:create,kb:read");
+            assert_eq!(line(&set, &stranger, "x-roles"), "");
+            assert_eq!(set.lines(None).get("x-permissions").map(HeaderValue::is_empty), Some(true));
+            let plain = HeaderSet::preset(preset).unwrap();
+            assert!(!plain.lines(Some(&alice)).contains_key("x-roles"));
+            // What was made for one configuration is not told under another.
+            let other = HeaderSet::preset_with(preset, &fewer).unwrap();
+            assert_eq!(line(&other, &alice, "x-roles"), "viewer");
+        }
+        let own = [("X-May".into(), "{permissions:|} as {roles:|}".into())];
+        let set = HeaderSet::templates(&own).unwrap().knowing(&roles);
+        assert_eq!(line(&set, &alice, "x-may"), "a,b|kb:create|kb:read as editor|viewer");
     }
 
     #[test]

@@ -108,7 +108,7 @@ fn route<'s>(
     Box::pin(async move {
         let mut request = request;
         if kept_form::is_resume(request.uri().path()) {
-            return kept_form::resume(site, request).await;
+            return kept_form::resume(site, request, peer).await;
         }
         if request.uri().path().starts_with("/.foregate/") {
             let (parts, body) = request.into_parts();

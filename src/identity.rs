@@ -1,6 +1,8 @@
 //! Who somebody is. Knows neither sessions nor tokens, nor how the knowledge was won.
 
+mod claims;
 mod groups;
+mod roles;
 
 use std::fmt;
 use std::ops::Range;
@@ -10,8 +12,10 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use claims::{claim_at, holds};
 pub use groups::GroupLists;
 use groups::Groups;
+pub use roles::{Given, Role, Roles};
 
 /// What a provider says of a person, as a sign-in yields it and a store keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -75,7 +79,7 @@ impl Identity {
         ends.copy_from_slice(&all_ends);
         let claims: Map<String, Value> = wanted
             .iter()
-            .filter_map(|name| Some((name.clone(), profile.claims.get(name)?.clone())))
+            .filter_map(|name| Some((name.clone(), claim_at(&profile.claims, name)?.clone())))
             .collect();
         Self {
             issuer,
@@ -114,7 +118,7 @@ impl Identity {
         self.groups.contains(group)
     }
 
-    /// A claim that the configuration asked to keep.
+    /// A claim that the configuration asked to keep, by the name it was asked for with; dots led into nested ones.
     pub fn claim(&self, name: &str) -> Option<&Value> {
         self.claims.as_ref()?.get(name)
     }

@@ -1,21 +1,26 @@
 //! Who may do what: apps by host, rules by path and method, and the one place that grants. Knows no HTTP
 //! messages, clocks or stores.
 
+mod capture;
 mod hosts;
 mod matcher;
 mod requirement;
 mod route;
+mod term;
 
 use std::sync::Arc;
 
 use http::Method;
 
 use crate::headers::{HeaderSet, Person};
-use crate::visit::{Target, is_within};
+use crate::identity::Roles;
+use crate::visit::{Target, Visit, is_within};
+pub use capture::Captured;
 use hosts::Hosts;
 pub use matcher::{EmailPattern, HostPattern, PathPattern, PatternError};
-pub use requirement::{Requirement, TermError};
+pub use requirement::{Name, Requirement};
 pub use route::{Backend, Route};
+pub use term::{TermError, Terms};
 
 /// One line of `[apps]`: a host, or a part of one, and who may use it.
 #[derive(Clone, Debug)]
@@ -94,20 +99,32 @@ impl Rule {
 
     /// Decides for one person, or for nobody in particular, as everybody is whom the app's providers do not know. The
     /// only place that mints a [`Grant`].
-    pub fn admits<'p>(&'p self, app: &'p App, person: Option<Arc<Person>>) -> Decision<'p> {
+    pub fn admits<'p>(
+        &'p self,
+        app: &'p App,
+        person: Option<Arc<Person>>,
+        visit: &Visit<'_>,
+    ) -> Decision<'p> {
         let person = person.filter(|person| app.takes_people_of(person.identity().issuer()));
-        if self.allow.met_by(person.as_deref().map(Person::identity)) {
+        if self.allow.met_by(person.as_deref().map(Person::identity), visit) {
             return Decision::Allow(Grant { app, rule: self, person });
         }
-        match person {
-            None if self.allow.can_be_met() => Decision::SignIn,
-            person => Decision::Forbid(Refusal::NotAllowed { missing: self.allow.in_words(), person }),
-        }
+        refused(&self.allow, person, visit)
     }
 
-    /// Whether it lets everybody in without asking who they are.
-    pub fn is_public(&self) -> bool {
-        self.allow.met_by(None)
+    /// Whether it lets this visit in without asking who it is.
+    pub fn is_open_to(&self, visit: &Visit<'_>) -> bool {
+        self.allow.met_by(None, visit)
+    }
+
+    /// The claims it looks at.
+    pub fn wanted_claims(&self) -> Vec<String> {
+        self.allow.claims().into_iter().map(str::to_owned).collect()
+    }
+
+    /// Whether it may let in somebody nobody knows.
+    fn admits_strangers(&self) -> bool {
+        self.allow.admits_strangers()
     }
 }
 
@@ -160,15 +177,11 @@ impl<'p> Grant<'p> {
     }
 
     /// The same grant if the person is also `wanted`, which can only take away.
-    pub fn narrowed(self, wanted: &Requirement) -> Decision<'p> {
-        let identity = self.person().map(Person::identity);
-        if wanted.met_by(identity) {
-            Decision::Allow(self)
-        } else if identity.is_none() && wanted.can_be_met() {
-            Decision::SignIn
-        } else {
-            Decision::Forbid(Refusal::NotAllowed { missing: wanted.in_words(), person: self.person })
+    pub fn narrowed(self, wanted: &Requirement, visit: &Visit<'_>) -> Decision<'p> {
+        if wanted.met_by(self.person().map(Person::identity), visit) {
+            return Decision::Allow(self);
         }
+        refused(wanted, self.person, visit)
     }
 
     /// Who was let in; nobody in particular for a public rule.
@@ -179,6 +192,17 @@ impl<'p> Grant<'p> {
     /// The same, to be kept.
     pub fn shared_person(&self) -> Option<&Arc<Person>> {
         self.person.as_ref()
+    }
+}
+
+/// The no to somebody who is not what is wanted, or to nobody in particular.
+fn refused<'p>(wanted: &Requirement, person: Option<Arc<Person>>, visit: &Visit<'_>) -> Decision<'p> {
+    match person {
+        None if wanted.can_be_met_at(visit) => Decision::SignIn,
+        person => {
+            let missing = wanted.missing(person.as_deref().map(Person::identity), visit);
+            Decision::Forbid(Refusal::NotAllowed { missing, person })
+        }
     }
 }
 
@@ -201,6 +225,7 @@ pub struct Policy {
     /// foregate's own pages on its own host.
     own: App,
     fallback: Option<Fallback>,
+    roles: Arc<Roles>,
 }
 
 /// What answers for hosts that no line names.
@@ -223,7 +248,8 @@ impl Policy {
     /// Sorts the apps by host. Of two apps for the same part of a host the first one counts. The rules of `own`
     /// come before those of all others on its host, but only for the paths they name.
     pub fn new(apps: Vec<App>, own: App, fallback: Option<Fallback>) -> Self {
-        let mut policy = Self { exact: Hosts::default(), wildcard: Hosts::default(), own, fallback };
+        let (exact, wildcard, roles) = (Hosts::default(), Hosts::default(), Arc::default());
+        let mut policy = Self { exact, wildcard, own, fallback, roles };
         for app in apps {
             let (map, host) = match &app.host {
                 HostPattern::Exact(host) => (&mut policy.exact, host),
@@ -232,6 +258,22 @@ impl Policy {
             map.entry(host.as_str().into()).or_default().add(app);
         }
         policy
+    }
+
+    /// The same rules, with the roles they speak of.
+    #[must_use]
+    pub fn with_roles(self, roles: Arc<Roles>) -> Self {
+        Self { roles, ..self }
+    }
+
+    /// What groups make of people.
+    pub fn roles(&self) -> &Roles {
+        &self.roles
+    }
+
+    /// What terms without a path of their own may speak of.
+    pub fn terms(&self) -> Terms<'_> {
+        Terms { roles: &self.roles, path: None }
     }
 
     /// Finds the rule that decides about `target`: of the host's apps the one with the longest prefix, of its
@@ -246,7 +288,7 @@ impl Policy {
             Some(path) => site.rule_for(path, &target.method),
             None if site.paths_matter => Ruling::AmbiguousPath,
             None => match site.rule_for("/", &target.method) {
-                Ruling::Rule(_, rule) if rule.is_public() => Ruling::AmbiguousPath,
+                Ruling::Rule(_, rule) if rule.admits_strangers() => Ruling::AmbiguousPath,
                 ruling @ (Ruling::Rule(..) | Ruling::UnknownHost | Ruling::AmbiguousPath) => ruling,
             },
         }
@@ -297,7 +339,7 @@ impl Policy {
     fn fall_back(&self, target: &Target<'_>) -> Ruling<'_> {
         match &self.fallback {
             Some(fallback) if fallback.covers(&target.host) => match target.path.canonical() {
-                None if fallback.app.last.is_public() => Ruling::AmbiguousPath,
+                None if fallback.app.last.admits_strangers() => Ruling::AmbiguousPath,
                 None | Some(_) => Ruling::Rule(&fallback.app, &fallback.app.last),
             },
             Some(_) | None => Ruling::UnknownHost,

@@ -14,7 +14,8 @@ use super::rules::{note_unknown_entry, read_allow, read_rules};
 use super::values::{Reader, parse_duration};
 use super::written::{Entry, Node, Value};
 use crate::headers::{ASSERTION, HeaderSet};
-use crate::policy::{App, Backend, HostPattern, Limits, Requirement, Route, Rule};
+use crate::identity::Roles;
+use crate::policy::{App, Backend, HostPattern, Limits, Requirement, Route, Rule, Terms};
 use crate::upstream;
 
 /// The apps with their places, and who may use hosts that none of them names. What cannot be read is left out, with
@@ -24,6 +25,7 @@ pub(crate) struct Apps {
     pub backends: Vec<upstream::Settings>,
     pub fallback: Option<Requirement>,
     pub defaults: Defaults,
+    pub roles: Arc<Roles>,
 }
 
 /// What apps have that do not say otherwise.
@@ -48,17 +50,20 @@ impl Defaults {
 impl Reader {
     /// Reads `apps`, `allow` and `headers`. `None` is a finding.
     pub(crate) fn apps(&mut self, public_url: Option<&Url>, providers: &[Named]) -> Option<Apps> {
-        let fallback = self.node("allow").and_then(|node| read_allow(&node, &mut self.book));
-        let headers = self.node("headers").and_then(|node| read_headers(&node, &mut self.book));
+        let roles = Arc::new(self.roles());
+        let terms = Terms { roles: &roles, path: None };
+        let fallback = self.node("allow").and_then(|node| read_allow(&node, terms, &mut self.book));
+        let headers = self.node("headers").and_then(|node| read_headers(&node, &roles, &mut self.book));
         // A stand-in where there is a finding, so that the apps are still looked at.
         let headers = headers.or_else(|| HeaderSet::preset("remote"))?;
         let defaults = Defaults::new(headers, self.flag("assertion").unwrap_or_default());
+        let common = Common { defaults: &defaults, roles: &roles, providers };
         let node = self.node("apps")?;
         let mut list: Vec<(App, Place)> = Vec::new();
         let (mut hosts, mut backends) = (HashMap::new(), Vec::new());
         let entries = app_entries(&node, &mut self.book);
         for entry in entries {
-            let Some((mut app, upstream)) = read_app(entry, &defaults, providers, &mut self.book) else {
+            let Some((mut app, upstream)) = read_app(entry, common, &mut self.book) else {
                 continue;
             };
             app.route = upstream.map(|upstream| route(upstream, &mut backends));
@@ -73,7 +78,7 @@ impl Reader {
             self.note_inert(entries);
             self.note_unreachable(providers, &list);
         }
-        Some(Apps { list, backends, fallback, defaults })
+        Some(Apps { list, backends, fallback, defaults, roles })
     }
 
     /// Providers that no app lets anybody in from, where hosts that no line names are closed.
@@ -177,12 +182,16 @@ pub(crate) fn is_plain_path(path: &str) -> bool {
     path.is_empty() || path.split('/').skip(1).all(plain)
 }
 
-fn read_app(
-    entry: &Entry,
-    defaults: &Defaults,
-    providers: &[Named],
-    book: &mut Notebook,
-) -> Option<(App, Option<Upstream>)> {
+/// What apps may speak of.
+#[derive(Clone, Copy)]
+struct Common<'a> {
+    /// What those have that do not say otherwise.
+    defaults: &'a Defaults,
+    roles: &'a Arc<Roles>,
+    providers: &'a [Named],
+}
+
+fn read_app(entry: &Entry, common: Common<'_>, book: &mut Notebook) -> Option<(App, Option<Upstream>)> {
     let before = book.count();
     let key = match AppKey::parse(&entry.key) {
         Ok(key) => Some(key),
@@ -191,7 +200,7 @@ fn read_app(
             None
         }
     };
-    let body = read_body(entry, providers, book);
+    let body = read_body(entry, common, book);
     if book.count() > before {
         return None;
     }
@@ -200,11 +209,11 @@ fn read_app(
         let problem = format!("`strip_prefix` has no effect: `{}` has no prefix", entry.key);
         book.note(&entry.key_place, problem, "write the app as \"host/prefix\", or remove it");
     }
-    let assertion = body.assertion.unwrap_or(defaults.assertion);
+    let assertion = body.assertion.unwrap_or(common.defaults.assertion);
     let headers = match body.headers {
         Some(own) if assertion => Arc::new(own.with_place_for(ASSERTION)),
         Some(own) => Arc::new(own),
-        None => Arc::clone(defaults.headers(assertion)),
+        None => Arc::clone(common.defaults.headers(assertion)),
     };
     let app = App {
         name: entry.key.clone(),
@@ -258,9 +267,11 @@ impl Body {
     }
 }
 
-fn read_body(app: &Entry, providers: &[Named], book: &mut Notebook) -> Option<Body> {
+fn read_body(app: &Entry, common: Common<'_>, book: &mut Notebook) -> Option<Body> {
+    let Common { roles, providers, .. } = common;
+    let terms = Terms { roles, path: None };
     let Value::Table(entries) = &app.node.value else {
-        return Some(Body::new(read_allow(&app.node, book)?));
+        return Some(Body::new(read_allow(&app.node, terms, book)?));
     };
     if let Some(nested) = entries.iter().find(|entry| is_split_host(app, entry)) {
         let problem = format!("`{}` and `{}` are parts of one host name", app.key, nested.key);
@@ -274,10 +285,12 @@ fn read_body(app: &Entry, providers: &[Named], book: &mut Notebook) -> Option<Bo
         match entry.key.as_str() {
             "allow" => {
                 allow_place = Some(&entry.key_place);
-                body.allow = read_allow(&entry.node, book).unwrap_or(Requirement::Nobody);
+                body.allow = read_allow(&entry.node, terms, book).unwrap_or(Requirement::Nobody);
             }
-            "rules" => (body.rules, closed) = read_rules(&app.key, &entry.node, book).unwrap_or_default(),
-            "headers" => body.headers = read_headers(&entry.node, book),
+            "rules" => {
+                (body.rules, closed) = read_rules(&app.key, &entry.node, roles, book).unwrap_or_default();
+            }
+            "headers" => body.headers = read_headers(&entry.node, roles, book),
             "assertion" => body.assertion = read_flag(entry, book),
             // Read together, below.
             key if key == "upstream" || is_beside_upstream(key) => {}

@@ -47,6 +47,8 @@ pub(crate) enum Kind {
     Allow,
     /// A preset of identity headers, or names with templates.
     Headers,
+    /// The roles by name.
+    Roles,
     /// The apps by host.
     Apps,
 }
@@ -381,6 +383,12 @@ pub(crate) const KEYS: &[Key] = &[
         "The claim with the groups; dots lead into nested claims.",
     ),
     key(
+        "roles",
+        Kind::Roles,
+        Value("{}"),
+        "What members of groups may do: [roles.editor] with groups, inherits and permissions.",
+    ),
+    key(
         "apps",
         Kind::Apps,
         Value("{}"),
@@ -399,7 +407,7 @@ const STORE: Unset = if cfg!(feature = "sqlite") {
 const LONGEST_PROVIDER_NAME: usize = 40;
 
 /// Settings of the interface that this version does not know yet.
-const LATER: &[&str] = &["roles", "tenants", "bearer", "emergency", "audit", "compat"];
+const LATER: &[&str] = &["tenants", "bearer", "emergency", "audit", "compat"];
 
 /// What an app's table may hold, with what it means.
 pub(crate) const APP_KEYS: &[(&str, &str)] = &[
@@ -470,6 +478,18 @@ pub(crate) fn rule_keys() -> impl Iterator<Item = &'static str> + Clone {
 pub(crate) const UPSTREAM: &str =
     "Where the app itself is, if foregate is its reverse proxy: http://host:port, or several in an array.";
 
+/// What a role's table may hold, with what it means.
+pub(crate) const ROLE_KEYS: &[(&str, &str)] = &[
+    ("groups", "Whose members have the role; any one of them is enough."),
+    ("inherits", "The roles whose permissions it has too."),
+    ("permissions", "What those who have the role may do."),
+];
+
+/// The names of what a role's table may hold.
+pub(crate) fn role_keys() -> impl Iterator<Item = &'static str> + Clone {
+    ROLE_KEYS.iter().map(|(name, _)| *name)
+}
+
 /// What apps and rules may hold in later versions.
 pub(crate) const LATER_IN_APPS: &[&str] = &["max_auth_age", "acr"];
 
@@ -499,7 +519,7 @@ mod tests {
         assert!(is_table("server") && is_table("server.limits") && !is_table("serve") && !is_table("apps"));
         assert!(is_table("providers") && is_table("providers.a") && is_table("providers.a.claims"));
         assert!(!is_table("providers.a.b") && !is_table("providers.A"));
-        assert!(is_later("tenants.a") && is_later("compat_file") && !is_later("rolesx"));
+        assert!(is_later("tenants.a") && is_later("compat_file") && !is_later("tenantsx"));
     }
 
     #[test]

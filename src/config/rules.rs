@@ -7,19 +7,20 @@ use http::Method;
 use super::findings::{Notebook, Place, nearest};
 use super::keys::{LATER_IN_APPS, rule_keys};
 use super::written::{Entry, Node, Value};
-use crate::policy::{PathPattern, Requirement, Rule};
+use crate::identity::Roles;
+use crate::policy::{PathPattern, Requirement, Rule, TermError, Terms};
 
 /// Reads who is let in: a term, an array of which any one is enough, `{ any = […] }` or `{ all = […] }`.
-pub(crate) fn read_allow(node: &Node, book: &mut Notebook) -> Option<Requirement> {
+pub(crate) fn read_allow(node: &Node, terms: Terms<'_>, book: &mut Notebook) -> Option<Requirement> {
     match &node.value {
-        Value::Text(text) => read_term(text, &node.place, book),
-        Value::List(list) => read_several(list, &node.place, Several::Any, book),
+        Value::Text(text) => read_term(text, &node.place, terms, book),
+        Value::List(list) => read_several((list, &node.place), Several::Any, terms, book),
         Value::Table(entries) => match entries.as_slice() {
             [Entry { key, node: Node { value: Value::List(list), place }, .. }] if key == "any" => {
-                read_several(list, place, Several::Any, book)
+                read_several((list, place), Several::Any, terms, book)
             }
             [Entry { key, node: Node { value: Value::List(list), place }, .. }] if key == "all" => {
-                read_several(list, place, Several::All, book)
+                read_several((list, place), Several::All, terms, book)
             }
             _ => {
                 let fix = "write { all = [\"…\", \"…\"] } or { any = [\"…\", \"…\"] }";
@@ -39,28 +40,46 @@ pub(crate) fn read_allow(node: &Node, book: &mut Notebook) -> Option<Requirement
     }
 }
 
-fn read_term(text: &str, place: &Place, book: &mut Notebook) -> Option<Requirement> {
-    let wanted = match Requirement::parse_term(text) {
-        Ok(wanted) => wanted,
-        Err(error) => {
-            book.note_error(place, &error);
-            return None;
+fn read_term(text: &str, place: &Place, terms: Terms<'_>, book: &mut Notebook) -> Option<Requirement> {
+    match terms.parse(text) {
+        Ok(_) if is_ragged(text) => {
+            let problem = format!("`{}` has white space around its name", text.escape_debug());
+            book.note(place, problem, "remove it");
+            None
         }
-    };
-    let name = match &wanted {
-        Requirement::User(name) | Requirement::Group(name) => name,
-        Requirement::Nobody
-        | Requirement::Public
-        | Requirement::SignedIn
-        | Requirement::Email(_)
-        | Requirement::Any(_)
-        | Requirement::All(_) => return Some(wanted),
-    };
-    if name.trim() != &**name || name.contains(char::is_control) {
-        book.note(place, format!("`{}` has white space around its name", text.escape_debug()), "remove it");
-        return None;
+        Ok(wanted) => Some(wanted),
+        Err(error) => {
+            let meant = match &error {
+                TermError::NoRole(name) => nearest(name, terms.roles.roles().map(|role| &*role.name)),
+                TermError::NoPermission(name) => {
+                    nearest(name, terms.roles.permissions().map(|one| &*one.name))
+                }
+                TermError::Unknown(_)
+                | TermError::Empty(_)
+                | TermError::Pattern(_)
+                | TermError::Claim(_)
+                | TermError::Network(_)
+                | TermError::Braces(_)
+                | TermError::NotInPath(..)
+                | TermError::NoCapture(_) => None,
+            };
+            match (meant, error.to_string().rsplit_once(": ")) {
+                (Some(meant), Some((problem, _))) => {
+                    book.note(place, problem, format!("did you mean `{meant}`?"))
+                }
+                (Some(_) | None, _) => book.note_error(place, &error),
+            }
+            None
+        }
     }
-    Some(wanted)
+}
+
+/// Whether a name has blanks at an end, or what no name has. No e-mail address, role or network gets here with such.
+fn is_ragged(term: &str) -> bool {
+    let name = term.split_once(':').map_or("", |(_, name)| name);
+    let ends = name.split_once('=').filter(|_| term.starts_with("claim:"));
+    let (claim, value) = ends.unwrap_or((name, name));
+    [claim, value].iter().any(|name| name.trim() != *name) || term.contains(char::is_control)
 }
 
 /// How the entries of an array count.
@@ -70,7 +89,12 @@ enum Several {
     All,
 }
 
-fn read_several(list: &[Node], place: &Place, how: Several, book: &mut Notebook) -> Option<Requirement> {
+fn read_several(
+    (list, place): (&[Node], &Place),
+    how: Several,
+    terms: Terms<'_>,
+    book: &mut Notebook,
+) -> Option<Requirement> {
     if list.is_empty() {
         book.note(place, "this `allow` is empty", "write \"nobody\" if nobody is to be let in");
         return None;
@@ -78,7 +102,7 @@ fn read_several(list: &[Node], place: &Place, how: Several, book: &mut Notebook)
     let before = book.count();
     let mut wanted: Vec<Requirement> = Vec::new();
     for node in list {
-        let Some(one) = read_allow(node, book) else { continue };
+        let Some(one) = read_allow(node, terms, book) else { continue };
         if wanted.contains(&one) {
             book.note(&node.place, "this entry stands there twice", "remove one of the two");
         }
@@ -88,7 +112,11 @@ fn read_several(list: &[Node], place: &Place, how: Several, book: &mut Notebook)
                 Requirement::SignedIn
                 | Requirement::User(_)
                 | Requirement::Group(_)
+                | Requirement::Role(_)
+                | Requirement::Permission(_)
                 | Requirement::Email(_)
+                | Requirement::Claim(..)
+                | Requirement::Network(_)
                 | Requirement::Any(_)
                 | Requirement::All(_),
                 _,
@@ -127,7 +155,12 @@ struct PathShape {
 }
 
 /// Reads the rules of an app. The flag is whether they speak of every request, so that nothing is left for `allow`.
-pub(crate) fn read_rules(app: &str, node: &Node, book: &mut Notebook) -> Option<(Vec<Rule>, bool)> {
+pub(crate) fn read_rules(
+    app: &str,
+    node: &Node,
+    roles: &Roles,
+    book: &mut Notebook,
+) -> Option<(Vec<Rule>, bool)> {
     let Value::List(list) = &node.value else {
         book.note(&node.place, format!("`rules` is {}", node.value.kind()), RULES_FIX);
         return None;
@@ -140,7 +173,7 @@ pub(crate) fn read_rules(app: &str, node: &Node, book: &mut Notebook) -> Option<
     let mut rules = Vec::new();
     let mut scopes: Vec<Scope> = Vec::new();
     for (index, node) in list.iter().enumerate() {
-        let Some((rule, scope)) = read_rule(&format!("{app} rule {}", index + 1), node, book) else {
+        let Some((rule, scope)) = read_rule(&format!("{app} rule {}", index + 1), node, roles, book) else {
             continue;
         };
         if let Some(wider) = scopes.iter().find(|earlier| earlier.covers(&scope)) {
@@ -156,18 +189,25 @@ pub(crate) fn read_rules(app: &str, node: &Node, book: &mut Notebook) -> Option<
     (book.count() == before).then_some((rules, closed))
 }
 
-fn read_rule(name: &str, node: &Node, book: &mut Notebook) -> Option<(Rule, Scope)> {
+fn read_rule(name: &str, node: &Node, roles: &Roles, book: &mut Notebook) -> Option<(Rule, Scope)> {
     let Value::Table(entries) = &node.value else {
         book.note(&node.place, format!("a rule is a table, and this is {}", node.value.kind()), RULES_FIX);
         return None;
     };
     let before = book.count();
-    let (mut path, mut methods, mut allow) = (None, Vec::new(), None);
+    // Before all else, as terms speak of its segments.
+    let path = entries.iter().find(|entry| entry.key == "path");
+    let path = path.and_then(|entry| read_path(&entry.node, book));
+    let unread = book.count() > before;
+    let terms = Terms { roles, path: path.as_ref().map(|(_, pattern)| pattern) };
+    let (mut methods, mut allow) = (Vec::new(), None);
     for entry in entries {
         match entry.key.as_str() {
-            "path" => path = read_path(&entry.node, book),
+            "path" => {}
             "methods" => methods = read_methods(&entry.node, book).unwrap_or_default(),
-            "allow" => allow = read_allow(&entry.node, book),
+            // What a path that cannot be read has no segment for is no other mistake.
+            "allow" if unread => {}
+            "allow" => allow = read_allow(&entry.node, terms, book),
             _ => note_unknown_entry(entry, "a rule", rule_keys(), book),
         }
     }
@@ -302,6 +342,7 @@ mod tests {
     use super::*;
     use crate::config::findings::Origin;
     use crate::config::written::read_value;
+    use crate::policy::Name;
 
     fn node(text: &str) -> (Node, Notebook) {
         let mut book = Notebook::default();
@@ -319,7 +360,7 @@ mod tests {
 
     #[test]
     fn allow_is_a_term_an_array_or_a_table() {
-        let group = |name: &str| Requirement::Group(name.into());
+        let group = |name: &str| Requirement::Group(Name::Fixed(name.into()));
         for (text, wanted) in [
             ("'signed-in'", Requirement::SignedIn),
             ("['group:a']", group("a")),
@@ -332,7 +373,8 @@ mod tests {
             ),
         ] {
             let (node, mut book) = node(text);
-            assert_eq!(read_allow(&node, &mut book), Some(wanted), "{text}");
+            let terms = Terms { roles: &Roles::default(), path: None };
+            assert_eq!(read_allow(&node, terms, &mut book), Some(wanted), "{text}");
         }
     }
 
@@ -344,11 +386,28 @@ mod tests {
         for (text, wanted) in [
             (
                 "'everyone'",
-                "`everyone` is not an allow term; use public, signed-in, user:NAME, group:NAME or email:PATTERN",
+                "`everyone` is not an allow term; use public, signed-in, user:NAME, group:NAME, role:NAME, permission:NAME, email:PATTERN, claim:NAME=VALUE or network:CIDR",
+            ),
+            ("'role:x'", "there is no role `x`; write a table [roles.NAME] for it"),
+            ("'permission:x'", "no role has the permission `x`; add it to the permissions of a role"),
+            ("'claim:x'", "`claim:x` does not say which value; write claim:NAME=VALUE"),
+            ("'claim: x=y'", "`claim: x=y` has white space around its name; remove it"),
+            ("'claim:x=y '", "`claim:x=y ` has white space around its name; remove it"),
+            (
+                "'network:10.0.0.1/8'",
+                "`10.0.0.1/8` is no network; write such as network:10.0.0.0/8 or network:192.0.2.7",
             ),
             (
-                "'role:x'",
-                "`role:x` is not known to this version; use public, signed-in, user:NAME, group:NAME or email:PATTERN",
+                "'group:{x}'",
+                "`group:{x}` speaks of {x}, which the path of its rule does not have; name a segment of the path so",
+            ),
+            (
+                "'role:{x}'",
+                "`role:{x}` cannot hold a part of the path; only names of users and groups and values of claims can",
+            ),
+            (
+                "'group:a}'",
+                "`group:a}` holds braces that are no part of the path; write one {name} of the rule's path at a time",
             ),
             ("'group:'", "`group:` names nobody; write the name behind the colon"),
             ("'group: a'", "`group: a` has white space around its name; remove it"),
@@ -364,7 +423,8 @@ mod tests {
             ("['user:a', 'user:a']", "this entry stands there twice; remove one of the two"),
         ] {
             let (node, mut book) = node(text);
-            assert_eq!(read_allow(&node, &mut book), None, "{text}");
+            let terms = Terms { roles: &Roles::default(), path: None };
+            assert_eq!(read_allow(&node, terms, &mut book), None, "{text}");
             assert_eq!(problems(book), [wanted], "{text}");
         }
     }
@@ -414,7 +474,7 @@ mod tests {
             ),
         ] {
             let (node, mut book) = node(text);
-            assert!(read_rules("app", &node, &mut book).is_none(), "{text}");
+            assert!(read_rules("app", &node, &Roles::default(), &mut book).is_none(), "{text}");
             assert_eq!(problems(book), [wanted], "{text}");
         }
     }

@@ -2,7 +2,9 @@
 
 use serde_json::{Map, Value as Json, json};
 
-use super::keys::{APP_KEYS, KEYS, Key, Kind, PROVIDERS, RULE_KEYS, UPSTREAM, UPSTREAM_KEYS, Unset, split};
+use super::keys::{
+    APP_KEYS, KEYS, Key, Kind, PROVIDERS, ROLE_KEYS, RULE_KEYS, UPSTREAM, UPSTREAM_KEYS, Unset, split,
+};
 
 /// The JSON Schema (draft 2020-12) of the configuration file.
 pub fn schema() -> String {
@@ -88,6 +90,7 @@ fn shape(kind: Kind) -> Json {
         Kind::Allow => json!({ "$ref": "#/$defs/allow" }),
         Kind::Headers => json!({ "$ref": "#/$defs/headers" }),
         Kind::Apps => json!({ "type": "object", "additionalProperties": { "$ref": "#/$defs/app" } }),
+        Kind::Roles => json!({ "type": "object", "additionalProperties": { "$ref": "#/$defs/role" } }),
     }
 }
 
@@ -114,7 +117,7 @@ fn providers() -> Json {
 
 fn default(kind: Kind, text: &str) -> Json {
     match kind {
-        Kind::Count | Kind::Flag | Kind::Apps | Kind::Certificates => {
+        Kind::Count | Kind::Flag | Kind::Roles | Kind::Apps | Kind::Certificates => {
             serde_json::from_str(text).unwrap_or(Json::Null)
         }
         Kind::Text
@@ -148,15 +151,20 @@ fn definitions() -> Json {
         insert(&mut rule, name, described(app_shape(name), doc));
     }
     rule.insert("required".to_owned(), json!(["allow"]));
+    let mut role = object("What members of some groups may do.");
+    for (name, doc) in ROLE_KEYS {
+        insert(&mut role, name, described(shape(Kind::Texts), doc));
+    }
     json!({
         "allow": { "anyOf": [{ "$ref": "#/$defs/term" }, several, of("any"), of("all")] },
-        "term": { "type": "string", "pattern": "^(nobody|public|signed-in|(user|group|email):.+)$" },
+        "term": { "type": "string", "pattern": "^(nobody|public|signed-in|(user|group|role|permission|email|claim|network):.+)$" },
         "headers": { "anyOf": [
             { "enum": ["remote", "authentik", "oauth2-proxy"] },
             { "type": "object", "minProperties": 1, "additionalProperties": { "type": "string" } },
         ] },
         "app": { "anyOf": [{ "$ref": "#/$defs/term" }, several, app] },
         "rule": rule,
+        "role": role,
     })
 }
 
@@ -216,6 +224,7 @@ mod tests {
             "/properties/server/properties/limits",
             "/$defs/app/anyOf/2",
             "/$defs/rule",
+            "/$defs/role",
         ] {
             assert_eq!(
                 schema.pointer(&format!("{table}/additionalProperties")),

@@ -12,7 +12,7 @@ pub(super) struct Line {
     origin: String,
 }
 
-/// All settings in the order of their table, each app on a line of its own.
+/// All settings in the order of their table, each app and each role on a line of its own.
 pub(super) fn lines(reader: &Reader) -> Vec<Line> {
     let mut lines = Vec::new();
     for (path, key) in of_tables(&reader.provider_tables()) {
@@ -25,11 +25,11 @@ pub(super) fn lines(reader: &Reader) -> Vec<Line> {
                 }
                 lines.push(Line { name: path, value: "***".to_owned(), origin });
             }
-            Some(Node { value: Value::Table(apps), .. }) if key.kind == Kind::Apps => {
-                lines.extend(apps.iter().map(|app| Line {
-                    name: format!("apps.{}", quoted(&app.key)),
-                    value: app.node.value.to_toml().to_string(),
-                    origin: reader.book.whence(&app.key_place),
+            Some(Node { value: Value::Table(named), .. }) if matches!(key.kind, Kind::Apps | Kind::Roles) => {
+                lines.extend(named.iter().map(|entry| Line {
+                    name: format!("{path}.{}", quoted(&entry.key)),
+                    value: entry.node.value.to_toml().to_string(),
+                    origin: reader.book.whence(&entry.key_place),
                 }));
             }
             Some(node) => lines.push(Line {
@@ -70,7 +70,7 @@ pub(super) fn table(lines: &[Line]) -> String {
 fn unset(kind: Kind, unset: Unset) -> String {
     match unset {
         Unset::Value(text) => match kind {
-            Kind::Count | Kind::Flag | Kind::Apps | Kind::Certificates => text.to_owned(),
+            Kind::Count | Kind::Flag | Kind::Roles | Kind::Apps | Kind::Certificates => text.to_owned(),
             Kind::Text
             | Kind::Url
             | Kind::Address

@@ -69,7 +69,7 @@ impl Dialect {
             Self::Envoy => request_line(parts, fallback)?,
         };
         let credential = credential(&parts.headers, cookies, &target.host);
-        Ok(Visit { target, credential })
+        Ok(Visit { target, credential, client: None })
     }
 }
 
@@ -151,7 +151,7 @@ pub(super) fn direct<'r>(
     let uri = parts.uri.path_and_query().map_or("/", |uri| uri.as_str());
     let target = target(scheme, host, uri.as_bytes(), parts.method.clone())?;
     let credential = credential(&parts.headers, cookies, &target.host);
-    Ok(Visit { target, credential })
+    Ok(Visit { target, credential, client: None })
 }
 
 /// The one value of a header that must be there exactly once.

@@ -11,11 +11,13 @@ use super::answer;
 use super::body::Body;
 use super::denial::{self, Denied};
 use super::dialect::Dialect;
+use super::intent::client;
 use super::portal::elsewhere::{Here, OwnPage};
 use super::{Site, unix_now};
 use crate::metrics::Outcome;
-use crate::policy::{Decision, Grant, Refusal, Requirement};
+use crate::policy::{Decision, Grant, Refusal};
 use crate::server::Peer;
+use crate::visit::Visit;
 
 /// Answers one check, and counts it.
 #[expect(clippy::disallowed_methods, reason = "the faces are where time enters")]
@@ -31,7 +33,7 @@ async fn decide(site: &Site, dialect: Dialect, parts: &Parts, peer: Peer) -> (Ou
         return (Outcome::Untrusted, refuse_stranger(site, dialect, peer));
     }
     let visit = match dialect.read(parts, &site.cookies, site.scheme()) {
-        Ok(visit) => visit,
+        Ok(visit) => visit.from(client(&parts.headers, peer, &site.trusted_proxies)),
         Err(malformed) => {
             tracing::info!(dialect = dialect.name(), peer = %peer.address, reason = %malformed, "a check is malformed");
             let response = answer::text(StatusCode::BAD_REQUEST, format!("foregate: {malformed}.\n"));
@@ -46,7 +48,7 @@ async fn decide(site: &Site, dialect: Dialect, parts: &Parts, peer: Peer) -> (Ou
         return (outcome, in_form(dialect, response));
     }
     let decision = site.gate.judge(&visit, unix_now()).await;
-    match narrowed(decision, dialect, parts) {
+    match narrowed(site, decision, dialect, (parts, &visit)) {
         Decision::Allow(grant) => {
             let mut response = allow(dialect, &parts.method, &grant);
             site.assert(&grant, &visit.target.host, response.headers_mut());
@@ -60,7 +62,12 @@ async fn decide(site: &Site, dialect: Dialect, parts: &Parts, peer: Peer) -> (Ou
 
 /// The auth address may ask for more than the rules do: `?allow=group:admins`. It can never ask for less, so it
 /// does no harm where a front proxy appends the visitor's own query.
-fn narrowed<'p>(decision: Decision<'p>, dialect: Dialect, parts: &Parts) -> Decision<'p> {
+fn narrowed<'p>(
+    site: &Site,
+    decision: Decision<'p>,
+    dialect: Dialect,
+    (parts, visit): (&Parts, &Visit<'_>),
+) -> Decision<'p> {
     let (Decision::Allow(_), Some(query)) = (&decision, parts.uri.query()) else { return decision };
     if dialect == Dialect::Envoy {
         return decision;
@@ -68,8 +75,8 @@ fn narrowed<'p>(decision: Decision<'p>, dialect: Dialect, parts: &Parts) -> Deci
     let mut decision = decision;
     for (_, term) in url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "allow") {
         let Decision::Allow(grant) = decision else { return decision };
-        decision = match Requirement::parse_term(&term) {
-            Ok(wanted) => grant.narrowed(&wanted),
+        decision = match site.gate.policy.terms().parse(&term) {
+            Ok(wanted) => grant.narrowed(&wanted, visit),
             Err(error) => {
                 tracing::warn!(%error, "the auth address narrows by a term that is none, so nobody is let in");
                 Decision::Forbid(Refusal::NotAllowed { missing: Vec::new(), person: None })
@@ -99,7 +106,7 @@ async fn deny(
     site: &Site,
     dialect: Dialect,
     parts: &Parts,
-    visit: &crate::visit::Visit<'_>,
+    visit: &Visit<'_>,
     denied: Denied,
 ) -> (Outcome, Response<Body>) {
     let (outcome, response) =

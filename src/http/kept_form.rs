@@ -13,7 +13,7 @@ use url::{Url, form_urlencoded};
 
 use super::body::{Body, read_form};
 use super::dialect::direct;
-use super::intent::{is_same_origin, navigates};
+use super::intent::{client, is_same_origin, navigates};
 use super::pages::{CSS, FormKept, FormResumed, FormWanted, KEEP, PICK_UP, Page, SEND, Trouble};
 use super::portal::elsewhere;
 use super::{Site, answer, reference, unix_now};
@@ -21,8 +21,9 @@ use crate::browser::{KeptForm, LONGEST_KEPT_FORM, ReturnTo};
 use crate::headers::Person;
 use crate::identity::Field;
 use crate::policy::{Decision, Grant, Refusal};
+use crate::server::Peer;
 use crate::session::random;
-use crate::visit::{Credential, Path, Scheme, Target, Visit};
+use crate::visit::{Client, Credential, Path, Scheme, Target, Visit};
 
 /// How many forms may be read at a time. Whoever is one too many is answered as if forms were not kept.
 #[derive(Debug)]
@@ -69,14 +70,14 @@ pub(super) fn page_of(path: &str) -> &str {
 
 /// `/.foregate/resume` of a host that foregate is the proxy of. A GET, back from the sign-in, takes the form out of the
 /// browser; a POST brings it, and gets it back as a page that sends it.
-pub(super) async fn resume(site: &Site, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn resume(site: &Site, request: Request<Incoming>, peer: Peer) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let nothing = || answer::text(StatusCode::NOT_FOUND, super::NO_SUCH_PAGE);
     let Ok(visit) = direct(&parts, &site.cookies, site.scheme()) else { return nothing() };
     if !site.gate.policy.is_proxied(&visit.target.host) {
         return nothing();
     }
-    let Visit { target, credential } = visit;
+    let Visit { target, credential, .. } = visit;
     let Some(window) = Window::of(site, &target) else { return nothing() };
     match parts.method {
         Method::GET | Method::HEAD => return window.pick_up(),
@@ -87,7 +88,10 @@ pub(super) async fn resume(site: &Site, request: Request<Incoming>) -> Response<
         return window.trouble(&FOREIGN);
     }
     match window.brought(body).await {
-        Ok((form, kept)) => window.judged(&form, &kept, (target.scheme, credential)).await,
+        Ok((form, kept)) => {
+            let client = client(&parts.headers, peer, &site.trusted_proxies);
+            window.judged(&form, &kept, (target.scheme, credential, client)).await
+        }
         Err(why) => window.trouble(why),
     }
 }
@@ -144,12 +148,18 @@ impl<'a> Window<'a> {
     }
 
     /// What the judge says of a form as if it came now by itself: nothing of it is shown to whoever may not send it.
-    async fn judged(&self, form: &KeptForm, kept: &str, by: (Scheme, Credential)) -> Response<Body> {
+    async fn judged(
+        &self,
+        form: &KeptForm,
+        kept: &str,
+        by: (Scheme, Credential, Client<'_>),
+    ) -> Response<Body> {
         let (path, query) = form.path_and_query();
         let Ok(path) = Path::parse(path.as_bytes()) else { return self.trouble(&BROKEN) };
-        let (scheme, credential) = by;
+        let (scheme, credential, client) = by;
         let (host, query) = (Cow::Borrowed(self.host), query.map(str::as_bytes));
-        let visit = Visit { target: Target { scheme, host, path, query, method: Method::POST }, credential };
+        let target = Target { scheme, host, path, query, method: Method::POST };
+        let visit = Visit { target, credential, client: Some(client) };
         let now = unix_now();
         let waits = match self.site.gate.judge(&visit, now).await {
             Decision::Allow(grant) => return self.send(form, &grant, now).await,

@@ -9,7 +9,7 @@ use hyper::body::Incoming;
 use super::body::Body;
 use super::denial::{self, Denied};
 use super::dialect::direct;
-use super::intent::client_address;
+use super::intent::{client, client_address};
 use super::portal::elsewhere::{Here, OwnPage};
 use super::{Site, answer, kept_form, portal, unix_now};
 use crate::headers::fold;
@@ -28,7 +28,7 @@ pub(super) async fn answer(site: &Site, request: Request<Incoming>, peer: Peer) 
     let counted = |outcome| site.metrics.decided(outcome, started.elapsed().as_secs_f64());
     let (parts, body) = request.into_parts();
     let visit = match direct(&parts, &site.cookies, site.scheme()) {
-        Ok(visit) => visit,
+        Ok(visit) => visit.from(client(&parts.headers, peer, &site.trusted_proxies)),
         Err(malformed) => {
             counted(Outcome::Malformed);
             return answer::text(StatusCode::BAD_REQUEST, format!("foregate: {malformed}.\n"));

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::error::ProfileError;
 use super::settings::Settings;
-use crate::identity::Profile;
+use crate::identity::{Profile, claim_at};
 
 type Claims = Map<String, Value>;
 
@@ -55,7 +55,7 @@ pub fn merge(id_token: Claims, userinfo: Claims) -> Claims {
 /// Maps verified claims to a profile.
 pub(super) fn map(claims: &Claims, settings: &Settings) -> Result<Mapped, ProfileError> {
     let names = &settings.claims;
-    let text = |path: &str| find(claims, path).and_then(plain_text).unwrap_or_default();
+    let text = |path: &str| claim_at(claims, path).and_then(plain_text).unwrap_or_default();
     let subject = claims.get("sub").and_then(Value::as_str).filter(|subject| !subject.is_empty());
     // PostgreSQL keeps no NUL, and a name that only one store keeps would be two people.
     let subject =
@@ -77,18 +77,9 @@ pub(super) fn map(claims: &Claims, settings: &Settings) -> Result<Mapped, Profil
     let used: usize = singles.iter().map(|text| text.len()).sum();
     let left = TEXT_LIMIT_BYTES.checked_sub(used).ok_or(ProfileError::TooLong)?;
     let mut warnings = Vec::new();
-    profile.groups = groups(find(claims, &names.groups), left, &mut warnings);
+    profile.groups = groups(claim_at(claims, &names.groups), left, &mut warnings);
     profile.claims = kept(claims, &mut warnings);
     Ok(Mapped { profile, warnings })
-}
-
-/// The value at a path: the name as it is, else its parts between dots, so that names with dots work as well.
-fn find<'a>(claims: &'a Claims, path: &str) -> Option<&'a Value> {
-    if let Some(value) = claims.get(path) {
-        return Some(value);
-    }
-    path.match_indices('.')
-        .find_map(|(dot, _)| find(claims.get(&path[..dot])?.as_object()?, &path[dot + 1..]))
 }
 
 fn plain_text(value: &Value) -> Option<String> {

@@ -4,7 +4,17 @@ use std::borrow::Cow;
 
 use super::*;
 use crate::identity::{Field, Identity, Profile};
-use crate::visit::{Path, Scheme};
+use crate::visit::{Credential, Path, Scheme};
+
+fn term(text: &str) -> Requirement {
+    Terms { roles: &Roles::default(), path: None }.parse(text).unwrap()
+}
+
+fn visit(host: &'static str) -> Visit<'static> {
+    let path = Path::parse(b"/").unwrap();
+    let target = Target { scheme: Scheme::Https, host: host.into(), path, query: None, method: Method::GET };
+    Visit { target, credential: Credential::None, client: None }
+}
 
 fn app(key: &str, allow: &str, rules: &[(&str, &str, &str)]) -> App {
     let (host, prefix) =
@@ -14,7 +24,7 @@ fn app(key: &str, allow: &str, rules: &[(&str, &str, &str)]) -> App {
         .map(|(path, methods, allow)| {
             let path = (!path.is_empty()).then(|| PathPattern::parse(path).unwrap());
             let methods = methods.split_whitespace().map(|method| method.parse().unwrap()).collect();
-            Rule::new((*allow).to_owned(), path, methods, Requirement::parse_term(allow).unwrap())
+            Rule::new((*allow).to_owned(), path, methods, term(allow))
         })
         .collect();
     App {
@@ -23,7 +33,7 @@ fn app(key: &str, allow: &str, rules: &[(&str, &str, &str)]) -> App {
         prefix,
         port: None,
         rules,
-        last: Rule::new(allow.to_owned(), None, Vec::new(), Requirement::parse_term(allow).unwrap()),
+        last: Rule::new(allow.to_owned(), None, Vec::new(), term(allow)),
         headers: Arc::new(HeaderSet::preset("remote").unwrap()),
         route: None,
         assertion: false,
@@ -153,10 +163,10 @@ fn unnamed_hosts_fall_back_only_within_the_domain() {
 #[test]
 fn signing_in_is_offered_only_where_it_could_help() {
     let staff = app("a.test", "group:staff", &[]);
-    assert!(matches!(staff.last.admits(&staff, None), Decision::SignIn));
+    assert!(matches!(staff.last.admits(&staff, None, &visit("a.test")), Decision::SignIn));
     let closed = app("b.test", "nobody", &[]);
     assert!(
-        matches!(closed.last.admits(&closed, None), Decision::Forbid(Refusal::NotAllowed { missing, .. }) if missing.is_empty())
+        matches!(closed.last.admits(&closed, None, &visit("b.test")), Decision::Forbid(Refusal::NotAllowed { missing, .. }) if missing.is_empty())
     );
 }
 
@@ -206,7 +216,7 @@ fn people_of_an_issuer_that_an_app_does_not_take_are_nobody_there() {
     ] {
         let mut app = app("a.test", allow, &[]);
         app.issuers = issuers.map(|issuers: &str| issuers.split(' ').map(Box::from).collect());
-        let decision = match app.last.admits(&app, alice(issuer)) {
+        let decision = match app.last.admits(&app, alice(issuer), &visit("a.test")) {
             Decision::Allow(grant) => grant
                 .person()
                 .map_or("nobody in particular", |person| person.identity().field(Field::Username))

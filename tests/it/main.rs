@@ -27,6 +27,7 @@ mod logout;
 mod people;
 mod providers;
 mod proxies;
+mod roles;
 mod scripts;
 mod sessions;
 mod stores;
