@@ -3,6 +3,7 @@
 
 mod apps;
 mod backend;
+mod conditions;
 mod cookies;
 mod environment;
 mod findings;

@@ -29,10 +29,11 @@ impl Gate {
             Ruling::Rule(app, rule) => (app, rule),
             Ruling::UnknownHost => return Decision::Forbid(Refusal::UnknownHost),
             Ruling::AmbiguousPath => return Decision::Forbid(Refusal::AmbiguousPath),
+            Ruling::AmbiguousQuery => return Decision::Forbid(Refusal::AmbiguousQuery),
         };
         match self.person(&visit.credential, app.limits, now).await {
-            Ok(person) => rule.admits(app, person, visit),
-            Err(_) if rule.is_open_to(visit) => rule.admits(app, None, visit),
+            Ok(person) => rule.admits(app, person, visit, now),
+            Err(_) if rule.is_open_to(visit) => rule.admits(app, None, visit, now),
             Err(_) => Decision::Unavailable,
         }
     }

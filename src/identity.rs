@@ -2,6 +2,7 @@
 
 mod claims;
 mod groups;
+mod proof;
 mod roles;
 
 use std::fmt;
@@ -15,6 +16,7 @@ use serde_json::{Map, Value};
 pub use claims::{claim_at, holds};
 pub use groups::GroupLists;
 use groups::Groups;
+pub use proof::{ACR, AMR, Asked, Proof};
 pub use roles::{Given, Role, Roles};
 
 /// What a provider says of a person, as a sign-in yields it and a store keeps it.
@@ -41,6 +43,21 @@ pub struct Profile {
     /// When the person last proved who they are, in Unix seconds; 0 if the provider did not say.
     #[serde(default)]
     pub auth_time: u64,
+    /// What the sign-in was to prove, if it was begun for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
+}
+
+impl Profile {
+    /// The same person, with what they proved when they signed in: a renewal is no proof, whatever it says.
+    #[must_use]
+    pub fn with_proof_of(mut self, before: &Self) -> Self {
+        for name in [ACR, AMR] {
+            self.claims.remove(name);
+            self.claims.extend(before.claims.get(name).map(|claim| (name.to_owned(), claim.clone())));
+        }
+        Self { auth_time: before.auth_time, asked: before.asked.clone(), ..self }
+    }
 }
 
 /// A person as rules and headers see them: packed into few pieces of memory, as a million of them are kept.
@@ -54,6 +71,7 @@ pub struct Identity {
     groups: Arc<Groups>,
     claims: Option<Box<Map<String, Value>>>,
     auth_time: u64,
+    asked: Option<Box<Asked>>,
 }
 
 /// A single-valued part of an [`Identity`].
@@ -88,6 +106,7 @@ impl Identity {
             groups: Arc::new(Groups::pack(&profile.groups)),
             claims: (!claims.is_empty()).then(|| Box::new(claims)),
             auth_time: profile.auth_time,
+            asked: profile.asked.clone().map(Box::new),
         }
     }
 
@@ -126,6 +145,11 @@ impl Identity {
     /// When the person last proved who they are, in Unix seconds; 0 if unknown.
     pub fn auth_time(&self) -> u64 {
         self.auth_time
+    }
+
+    /// What the sign-in was to prove, if it was begun for that.
+    pub fn asked(&self) -> Option<&Asked> {
+        self.asked.as_deref()
     }
 
     /// The bytes of a field, sharing this identity's memory.

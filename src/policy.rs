@@ -4,6 +4,7 @@
 mod capture;
 mod hosts;
 mod matcher;
+mod query;
 mod requirement;
 mod route;
 mod term;
@@ -13,11 +14,12 @@ use std::sync::Arc;
 use http::Method;
 
 use crate::headers::{HeaderSet, Person};
-use crate::identity::Roles;
+use crate::identity::{Proof, Roles};
 use crate::visit::{Target, Visit, is_within};
 pub use capture::Captured;
 use hosts::Hosts;
 pub use matcher::{EmailPattern, HostPattern, PathPattern, PatternError};
+pub use query::{Fit, QueryPattern};
 pub use requirement::{Name, Requirement};
 pub use route::{Backend, Route};
 pub use term::{TermError, Terms};
@@ -81,50 +83,76 @@ pub struct Rule {
     pub name: String,
     path: Option<PathPattern>,
     methods: Vec<Method>,
+    query: QueryPattern,
     allow: Requirement,
+    proof: Proof,
 }
 
 impl Rule {
     /// A rule for the paths and methods named; no path is every path, no methods are all.
     pub fn new(name: String, path: Option<PathPattern>, methods: Vec<Method>, allow: Requirement) -> Self {
-        Self { name, path, methods, allow }
+        let (query, proof) = (QueryPattern::default(), Proof::default());
+        Self { name, path, methods, query, allow, proof }
     }
 
-    /// Whether the rule speaks of a request. `HEAD` counts as `GET`, whose answer it describes (RFC 9110 9.3.2).
+    /// The same rule, for such queries only.
+    #[must_use]
+    pub fn with_query(self, query: QueryPattern) -> Self {
+        Self { query, ..self }
+    }
+
+    /// The same rule, for those who have given this proof of who they are. It lets in nobody whom nobody knows.
+    #[must_use]
+    pub fn with_proof(self, proof: Proof) -> Self {
+        Self { proof, ..self }
+    }
+
+    /// Whether the rule speaks of a path and a method, the query aside. `HEAD` counts as `GET`, whose answer it describes (RFC 9110 9.3.2).
     fn covers(&self, path: &str, method: &Method) -> bool {
         let method = if method == Method::HEAD { &Method::GET } else { method };
         (self.methods.is_empty() || self.methods.contains(method))
             && self.path.as_ref().is_none_or(|pattern| pattern.matches(path))
     }
 
-    /// Decides for one person, or for nobody in particular, as everybody is whom the app's providers do not know. The
-    /// only place that mints a [`Grant`].
+    /// Decides for one person at `now`, in Unix seconds, or for nobody in particular, as everybody is whom the app's
+    /// providers do not know. The only place that mints a [`Grant`].
     pub fn admits<'p>(
         &'p self,
         app: &'p App,
         person: Option<Arc<Person>>,
         visit: &Visit<'_>,
+        now: u64,
     ) -> Decision<'p> {
         let person = person.filter(|person| app.takes_people_of(person.identity().issuer()));
-        if self.allow.met_by(person.as_deref().map(Person::identity), visit) {
+        if !self.allow.met_by(person.as_deref().map(Person::identity), visit) {
+            return refused(&self.allow, person, visit);
+        }
+        if self.proof.is_empty() {
             return Decision::Allow(Grant { app, rule: self, person });
         }
-        refused(&self.allow, person, visit)
+        match person {
+            None => Decision::SignIn,
+            Some(person) if self.proof.is_given_by(person.identity(), now) => {
+                Decision::Allow(Grant { app, rule: self, person: Some(person) })
+            }
+            Some(person) => Decision::StepUp(StepUp { wanted: &self.proof, person }),
+        }
     }
 
     /// Whether it lets this visit in without asking who it is.
     pub fn is_open_to(&self, visit: &Visit<'_>) -> bool {
-        self.allow.met_by(None, visit)
+        self.proof.is_empty() && self.allow.met_by(None, visit)
     }
 
     /// The claims it looks at.
     pub fn wanted_claims(&self) -> Vec<String> {
-        self.allow.claims().into_iter().map(str::to_owned).collect()
+        let of_allow = self.allow.claims().into_iter().map(str::to_owned);
+        of_allow.chain(self.proof.claims().map(str::to_owned)).collect()
     }
 
     /// Whether it may let in somebody nobody knows.
     fn admits_strangers(&self) -> bool {
-        self.allow.admits_strangers()
+        self.proof.is_empty() && self.allow.admits_strangers()
     }
 }
 
@@ -135,10 +163,27 @@ pub enum Decision<'p> {
     Allow(Grant<'p>),
     /// Signing in may help.
     SignIn,
+    /// The person may come in, after a sign-in that proves more.
+    StepUp(StepUp<'p>),
     /// Signing in would not help.
     Forbid(Refusal),
     /// What is needed to decide cannot be reached.
     Unavailable,
+}
+
+/// A proof that somebody has not given, or not lately.
+#[derive(Debug)]
+pub struct StepUp<'p> {
+    /// What the rule wants.
+    pub wanted: &'p Proof,
+    person: Arc<Person>,
+}
+
+impl StepUp<'_> {
+    /// Whether the provider has been asked for this very proof and did not give it.
+    pub fn was_refused(&self) -> bool {
+        self.wanted.was_refused_to(self.person.identity())
+    }
 }
 
 /// Why somebody was refused.
@@ -148,6 +193,8 @@ pub enum Refusal {
     UnknownHost,
     /// The path names different things to different servers, and rules of this host look at paths.
     AmbiguousPath,
+    /// Whether a rule speaks of the query depends on the server that reads it.
+    AmbiguousQuery,
     /// The rule wants something the person does not have; in words, any one of which would do.
     NotAllowed {
         /// Such as `group family`.
@@ -215,6 +262,8 @@ pub enum Ruling<'p> {
     UnknownHost,
     /// The path cannot be judged.
     AmbiguousPath,
+    /// The query cannot be judged.
+    AmbiguousQuery,
 }
 
 /// All apps, found by host in one or two look-ups however many there are.
@@ -285,11 +334,14 @@ impl Policy {
         }
         let Some(site) = self.site(&target.host) else { return self.fall_back(target) };
         match target.path.canonical() {
-            Some(path) => site.rule_for(path, &target.method),
+            Some(path) => site.rule_for(path, target),
             None if site.paths_matter => Ruling::AmbiguousPath,
-            None => match site.rule_for("/", &target.method) {
+            None => match site.rule_for("/", target) {
                 Ruling::Rule(_, rule) if rule.admits_strangers() => Ruling::AmbiguousPath,
-                ruling @ (Ruling::Rule(..) | Ruling::UnknownHost | Ruling::AmbiguousPath) => ruling,
+                ruling @ (Ruling::Rule(..)
+                | Ruling::UnknownHost
+                | Ruling::AmbiguousPath
+                | Ruling::AmbiguousQuery) => ruling,
             },
         }
     }
@@ -365,10 +417,16 @@ impl Site {
         self.apps.iter().find(|app| app.prefix.as_deref().is_none_or(|prefix| is_below(path, prefix)))
     }
 
-    fn rule_for(&self, path: &str, method: &Method) -> Ruling<'_> {
+    fn rule_for(&self, path: &str, target: &Target<'_>) -> Ruling<'_> {
         let Some(app) = self.app_at(path) else { return Ruling::UnknownHost };
-        let rule = app.rules.iter().find(|rule| rule.covers(path, method)).unwrap_or(&app.last);
-        Ruling::Rule(app, rule)
+        for rule in app.rules.iter().filter(|rule| rule.covers(path, &target.method)) {
+            match rule.query.fit(target.query) {
+                Fit::Yes => return Ruling::Rule(app, rule),
+                Fit::Unclear => return Ruling::AmbiguousQuery,
+                Fit::No => {}
+            }
+        }
+        Ruling::Rule(app, &app.last)
     }
 }
 

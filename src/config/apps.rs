@@ -297,6 +297,10 @@ fn read_body(app: &Entry, common: Common<'_>, book: &mut Notebook) -> Option<Bod
             "idle" => body.limits.idle = read_seconds(entry, book),
             "lifetime" => body.limits.lifetime = read_seconds(entry, book),
             "provider" => body.issuers = read_issuers(&entry.node, providers, book),
+            "max_auth_age" | "acr" | "amr" | "query" | "methods" | "path" => {
+                let fix = format!("write rules = [{{ {} = …, allow = … }}]", entry.key);
+                book.note(&entry.key_place, format!("`{}` belongs into a rule", entry.key), fix);
+            }
             "all" | "any" => {
                 let fix = format!("write allow = {{ {} = […] }}", entry.key);
                 book.note(&entry.key_place, format!("`{}` belongs into `allow`", entry.key), fix);
@@ -332,7 +336,7 @@ fn read_flag(entry: &Entry, book: &mut Notebook) -> Option<bool> {
 }
 
 /// A length of time of an app.
-fn read_seconds(entry: &Entry, book: &mut Notebook) -> Option<u64> {
+pub(crate) fn read_seconds(entry: &Entry, book: &mut Notebook) -> Option<u64> {
     let seconds = match &entry.node.value {
         Value::Text(text) => parse_duration(text).map(|time| time.as_secs()).filter(|seconds| *seconds > 0),
         Value::Count(_) | Value::Flag(_) | Value::List(_) | Value::Table(_) | Value::Odd(_) => None,

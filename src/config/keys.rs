@@ -460,7 +460,17 @@ pub(crate) const UPSTREAM_KEYS: &[(&str, Kind, &str)] = &[
 pub(crate) const RULE_KEYS: &[(&str, &str)] = &[
     ("path", "The path: exact, or with /** at the end, or with * or {name} for a segment."),
     ("methods", "The methods; all where there is no such line."),
+    (
+        "query",
+        "The parameters of the query, each with the value or values it may have; any where there is no such line.",
+    ),
     ("allow", "Who is let in."),
+    (
+        "max_auth_age",
+        "How long ago they may have proved to the provider who they are; they are sent there again else.",
+    ),
+    ("acr", "What kind of sign-in the provider must vouch for; any one of these."),
+    ("amr", "By what the provider must say they signed in; any one of these."),
 ];
 
 /// The names of what an app's table may hold.
@@ -489,9 +499,6 @@ pub(crate) const ROLE_KEYS: &[(&str, &str)] = &[
 pub(crate) fn role_keys() -> impl Iterator<Item = &'static str> + Clone {
     ROLE_KEYS.iter().map(|(name, _)| *name)
 }
-
-/// What apps and rules may hold in later versions.
-pub(crate) const LATER_IN_APPS: &[&str] = &["max_auth_age", "acr"];
 
 #[cfg(test)]
 mod tests {

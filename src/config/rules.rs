@@ -4,11 +4,12 @@ use std::collections::HashSet;
 
 use http::Method;
 
+use super::conditions::{read_age, read_query, read_words};
 use super::findings::{Notebook, Place, nearest};
-use super::keys::{LATER_IN_APPS, rule_keys};
+use super::keys::rule_keys;
 use super::written::{Entry, Node, Value};
-use crate::identity::Roles;
-use crate::policy::{PathPattern, Requirement, Rule, TermError, Terms};
+use crate::identity::{Proof, Roles};
+use crate::policy::{PathPattern, QueryPattern, Requirement, Rule, TermError, Terms};
 
 /// Reads who is let in: a term, an array of which any one is enough, `{ any = […] }` or `{ all = […] }`.
 pub(crate) fn read_allow(node: &Node, terms: Terms<'_>, book: &mut Notebook) -> Option<Requirement> {
@@ -144,6 +145,7 @@ struct Scope {
     path: Option<PathShape>,
     /// Without HEAD, which counts as GET; none are all.
     methods: HashSet<Method>,
+    query: QueryPattern,
     place: Place,
 }
 
@@ -201,6 +203,7 @@ fn read_rule(name: &str, node: &Node, roles: &Roles, book: &mut Notebook) -> Opt
     let unread = book.count() > before;
     let terms = Terms { roles, path: path.as_ref().map(|(_, pattern)| pattern) };
     let (mut methods, mut allow) = (Vec::new(), None);
+    let (mut query, mut proof) = (QueryPattern::default(), Proof::default());
     for entry in entries {
         match entry.key.as_str() {
             "path" => {}
@@ -208,6 +211,10 @@ fn read_rule(name: &str, node: &Node, roles: &Roles, book: &mut Notebook) -> Opt
             // What a path that cannot be read has no segment for is no other mistake.
             "allow" if unread => {}
             "allow" => allow = read_allow(&entry.node, terms, book),
+            "query" => query = read_query(&entry.node, book).unwrap_or_default(),
+            "max_auth_age" => proof.max_age = read_age(entry, book),
+            "acr" => proof.acr = read_words(entry, book),
+            "amr" => proof.amr = read_words(entry, book),
             _ => note_unknown_entry(entry, "a rule", rule_keys(), book),
         }
     }
@@ -217,9 +224,14 @@ fn read_rule(name: &str, node: &Node, roles: &Roles, book: &mut Notebook) -> Opt
     if book.count() > before {
         return None;
     }
+    if allow == Some(Requirement::Public) && !proof.is_empty() {
+        let problem = "this rule lets everybody in and wants a proof of who they are";
+        book.note(&node.place, problem, "write allow = \"signed-in\", or whom you mean");
+        return None;
+    }
     let (text, pattern) = path.unzip();
-    let scope = Scope::of(text.as_deref(), &methods, node.place.clone());
-    Some((Rule::new(name.to_owned(), pattern, methods, allow?), scope))
+    let scope = Scope { query: query.clone(), ..Scope::of(text.as_deref(), &methods, node.place.clone()) };
+    Some((Rule::new(name.to_owned(), pattern, methods, allow?).with_query(query).with_proof(proof), scope))
 }
 
 fn read_path(node: &Node, book: &mut Notebook) -> Option<(String, PathPattern)> {
@@ -285,10 +297,6 @@ pub(crate) fn note_unknown_entry(
     book: &mut Notebook,
 ) {
     book.hide(&entry.node.place);
-    if LATER_IN_APPS.contains(&entry.key.as_str()) {
-        book.note(&entry.key_place, format!("`{}` is not known to this version", entry.key), "remove it");
-        return;
-    }
     let fix = match nearest(&entry.key, known.clone()) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => format!("remove it; {of} has {}", known.collect::<Vec<_>>().join(", ")),
@@ -299,7 +307,7 @@ pub(crate) fn note_unknown_entry(
 impl Scope {
     fn of(path: Option<&str>, methods: &[Method], place: Place) -> Self {
         let methods = methods.iter().filter(|method| **method != Method::HEAD).cloned().collect();
-        Self { path: path.map(PathShape::of), methods, place }
+        Self { path: path.map(PathShape::of), methods, query: QueryPattern::default(), place }
     }
 
     /// Whether every request of the other scope is also one of this.
@@ -307,6 +315,7 @@ impl Scope {
         let all_methods =
             self.methods.is_empty() || (!other.methods.is_empty() && other.methods.is_subset(&self.methods));
         all_methods
+            && self.query.covers(&other.query)
             && match (&self.path, &other.path) {
                 (None, _) => true,
                 (Some(path), None) => path.open && path.segments.is_empty(),
@@ -460,7 +469,50 @@ mod tests {
                 "HEAD alone is never reached, as it counts as GET; write \"GET\"",
             ),
             ("[{ pth = '/a', allow = 'public' }]", "`pth` is not a setting of a rule; did you mean `path`?"),
-            ("[{ acr = 'mfa', allow = 'public' }]", "`acr` is not known to this version; remove it"),
+            (
+                "[{ acr = 'mfa', allow = 'public' }]",
+                "this rule lets everybody in and wants a proof of who they are; write allow = \"signed-in\", or whom you mean",
+            ),
+            (
+                "[{ acr = 'm fa', allow = 'signed-in' }]",
+                "`m fa` is no word that a provider could say; write letters, digits and signs without blanks and quotes",
+            ),
+            (
+                "[{ amr = [], allow = 'signed-in' }]",
+                "`amr` is empty; write such as \"mfa\" or [\"otp\", \"hwk\"]",
+            ),
+            (
+                "[{ acr = 5, allow = 'signed-in' }]",
+                "`acr` is a number; write such as \"mfa\" or [\"otp\", \"hwk\"]",
+            ),
+            (
+                "[{ max_auth_age = '10s', allow = 'signed-in' }]",
+                "`max_auth_age` is shorter than a sign-in takes; write 30s or more, such as 10m",
+            ),
+            (
+                "[{ max_auth_age = 'soon', allow = 'signed-in' }]",
+                "`max_auth_age` is not a length of time; write a number with s, m, h, d or w, such as 30m or 12h",
+            ),
+            (
+                "[{ query = 'a=b', allow = 'signed-in' }]",
+                "`query` is text; write such as { action = \"edit\" } or { action = [\"edit\", \"delete\"] }",
+            ),
+            (
+                "[{ query = {}, allow = 'signed-in' }]",
+                "`query` is empty; write such as { action = \"edit\" } or { action = [\"edit\", \"delete\"] }",
+            ),
+            (
+                "[{ query = { a = [] }, allow = 'signed-in' }]",
+                "the parameter `a` can have no value; write such as { action = \"edit\" } or { action = [\"edit\", \"delete\"] }",
+            ),
+            (
+                "[{ query = { 'a[]' = '1' }, allow = 'signed-in' }]",
+                "no rule can be sure of a parameter `a[]`; write names in letters and digits, with - _ and . between them",
+            ),
+            (
+                "[{ query = { a = ['1', '2'] }, allow = 'public' }, { query = { a = '1', b = '2' }, allow = 'user:a' }]",
+                hidden,
+            ),
             (
                 "['public']",
                 "a rule is a table, and this is text; write rules = [ { path = \"/health\", allow = \"public\" } ]",

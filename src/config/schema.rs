@@ -183,7 +183,16 @@ fn app_shape(name: &str) -> Json {
             json!({ "type": "array", "minItems": 1, "items": { "type": "string", "pattern": "^[^a-z ]+$" } })
         }
         "assertion" => shape(Kind::Flag),
-        "idle" | "lifetime" => shape(Kind::Duration),
+        "idle" | "lifetime" | "max_auth_age" => shape(Kind::Duration),
+        "query" => {
+            let value = json!({ "type": "string" });
+            let values = json!({ "anyOf": [value, { "type": "array", "minItems": 1, "items": value }] });
+            json!({ "type": "object", "minProperties": 1, "additionalProperties": values })
+        }
+        "acr" | "amr" => {
+            let word = json!({ "type": "string", "pattern": "^[!#-\\[\\]-~]+$" });
+            json!({ "anyOf": [word, { "type": "array", "minItems": 1, "items": word }] })
+        }
         "provider" => {
             let name = json!({ "type": "string", "pattern": NAME });
             json!({ "anyOf": [name, { "type": "array", "minItems": 1, "items": name }] })

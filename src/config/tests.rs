@@ -615,7 +615,7 @@ fn each_app_is_refused_for_its_own_reason() {
         ),
         (
             "'a.example.com' = { allow = 'public', acr = 'mfa' }",
-            "8:39: `acr` is not known to this version; fix: remove it",
+            "8:39: `acr` belongs into a rule; fix: write rules = [{ acr = …, allow = … }]",
         ),
         (
             "'a.example.com' = { allow = 'public', all = ['user:a'] }",

@@ -14,9 +14,10 @@ use super::chooser::{self, Wanted};
 use super::intent::intent;
 use super::pages::{CSS, Forbidden, Page, Trouble, UnknownHost};
 use super::portal::elsewhere::{self, Here};
+use super::portal::step_up;
 use super::{Site, reference, unix_now};
 use crate::browser::ReturnTo;
-use crate::identity::Field;
+use crate::identity::{Field, Proof};
 use crate::login::{Account, BINDING_LIFETIME, Begun, LoginError, Wish};
 use crate::metrics::Outcome;
 use crate::policy::Refusal;
@@ -27,6 +28,8 @@ use crate::visit::{Intent, Visit};
 pub(super) enum Denied {
     /// They may be after a sign-in.
     SignIn,
+    /// They may be after a sign-in that proves more; whether the provider was asked for that already.
+    StepUp(Proof, bool),
     /// They may not.
     Forbidden(Refusal),
     /// Nobody can tell.
@@ -46,6 +49,9 @@ pub(super) async fn answer(
     match denied {
         Denied::SignIn if intent == Intent::Navigation => sign_in(site, parts, visit, bare).await,
         Denied::SignIn => (Outcome::SignIn, sign_in_problem(site, page_of(site, parts, visit).as_ref())),
+        Denied::StepUp(wanted, was_refused) => {
+            step_up::answer(site, (parts, visit), (&wanted, was_refused), (intent, bare))
+        }
         Denied::Forbidden(refusal) => (Outcome::Forbidden, forbidden(site, visit, &refusal, intent)),
         Denied::Unavailable => (Outcome::Unavailable, unavailable(intent)),
     }
@@ -66,7 +72,7 @@ async fn sign_in(site: &Site, parts: &Parts, visit: &Visit<'_>, bare: bool) -> (
     let [at] = wanted.providers.as_slice() else {
         return (Outcome::SignIn, answer::redirect(status, &chooser::address(site, &to)));
     };
-    let wish = Wish { at, to: to.clone(), account: Account::Any };
+    let wish = Wish { at, to: to.clone(), account: Account::Any, proof: None };
     let begun = tokio::time::timeout(BEGIN_TIME, site.login.begin(wish, &bindings, unix_now())).await;
     let Ok(begun) = begun else { return (Outcome::Unavailable, unavailable(Intent::Navigation)) };
     match begun {
@@ -107,7 +113,7 @@ pub(super) fn sign_in_problem(site: &Site, page: Option<&ReturnTo>) -> Response<
 
 /// The page a script runs on, as what it asks for is nothing to land on: its referrer if that is the same host,
 /// else the host's start.
-fn page_of(site: &Site, parts: &Parts, visit: &Visit<'_>) -> Option<ReturnTo> {
+pub(super) fn page_of(site: &Site, parts: &Parts, visit: &Visit<'_>) -> Option<ReturnTo> {
     site.with_origins(|origins| {
         let referrer = parts.headers.get(REFERER).and_then(|value| value.to_str().ok());
         let page = referrer.and_then(|text| ReturnTo::parse(text, origins));
@@ -122,6 +128,10 @@ fn forbidden(site: &Site, visit: &Visit<'_>, refusal: &Refusal, intent: Intent) 
         Refusal::UnknownHost => return unknown_host(host, intent),
         Refusal::AmbiguousPath => {
             let text = "foregate: this path means different things to different servers, so no rule can be sure of it.\n";
+            return answer::text(StatusCode::BAD_REQUEST, text);
+        }
+        Refusal::AmbiguousQuery => {
+            let text = "foregate: this query means different things to different servers, and a rule depends on it.\n";
             return answer::text(StatusCode::BAD_REQUEST, text);
         }
         Refusal::NotAllowed { missing, person } => (missing, person),
@@ -319,7 +329,7 @@ impl crate::login::Cause {
 
 /// How long a check waits for the provider: together with the store less than the 5 s in which it must be answered.
 const BEGIN_TIME: Duration = Duration::from_millis(2500);
-const FOREGATE_SIGN_IN: HeaderName = HeaderName::from_static("foregate-sign-in");
+pub(super) const FOREGATE_SIGN_IN: HeaderName = HeaderName::from_static("foregate-sign-in");
 const CIRCLE: &str = "The sign-in went in a circle";
 const NOT_FINISHED: &str = "The sign-in could not be finished";
 const BUSY: &str = "Please try again in a moment";

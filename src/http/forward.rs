@@ -55,6 +55,10 @@ async fn decide(site: &Site, dialect: Dialect, parts: &Parts, peer: Peer) -> (Ou
             (Outcome::Allowed, response)
         }
         Decision::SignIn => deny(site, dialect, parts, &visit, Denied::SignIn).await,
+        Decision::StepUp(step) => {
+            let denied = Denied::StepUp(step.wanted.clone(), step.was_refused());
+            deny(site, dialect, parts, &visit, denied).await
+        }
         Decision::Forbid(refusal) => deny(site, dialect, parts, &visit, Denied::Forbidden(refusal)).await,
         Decision::Unavailable => deny(site, dialect, parts, &visit, Denied::Unavailable).await,
     }

@@ -15,11 +15,11 @@ use super::body::{Body, read_form};
 use super::dialect::direct;
 use super::intent::{client, is_same_origin, navigates};
 use super::pages::{CSS, FormKept, FormResumed, FormWanted, KEEP, PICK_UP, Page, SEND, Trouble};
-use super::portal::elsewhere;
+use super::portal::{elsewhere, step_up};
 use super::{Site, answer, reference, unix_now};
 use crate::browser::{KeptForm, LONGEST_KEPT_FORM, ReturnTo};
 use crate::headers::Person;
-use crate::identity::Field;
+use crate::identity::{Field, Proof};
 use crate::policy::{Decision, Grant, Refusal};
 use crate::server::Peer;
 use crate::session::random;
@@ -102,6 +102,8 @@ enum Waits {
     FromNow,
     /// A sign-in still.
     SignIn,
+    /// A sign-in that proves this.
+    StepUp(Proof),
     /// Another account than this one.
     Account(Arc<Person>),
     /// The store.
@@ -164,6 +166,7 @@ impl<'a> Window<'a> {
         let waits = match self.site.gate.judge(&visit, now).await {
             Decision::Allow(grant) => return self.send(form, &grant, now).await,
             Decision::SignIn => Waits::SignIn,
+            Decision::StepUp(step) => Waits::StepUp(step.wanted.clone()),
             Decision::Unavailable => Waits::Store,
             Decision::Forbid(Refusal::NotAllowed { person: Some(person), .. }) => Waits::Account(person),
             Decision::Forbid(_) => return self.trouble(&BROKEN),
@@ -205,7 +208,7 @@ impl<'a> Window<'a> {
         let (status, title, happened) = waits.story();
         let person = if let Waits::Account(person) = waits { Some(person) } else { None };
         let field = |field| person.map_or("", |person| person.identity().field(field));
-        let sign_in = self.sign_in(form, person.is_some())?;
+        let sign_in = self.sign_in(form, waits)?;
         let script = if matches!(waits, Waits::FromNow) { KEEP } else { "" };
         let page = FormKept {
             css: CSS,
@@ -230,12 +233,17 @@ impl<'a> Window<'a> {
     }
 
     /// The sign-in that leads back here.
-    fn sign_in(&self, form: &KeptForm, as_another: bool) -> Option<Url> {
+    fn sign_in(&self, form: &KeptForm, waits: &Waits) -> Option<Url> {
         let back = format!("{}{RESUME}{}", self.origin, form.path_and_query().0);
         let back = self.site.with_origins(|origins| ReturnTo::parse(&back, origins))?;
-        let more: &[(&str, &str)] = if as_another { &[("account", "other")] } else { &[] };
-        let here = elsewhere::sign_in_at(self.site, &back, more);
-        Some(here.unwrap_or_else(|| self.site.own_url("/.foregate/sign-in", Some(&back), more)))
+        let said = match waits {
+            Waits::Account(_) => vec![("account", "other".to_owned())],
+            Waits::StepUp(proof) => step_up::in_address(proof),
+            Waits::FromNow | Waits::SignIn | Waits::Store => Vec::new(),
+        };
+        let more: Vec<(&str, &str)> = said.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let here = elsewhere::sign_in_at(self.site, &back, &more);
+        Some(here.unwrap_or_else(|| self.site.own_url("/.foregate/sign-in", Some(&back), &more)))
     }
 
     fn trouble(&self, why: &Useless) -> Response<Body> {
@@ -263,6 +271,9 @@ impl Waits {
             Self::FromNow => (StatusCode::UNAUTHORIZED, "Your sign-in has ended", "Please sign in again."),
             Self::SignIn => {
                 (StatusCode::UNAUTHORIZED, "You are not signed in yet", "Nobody is signed in for this.")
+            }
+            Self::StepUp(_) => {
+                (StatusCode::UNAUTHORIZED, "This needs a stronger or newer sign-in", "Please sign in again.")
             }
             Self::Account(_) => {
                 (StatusCode::FORBIDDEN, "This account may not send it", "Somebody else may have to sign in.")

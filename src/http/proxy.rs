@@ -55,6 +55,7 @@ pub(super) async fn answer(site: &Site, request: Request<Incoming>, peer: Peer) 
             drop(visit);
             return forward(site, &grant, lines, Request::from_parts(parts, body), peer).await;
         }
+        Decision::StepUp(step) => Denied::StepUp(step.wanted.clone(), step.was_refused()),
         Decision::SignIn => match kept_form::keep(site, &parts, &visit, body).await {
             Some(response) => {
                 counted(Outcome::SignIn);

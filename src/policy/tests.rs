@@ -42,6 +42,8 @@ fn app(key: &str, allow: &str, rules: &[(&str, &str, &str)]) -> App {
     }
 }
 
+const NOW: u64 = 2000;
+
 fn own() -> App {
     app("auth.test", "nobody", &[("/.foregate/sign-in", "", "public")])
 }
@@ -73,6 +75,7 @@ fn decide(policy: &Policy, host: &str, path: &str, method: &str) -> String {
         Ruling::Rule(app, rule) => format!("{} {}", app.name, rule.name),
         Ruling::UnknownHost => "unknown".to_owned(),
         Ruling::AmbiguousPath => "ambiguous".to_owned(),
+        Ruling::AmbiguousQuery => "ambiguous query".to_owned(),
     }
 }
 
@@ -163,10 +166,10 @@ fn unnamed_hosts_fall_back_only_within_the_domain() {
 #[test]
 fn signing_in_is_offered_only_where_it_could_help() {
     let staff = app("a.test", "group:staff", &[]);
-    assert!(matches!(staff.last.admits(&staff, None, &visit("a.test")), Decision::SignIn));
+    assert!(matches!(staff.last.admits(&staff, None, &visit("a.test"), NOW), Decision::SignIn));
     let closed = app("b.test", "nobody", &[]);
     assert!(
-        matches!(closed.last.admits(&closed, None, &visit("b.test")), Decision::Forbid(Refusal::NotAllowed { missing, .. }) if missing.is_empty())
+        matches!(closed.last.admits(&closed, None, &visit("b.test"), NOW), Decision::Forbid(Refusal::NotAllowed { missing, .. }) if missing.is_empty())
     );
 }
 
@@ -216,12 +219,13 @@ fn people_of_an_issuer_that_an_app_does_not_take_are_nobody_there() {
     ] {
         let mut app = app("a.test", allow, &[]);
         app.issuers = issuers.map(|issuers: &str| issuers.split(' ').map(Box::from).collect());
-        let decision = match app.last.admits(&app, alice(issuer), &visit("a.test")) {
+        let decision = match app.last.admits(&app, alice(issuer), &visit("a.test"), NOW) {
             Decision::Allow(grant) => grant
                 .person()
                 .map_or("nobody in particular", |person| person.identity().field(Field::Username))
                 .to_owned(),
             Decision::SignIn => "sign in".to_owned(),
+            Decision::StepUp(_) => "step up".to_owned(),
             Decision::Forbid(_) => "forbidden".to_owned(),
             Decision::Unavailable => "unavailable".to_owned(),
         };
@@ -241,5 +245,68 @@ fn a_page_belongs_to_the_app_that_would_decide_about_it() {
         ("b.test", "/x", None),
     ] {
         assert_eq!(policy.app_at(host, path).map(|app| app.name.as_str()), name, "{host}{path}");
+    }
+}
+
+#[test]
+fn a_rule_for_some_queries_is_passed_over_only_if_no_server_would_apply_it() {
+    let mut app = app("a.test", "signed-in", &[("/x", "", "nobody"), ("/x", "GET", "public")]);
+    let wanted = [("do".to_owned(), vec!["delete".to_owned()])];
+    app.rules[0] = app.rules[0].clone().with_query(QueryPattern::new(&wanted).unwrap());
+    let policy = Policy::new(vec![app], own(), None);
+    for (path, query, decided) in [
+        ("/x", None, "public"),
+        ("/x", Some("do=show"), "public"),
+        ("/x", Some("do=delete"), "nobody"),
+        ("/x", Some("%64o=delete"), "nobody"),
+        ("/x", Some("do=show&do=delete"), "ambiguous query"),
+        ("/x", Some("DO=delete"), "ambiguous query"),
+        ("/x", Some("do=show;do=delete"), "ambiguous query"),
+        ("/y", Some("do=show&do=delete"), "signed-in"),
+    ] {
+        let target = Target {
+            scheme: Scheme::Https,
+            host: "a.test".into(),
+            path: Path::parse(path.as_bytes()).unwrap(),
+            query: query.map(str::as_bytes),
+            method: Method::GET,
+        };
+        let found = match policy.rule_for(&target) {
+            Ruling::Rule(_, rule) => rule.name.clone(),
+            Ruling::AmbiguousQuery => "ambiguous query".to_owned(),
+            Ruling::UnknownHost | Ruling::AmbiguousPath => "other".to_owned(),
+        };
+        assert_eq!(found, decided, "{path} {query:?}");
+    }
+}
+
+#[test]
+fn a_rule_that_wants_a_proof_is_open_to_nobody_without_it() {
+    let proof = Proof { max_age: Some(600), ..Proof::default() };
+    let person = |auth_time| {
+        let profile = Profile { username: "alice".into(), auth_time, ..Profile::default() };
+        Some(Arc::new(Person::new(Identity::pack(&profile, "i".into(), &[]))))
+    };
+    for (allow, who, decided) in [
+        ("signed-in", person(1500), "allow"),
+        ("signed-in", person(1399), "step up"),
+        ("signed-in", person(0), "step up"),
+        ("signed-in", None, "sign in"),
+        ("public", None, "sign in"),
+        ("public", person(0), "step up"),
+        ("user:bob", person(1500), "forbid"),
+        ("user:bob", person(0), "forbid"),
+    ] {
+        let app = app("a.test", allow, &[]);
+        let rule = app.last.clone().with_proof(proof.clone());
+        let found = match rule.admits(&app, who, &visit("a.test"), NOW) {
+            Decision::Allow(_) => "allow",
+            Decision::SignIn => "sign in",
+            Decision::StepUp(_) => "step up",
+            Decision::Forbid(_) => "forbid",
+            Decision::Unavailable => "unavailable",
+        };
+        assert_eq!(found, decided, "{allow}");
+        assert!(!rule.is_open_to(&visit("a.test")), "{allow}: not while the store is down either");
     }
 }

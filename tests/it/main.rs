@@ -30,6 +30,7 @@ mod proxies;
 mod roles;
 mod scripts;
 mod sessions;
+mod step_up;
 mod stores;
 mod tls;
 mod upstreams;
