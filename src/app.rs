@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use http::Method;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
@@ -17,11 +16,10 @@ use tokio_util::task::TaskTracker;
 use crate::browser::{Cookies, Purpose, Sealer};
 use crate::config::{self, Config};
 use crate::gate::Gate;
-use crate::headers::{HeaderSet, OwnNames, Signer};
+use crate::headers::{OwnNames, Signer};
 use crate::http::{Admin, Faces, FormsAtOnce, Site, Strangers, unix_now};
 use crate::login::{Login, Providers};
 use crate::metrics::Metrics;
-use crate::policy::{App, Fallback, HostPattern, Limits, PathPattern, Policy, Requirement, Rule};
 use crate::server::tls::Certificates;
 use crate::server::{self, Address, Listen, Listener, Listeners};
 use crate::session::store::StoreError;
@@ -192,6 +190,8 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
     let domain = config.session_domain().to_owned();
     let elsewhere = config.apps_elsewhere().join(" ");
     let wanted_claims = config.wanted_claims();
+    let policy = config.policy();
+    tell_of_reports(&config);
     for app in config.apps_trusting_anybody() {
         tracing::warn!(
             app,
@@ -212,14 +212,6 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
     );
     let issuer = config.public_url.origin().ascii_serialization();
     let signer = Signer::new(issuer, &sealer.seeds(Purpose::Assertion))?;
-    let own = own_app(config.public_url.host_str().unwrap_or_default(), &config.default_headers);
-    let fallback = config.fallback.can_be_met().then(|| {
-        let host = HostPattern::Wildcard(String::new());
-        let app = plain_app("allow", host, config.fallback, &config.default_headers);
-        let app = App { issuers: config.issuers, assertion: config.assertion, ..app };
-        Fallback { app, within: domain.clone() }
-    });
-    let policy = Policy::new(config.apps, own, fallback).with_roles(config.roles);
     let mut cookies = Cookies::new(config.cookies);
     if !elsewhere.is_empty() {
         tracing::info!(
@@ -249,30 +241,15 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
     })
 }
 
-/// foregate's own pages, which a front proxy may ask about before it sends anybody to them.
-fn own_app(host: &str, headers: &Arc<HeaderSet>) -> App {
-    let mut app = plain_app("foregate", HostPattern::Exact(host.to_owned()), Requirement::Nobody, headers);
-    let patterns = crate::http::OWN_PATHS.iter().filter_map(|path| PathPattern::parse(path).ok());
-    let public =
-        |path| Rule::new("foregate's own page".to_owned(), Some(path), Vec::new(), Requirement::Public);
-    app.rules = patterns.map(public).collect();
-    app
-}
-
-fn plain_app(name: &str, host: HostPattern, allow: Requirement, headers: &Arc<HeaderSet>) -> App {
-    let last = Rule::new(name.to_owned(), None, Vec::<Method>::new(), allow);
-    App {
-        name: name.to_owned(),
-        host,
-        prefix: None,
-        port: None,
-        rules: Vec::new(),
-        last,
-        headers: Arc::clone(headers),
-        route: None,
-        assertion: false,
-        limits: Limits::default(),
-        issuers: None,
+/// Rules in report mode keep nobody out that their `meanwhile` lets in: said at each start, so that nobody forgets one.
+fn tell_of_reports(config: &Config) {
+    let rules = config.apps.iter().flat_map(|app| app.rules.iter().chain([&app.last]));
+    for (rule, meanwhile) in rules.filter_map(|rule| Some((rule, rule.meanwhile()?))) {
+        tracing::warn!(
+            rule = rule.name,
+            meanwhile,
+            "THIS RULE IS IN REPORT MODE: its `allow` keeps nobody out, and `meanwhile` decides who is let in"
+        );
     }
 }
 

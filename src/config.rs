@@ -10,6 +10,8 @@ mod findings;
 mod headers;
 mod keys;
 mod listeners;
+mod persona;
+mod policy;
 mod provider;
 mod roles;
 mod rules;
@@ -17,6 +19,7 @@ mod schema;
 mod secrets;
 mod sections;
 mod show;
+mod trials;
 mod values;
 mod written;
 
@@ -29,6 +32,7 @@ use url::Url;
 
 use crate::browser::CookieScope;
 use crate::headers::HeaderSet;
+use crate::http::unix_now;
 use crate::identity::Roles;
 use crate::policy::{App, Requirement, Rule};
 use crate::secret::Secret;
@@ -36,6 +40,8 @@ use crate::{login, server, session, upstream};
 pub use environment::Environment;
 use findings::Notebook;
 pub use findings::{Finding, Findings};
+pub use persona::Persona;
+pub use policy::Question;
 pub use schema::schema;
 pub use secrets::{KeysError, ensure_keys, new_key};
 use values::{Http, Reader};
@@ -196,8 +202,9 @@ impl Reader {
         }
         let issuers = providers.iter().filter_map(provider::Named::issuer).map(str::to_owned).collect();
         let session = session.map(|session| session::Settings { issuers, ..session });
+        let trials = self.trials();
         let apps = apps?;
-        Some(Config {
+        let config = Config {
             public_url: public_url?,
             listeners: listeners?,
             server: server?,
@@ -217,7 +224,11 @@ impl Reader {
             default_headers: Arc::clone(apps.defaults.headers(apps.defaults.assertion)),
             assertion: apps.defaults.assertion,
             roles: apps.roles,
-        })
+        };
+        if self.book.count() == 0 {
+            self.try_out(&config, &trials, unix_now());
+        }
+        Some(config)
     }
 
     fn public_url(&mut self) -> Option<Url> {

@@ -30,6 +30,7 @@ use url::Url;
 use crate::browser::{Cookies, Origins, ReturnTo, Sealer};
 use crate::gate::Gate;
 use crate::headers::{ASSERTION, OwnNames, Signer};
+use crate::identity::Field;
 use crate::login::Login;
 use crate::metrics::Metrics;
 use crate::policy::Grant;
@@ -37,7 +38,7 @@ use crate::secret::Secret;
 use crate::server::{Peer, Serve};
 use crate::session::Sessions;
 use crate::upstream::Upstreams;
-use crate::visit::Scheme;
+use crate::visit::{Scheme, Visit};
 pub use admin::Admin;
 pub use body::Body;
 use dialect::Dialect;
@@ -146,6 +147,21 @@ impl Site {
     fn port_of(&self, host: &str) -> Option<u16> {
         let app = self.gate.policy.app_of(host)?;
         app.port.or_else(|| self.public_url.port_or_known_default())
+    }
+
+    /// Tells of somebody whom a rule in report mode would have kept out.
+    fn note_report(&self, grant: &Grant<'_>, visit: &Visit<'_>) {
+        if grant.rule().is_reporting()
+            && let Some(missing) = grant.would_miss(visit, unix_now())
+        {
+            self.metrics.would_deny.inc();
+            let path = String::from_utf8_lossy(visit.target.path.raw());
+            let user = grant.person().map_or("", |person| person.identity().field(Field::Username));
+            let missing = missing.join(", or ");
+            let (rule, host, method) =
+                (&grant.rule().name, &*visit.target.host, visit.target.method.as_str());
+            tracing::warn!(rule, user, host, method, %path, missing, "a rule in report mode would deny this");
+        }
     }
 
     /// Calls `with` with the origins that are ours.

@@ -82,6 +82,8 @@ pub struct Metrics {
     pub upstream_waiting: Gauge,
     /// Requests sent to a backend once more.
     pub upstream_retries: Counter,
+    /// Requests let in that a rule in report mode would have refused.
+    pub would_deny: Counter,
 }
 
 impl Default for Metrics {
@@ -115,6 +117,8 @@ impl Default for Metrics {
             sign_in_failures: register.counter("sign_in_failures", "Sign-ins that failed at the callback"),
             sign_in_loops: register
                 .counter("sign_in_loops", "Sign-ins stopped because they went in a circle"),
+            would_deny: register
+                .counter("would_deny", "Requests let in that a rule in report mode would have refused"),
             connections: register.gauge("connections", "Connections open"),
             upstream_connections: register.gauge("upstream_connections", "Connections to backends open"),
             upstream_kept: register

@@ -2,6 +2,7 @@
 //! messages, clocks or stores.
 
 mod capture;
+mod explain;
 mod hosts;
 mod matcher;
 mod query;
@@ -17,6 +18,7 @@ use crate::headers::{HeaderSet, Person};
 use crate::identity::{Proof, Roles};
 use crate::visit::{Target, Visit, is_within};
 pub use capture::Captured;
+pub use explain::{Explanation, Verdict};
 use hosts::Hosts;
 pub use matcher::{EmailPattern, HostPattern, PathPattern, PatternError};
 pub use query::{Fit, QueryPattern};
@@ -86,13 +88,21 @@ pub struct Rule {
     query: QueryPattern,
     allow: Requirement,
     proof: Proof,
+    would: Option<Box<Would>>,
+}
+
+/// What a rule in report mode will want once it bites.
+#[derive(Clone, Debug)]
+struct Would {
+    allow: Requirement,
+    proof: Proof,
 }
 
 impl Rule {
     /// A rule for the paths and methods named; no path is every path, no methods are all.
     pub fn new(name: String, path: Option<PathPattern>, methods: Vec<Method>, allow: Requirement) -> Self {
         let (query, proof) = (QueryPattern::default(), Proof::default());
-        Self { name, path, methods, query, allow, proof }
+        Self { name, path, methods, query, allow, proof, would: None }
     }
 
     /// The same rule, for such queries only.
@@ -107,11 +117,43 @@ impl Rule {
         Self { proof, ..self }
     }
 
+    /// The same rule in report mode: until it bites it lets in whom `meanwhile` names, which is written beside it, so
+    /// that nothing is open that nobody opened.
+    #[must_use]
+    pub fn reporting(self, meanwhile: Requirement) -> Self {
+        let would = Some(Box::new(Would { allow: self.allow, proof: self.proof }));
+        Self { would, allow: meanwhile, proof: Proof::default(), ..self }
+    }
+
+    /// Whether this is all it wants of anybody.
+    pub fn wants_just(&self, allow: &Requirement) -> bool {
+        self.allow == *allow && self.proof.is_empty()
+    }
+
+    /// Whether it is in report mode.
+    pub fn is_reporting(&self) -> bool {
+        self.would.is_some()
+    }
+
+    /// Who is let in as long as a rule is in report mode, as it was written.
+    pub fn meanwhile(&self) -> Option<String> {
+        self.would.as_ref().map(|_| self.allow.to_string())
+    }
+
     /// Whether the rule speaks of a path and a method, the query aside. `HEAD` counts as `GET`, whose answer it describes (RFC 9110 9.3.2).
     fn covers(&self, path: &str, method: &Method) -> bool {
         let method = if method == Method::HEAD { &Method::GET } else { method };
         (self.methods.is_empty() || self.methods.contains(method))
             && self.path.as_ref().is_none_or(|pattern| pattern.matches(path))
+    }
+
+    /// Which requests it speaks of, in words.
+    pub fn scope_in_words(&self) -> String {
+        let methods: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
+        let path = self.path.as_ref().map_or_else(|| "every path".to_owned(), ToString::to_string);
+        let query = if self.query.is_empty() { String::new() } else { format!("?{}", self.query) };
+        let methods = if methods.is_empty() { "all methods".to_owned() } else { methods.join(" ") };
+        format!("{methods}, {path}{query}")
     }
 
     /// Decides for one person at `now`, in Unix seconds, or for nobody in particular, as everybody is whom the app's
@@ -146,8 +188,12 @@ impl Rule {
 
     /// The claims it looks at.
     pub fn wanted_claims(&self) -> Vec<String> {
-        let of_allow = self.allow.claims().into_iter().map(str::to_owned);
-        of_allow.chain(self.proof.claims().map(str::to_owned)).collect()
+        let wanted = |allow: &Requirement, proof: &Proof| -> Vec<String> {
+            let of_allow = allow.claims().into_iter().map(str::to_owned);
+            of_allow.chain(proof.claims().map(str::to_owned)).collect()
+        };
+        let later = self.would.as_ref().map(|would| wanted(&would.allow, &would.proof));
+        wanted(&self.allow, &self.proof).into_iter().chain(later.into_iter().flatten()).collect()
     }
 
     /// Whether it may let in somebody nobody knows.
@@ -229,6 +275,17 @@ impl<'p> Grant<'p> {
             return Decision::Allow(self);
         }
         refused(wanted, self.person, visit)
+    }
+
+    /// What a rule in report mode would have missed of whoever was let in; `None` if they will still be once it bites.
+    pub fn would_miss(&self, visit: &Visit<'_>, now: u64) -> Option<Vec<String>> {
+        let would = self.rule.would.as_ref()?;
+        let identity = self.person().map(Person::identity);
+        if !would.allow.met_by(identity, visit) {
+            return Some(would.allow.missing(identity, visit));
+        }
+        let given = identity.is_some_and(|identity| would.proof.is_given_by(identity, now));
+        (!would.proof.is_empty() && !given).then(|| vec!["a stronger or newer sign-in".to_owned()])
     }
 
     /// Who was let in; nobody in particular for a public rule.

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use url::Url;
 
 use super::backend::{Upstream, is_beside_upstream, read_upstream};
+use super::conditions::with_mode;
 use super::findings::{Notebook, Place};
 use super::headers::read_headers;
 use super::keys::app_keys;
@@ -221,7 +222,7 @@ fn read_app(entry: &Entry, common: Common<'_>, book: &mut Notebook) -> Option<(A
         prefix: key.prefix,
         port: key.port,
         rules: body.rules,
-        last: Rule::new(format!("{} allow", entry.key), None, Vec::new(), body.allow),
+        last: body.last,
         headers,
         route: None,
         assertion,
@@ -243,7 +244,7 @@ fn route(upstream: Upstream, backends: &mut Vec<upstream::Settings>) -> Route {
 
 /// What stands behind the key of an app.
 struct Body {
-    allow: Requirement,
+    last: Rule,
     rules: Vec<Rule>,
     headers: Option<HeaderSet>,
     assertion: Option<bool>,
@@ -253,10 +254,11 @@ struct Body {
 }
 
 impl Body {
-    fn new(allow: Requirement) -> Self {
+    fn new(app: &str, allow: Requirement) -> Self {
         let limits = Limits::default();
+        let last = Rule::new(format!("{app} allow"), None, Vec::new(), allow);
         Self {
-            allow,
+            last,
             rules: Vec::new(),
             headers: None,
             assertion: None,
@@ -271,7 +273,7 @@ fn read_body(app: &Entry, common: Common<'_>, book: &mut Notebook) -> Option<Bod
     let Common { roles, providers, .. } = common;
     let terms = Terms { roles, path: None };
     let Value::Table(entries) = &app.node.value else {
-        return Some(Body::new(read_allow(&app.node, terms, book)?));
+        return Some(Body::new(&app.key, read_allow(&app.node, terms, book)?));
     };
     if let Some(nested) = entries.iter().find(|entry| is_split_host(app, entry)) {
         let problem = format!("`{}` and `{}` are parts of one host name", app.key, nested.key);
@@ -279,13 +281,13 @@ fn read_body(app: &Entry, common: Common<'_>, book: &mut Notebook) -> Option<Bod
         return None;
     }
     let before = book.count();
-    let mut body = Body::new(Requirement::Nobody);
-    let (mut closed, mut allow_place) = (false, None);
+    let (mut allow, mut closed, mut allow_place) = (Requirement::Nobody, false, None);
+    let mut body = Body::new(&app.key, Requirement::Nobody);
     for entry in entries {
         match entry.key.as_str() {
             "allow" => {
                 allow_place = Some(&entry.key_place);
-                body.allow = read_allow(&entry.node, terms, book).unwrap_or(Requirement::Nobody);
+                allow = read_allow(&entry.node, terms, book).unwrap_or(Requirement::Nobody);
             }
             "rules" => {
                 (body.rules, closed) = read_rules(&app.key, &entry.node, roles, book).unwrap_or_default();
@@ -297,6 +299,7 @@ fn read_body(app: &Entry, common: Common<'_>, book: &mut Notebook) -> Option<Bod
             "idle" => body.limits.idle = read_seconds(entry, book),
             "lifetime" => body.limits.lifetime = read_seconds(entry, book),
             "provider" => body.issuers = read_issuers(&entry.node, providers, book),
+            "mode" | "meanwhile" => {}
             "max_auth_age" | "acr" | "amr" | "query" | "methods" | "path" => {
                 let fix = format!("write rules = [{{ {} = …, allow = … }}]", entry.key);
                 book.note(&entry.key_place, format!("`{}` belongs into a rule", entry.key), fix);
@@ -309,6 +312,7 @@ fn read_body(app: &Entry, common: Common<'_>, book: &mut Notebook) -> Option<Bod
         }
     }
     body.upstream = read_upstream(entries, book);
+    body.last = with_mode(Body::new(&app.key, allow).last, entries, terms, book).unwrap_or(body.last);
     match allow_place {
         Some(place) if closed => {
             book.note(

@@ -2,8 +2,9 @@
 
 use super::apps::read_seconds;
 use super::findings::Notebook;
+use super::rules::read_allow;
 use super::written::{Entry, Node, Value};
-use crate::policy::QueryPattern;
+use crate::policy::{QueryPattern, Rule, Terms};
 
 /// Reads `{ action = "edit" }`, with an array where a parameter may have several values.
 pub(crate) fn read_query(node: &Node, book: &mut Notebook) -> Option<QueryPattern> {
@@ -70,6 +71,51 @@ pub(crate) fn read_words(entry: &Entry, book: &mut Notebook) -> Vec<String> {
         book.note(&entry.node.place, problem, fix);
     }
     words
+}
+
+/// The rule as it is in force: in report mode if `mode` says so, with whom `meanwhile` names. The one needs the other, so
+/// that it is always written who is let in.
+pub(crate) fn with_mode(
+    rule: Rule,
+    entries: &[Entry],
+    terms: Terms<'_>,
+    book: &mut Notebook,
+) -> Option<Rule> {
+    let entry = |key: &str| entries.iter().find(|entry| entry.key == key);
+    let (mode, meanwhile) = match (entry("mode"), entry("meanwhile")) {
+        (None, None) => return Some(rule),
+        (None, Some(meanwhile)) => {
+            let problem = "`meanwhile` has no effect without mode = \"report\"";
+            book.note(&meanwhile.key_place, problem, "remove it, or add the mode");
+            return None;
+        }
+        (Some(mode), meanwhile) => (mode, meanwhile),
+    };
+    if !matches!(&mode.node.value, Value::Text(text) if text == "report") {
+        let fix = "write mode = \"report\", or remove it if the rule is to bite";
+        book.note(&mode.node.place, "this is no mode that a rule can have", fix);
+        return None;
+    }
+    let Some(entry) = meanwhile else {
+        let problem =
+            "in report mode `allow` keeps nobody out, and nothing says who is let in until it bites";
+        book.note(
+            &mode.key_place,
+            problem,
+            "write meanwhile = \"…\" with whom you let in today, or remove the mode",
+        );
+        return None;
+    };
+    let before = book.count();
+    let meanwhile = read_allow(&entry.node, terms, book)?;
+    if rule.wants_just(&meanwhile) {
+        book.note(
+            &entry.node.place,
+            "`meanwhile` is the same as `allow`, so nothing is reported",
+            "remove the mode",
+        );
+    }
+    (book.count() == before).then(|| rule.reporting(meanwhile))
 }
 
 /// A text, or an array of texts.

@@ -113,7 +113,8 @@ pub(crate) fn read(kind: Kind, text: &str, place: &Place, book: &mut Notebook) -
         | Kind::Allow
         | Kind::Headers
         | Kind::Roles
-        | Kind::Apps => Value::Text(text.to_owned()),
+        | Kind::Apps
+        | Kind::Tests => Value::Text(text.to_owned()),
     };
     Some(Node { value, place: place.clone() })
 }
@@ -123,7 +124,9 @@ fn is_toml(kind: Kind, text: &str) -> bool {
         // An IPv6 address begins like an array, and holds no quotes.
         Kind::Addresses => text.trim_start().starts_with('[') && text.contains(['"', '\'']),
         Kind::Texts | Kind::Certificates => text.trim_start().starts_with('['),
-        Kind::Allow | Kind::Headers | Kind::Roles | Kind::Apps => text.trim_start().starts_with(['[', '{']),
+        Kind::Allow | Kind::Headers | Kind::Roles | Kind::Apps | Kind::Tests => {
+            text.trim_start().starts_with(['[', '{'])
+        }
         Kind::Text
         | Kind::Url
         | Kind::Address

@@ -51,6 +51,8 @@ pub(crate) enum Kind {
     Roles,
     /// The apps by host.
     Apps,
+    /// What the rules are to decide.
+    Tests,
 }
 
 /// What holds for a setting that is not written.
@@ -394,6 +396,12 @@ pub(crate) const KEYS: &[Key] = &[
         Value("{}"),
         "Who may use which app, by host: \"wiki.example.com\" = \"group:family\".",
     ),
+    key(
+        "tests",
+        Kind::Tests,
+        Value("[]"),
+        "What the rules are to decide, tried at each start: [[tests]] with url, as and expect.",
+    ),
 ];
 
 /// Where sessions are kept by default; a build without SQLite has no default.
@@ -413,6 +421,8 @@ const LATER: &[&str] = &["tenants", "bearer", "emergency", "audit", "compat"];
 pub(crate) const APP_KEYS: &[(&str, &str)] = &[
     ("allow", "Who may use what no rule speaks of; without it nobody but by the rules."),
     ("rules", "Tried in order before allow."),
+    ("mode", "report, if `allow` is to tell whom it would keep out before it bites."),
+    ("meanwhile", "Who is let in as long as `allow` is in report mode."),
     ("headers", "The identity headers this app gets."),
     ("assertion", "Whether its backend gets a signed assertion of who was let in."),
     ("idle", "A session not used for this long has to sign in anew for this app; shorter than session.idle."),
@@ -465,6 +475,8 @@ pub(crate) const RULE_KEYS: &[(&str, &str)] = &[
         "The parameters of the query, each with the value or values it may have; any where there is no such line.",
     ),
     ("allow", "Who is let in."),
+    ("mode", "report, for a rule that is to tell whom it would keep out before it bites."),
+    ("meanwhile", "Who is let in as long as the rule is in report mode."),
     (
         "max_auth_age",
         "How long ago they may have proved to the provider who they are; they are sent there again else.",
@@ -498,6 +510,20 @@ pub(crate) const ROLE_KEYS: &[(&str, &str)] = &[
 /// The names of what a role's table may hold.
 pub(crate) fn role_keys() -> impl Iterator<Item = &'static str> + Clone {
     ROLE_KEYS.iter().map(|(name, _)| *name)
+}
+
+/// What a test's table may hold, with what it means.
+pub(crate) const TEST_KEYS: &[(&str, &str)] = &[
+    ("url", "The whole address that is asked for."),
+    ("method", "The method; GET where there is no such line."),
+    ("as", "Who asks: nobody, or such as user=alice,groups=a;b; nobody where there is no such line."),
+    ("from", "The address of the visitor, for rules that look at networks."),
+    ("expect", "What is decided: allow, sign-in, step-up, forbid or malformed."),
+];
+
+/// The names of what a test's table may hold.
+pub(crate) fn test_keys() -> impl Iterator<Item = &'static str> + Clone {
+    TEST_KEYS.iter().map(|(name, _)| *name)
 }
 
 #[cfg(test)]
@@ -551,7 +577,7 @@ mod tests {
         let spread = of_tables(&["provider".into(), "providers.a".into()]);
         let count = KEYS.iter().filter(|key| key.path.starts_with("provider.")).count();
         assert_eq!(spread.len(), KEYS.len() + count);
-        assert_eq!(spread.last().map(|(path, _)| path.as_str()), Some("apps"));
+        assert_eq!(spread.last().map(|(path, _)| path.as_str()), Some("tests"));
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::collections::HashSet;
 
 use http::Method;
 
-use super::conditions::{read_age, read_query, read_words};
+use super::conditions::{read_age, read_query, read_words, with_mode};
 use super::findings::{Notebook, Place, nearest};
 use super::keys::rule_keys;
 use super::written::{Entry, Node, Value};
@@ -215,6 +215,7 @@ fn read_rule(name: &str, node: &Node, roles: &Roles, book: &mut Notebook) -> Opt
             "max_auth_age" => proof.max_age = read_age(entry, book),
             "acr" => proof.acr = read_words(entry, book),
             "amr" => proof.amr = read_words(entry, book),
+            "mode" | "meanwhile" => {}
             _ => note_unknown_entry(entry, "a rule", rule_keys(), book),
         }
     }
@@ -231,7 +232,10 @@ fn read_rule(name: &str, node: &Node, roles: &Roles, book: &mut Notebook) -> Opt
     }
     let (text, pattern) = path.unzip();
     let scope = Scope { query: query.clone(), ..Scope::of(text.as_deref(), &methods, node.place.clone()) };
-    Some((Rule::new(name.to_owned(), pattern, methods, allow?).with_query(query).with_proof(proof), scope))
+    let terms = Terms { roles, path: pattern.as_ref() };
+    let rule =
+        Rule::new(name.to_owned(), pattern.clone(), methods, allow?).with_query(query).with_proof(proof);
+    Some((with_mode(rule, entries, terms, book)?, scope))
 }
 
 fn read_path(node: &Node, book: &mut Notebook) -> Option<(String, PathPattern)> {

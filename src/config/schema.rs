@@ -3,8 +3,10 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::keys::{
-    APP_KEYS, KEYS, Key, Kind, PROVIDERS, ROLE_KEYS, RULE_KEYS, UPSTREAM, UPSTREAM_KEYS, Unset, split,
+    APP_KEYS, KEYS, Key, Kind, PROVIDERS, ROLE_KEYS, RULE_KEYS, TEST_KEYS, UPSTREAM, UPSTREAM_KEYS, Unset,
+    split,
 };
+use crate::policy::Verdict;
 
 /// The JSON Schema (draft 2020-12) of the configuration file.
 pub fn schema() -> String {
@@ -90,6 +92,7 @@ fn shape(kind: Kind) -> Json {
         Kind::Allow => json!({ "$ref": "#/$defs/allow" }),
         Kind::Headers => json!({ "$ref": "#/$defs/headers" }),
         Kind::Apps => json!({ "type": "object", "additionalProperties": { "$ref": "#/$defs/app" } }),
+        Kind::Tests => json!({ "type": "array", "items": { "$ref": "#/$defs/test" } }),
         Kind::Roles => json!({ "type": "object", "additionalProperties": { "$ref": "#/$defs/role" } }),
     }
 }
@@ -117,7 +120,7 @@ fn providers() -> Json {
 
 fn default(kind: Kind, text: &str) -> Json {
     match kind {
-        Kind::Count | Kind::Flag | Kind::Roles | Kind::Apps | Kind::Certificates => {
+        Kind::Count | Kind::Flag | Kind::Roles | Kind::Apps | Kind::Tests | Kind::Certificates => {
             serde_json::from_str(text).unwrap_or(Json::Null)
         }
         Kind::Text
@@ -155,6 +158,11 @@ fn definitions() -> Json {
     for (name, doc) in ROLE_KEYS {
         insert(&mut role, name, described(shape(Kind::Texts), doc));
     }
+    let mut test = object("What the rules are to decide about one request.");
+    for (name, doc) in TEST_KEYS {
+        insert(&mut test, name, described(test_shape(name), doc));
+    }
+    test.insert("required".to_owned(), json!(["url", "expect"]));
     json!({
         "allow": { "anyOf": [{ "$ref": "#/$defs/term" }, several, of("any"), of("all")] },
         "term": { "type": "string", "pattern": "^(nobody|public|signed-in|(user|group|role|permission|email|claim|network):.+)$" },
@@ -165,6 +173,7 @@ fn definitions() -> Json {
         "app": { "anyOf": [{ "$ref": "#/$defs/term" }, several, app] },
         "rule": rule,
         "role": role,
+        "test": test,
     })
 }
 
@@ -176,7 +185,8 @@ fn upstream_needed() -> Json {
 /// The shape of one of [`APP_KEYS`] and [`RULE_KEYS`].
 fn app_shape(name: &str) -> Json {
     match name {
-        "allow" => shape(Kind::Allow),
+        "allow" | "meanwhile" => shape(Kind::Allow),
+        "mode" => shape(Kind::Choice(&["report"])),
         "headers" => shape(Kind::Headers),
         "rules" => json!({ "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/rule" } }),
         "methods" => {
@@ -198,6 +208,16 @@ fn app_shape(name: &str) -> Json {
             json!({ "anyOf": [name, { "type": "array", "minItems": 1, "items": name }] })
         }
         _ => json!({ "type": "string", "pattern": "^/" }),
+    }
+}
+
+/// The shape of one of [`TEST_KEYS`].
+fn test_shape(name: &str) -> Json {
+    match name {
+        "url" => shape(Kind::Url),
+        "method" => json!({ "type": "string", "pattern": "^[A-Z]+$" }),
+        "expect" => json!({ "enum": Verdict::ALL.map(Verdict::as_str) }),
+        _ => shape(Kind::Text),
     }
 }
 
@@ -234,6 +254,7 @@ mod tests {
             "/$defs/app/anyOf/2",
             "/$defs/rule",
             "/$defs/role",
+            "/$defs/test",
         ] {
             assert_eq!(
                 schema.pointer(&format!("{table}/additionalProperties")),

@@ -135,6 +135,10 @@ fn every_setting_is_read_and_none_is_inert() {
         r = {{ groups = ["g"], permissions = ["p"] }}
         [apps]
         "a.example.com:9443/x" = ["role:r", "claim:org.id=7"]
+        [[tests]]
+        url = "https://a.example.com/x"
+        as = "user=bob,groups=g"
+        expect = "allow"
         "#,
         key.expose(),
         crt = file("crt"),

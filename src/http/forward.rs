@@ -50,6 +50,7 @@ async fn decide(site: &Site, dialect: Dialect, parts: &Parts, peer: Peer) -> (Ou
     let decision = site.gate.judge(&visit, unix_now()).await;
     match narrowed(site, decision, dialect, (parts, &visit)) {
         Decision::Allow(grant) => {
+            site.note_report(&grant, &visit);
             let mut response = allow(dialect, &parts.method, &grant);
             site.assert(&grant, &visit.target.host, response.headers_mut());
             (Outcome::Allowed, response)

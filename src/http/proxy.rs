@@ -50,6 +50,7 @@ pub(super) async fn answer(site: &Site, request: Request<Incoming>, peer: Peer) 
     let denied = match site.gate.judge(&visit, unix_now()).await {
         Decision::Allow(grant) => {
             counted(Outcome::Allowed);
+            site.note_report(&grant, &visit);
             let mut lines = grant.app().headers.lines(grant.person());
             site.assert(&grant, &visit.target.host, &mut lines);
             drop(visit);

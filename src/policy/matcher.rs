@@ -1,5 +1,7 @@
 //! Patterns for hosts, paths and e-mail addresses. Each knows one part of a request and nothing else.
 
+use std::fmt;
+
 use thiserror::Error;
 
 use crate::visit::parse_host;
@@ -53,6 +55,8 @@ impl HostPattern {
 /// Which paths a rule speaks of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathPattern {
+    /// As it was written.
+    text: Box<str>,
     segments: Vec<Segment>,
     /// Whether it ends in `/**` and covers everything below.
     open: bool,
@@ -76,7 +80,7 @@ impl PathPattern {
         let refused = || PatternError::Path(text.to_owned());
         let path = text.strip_prefix('/').ok_or_else(refused)?;
         let (path, open) = match path.strip_suffix("**") {
-            Some("") => return Ok(Self { segments: Vec::new(), open: true }),
+            Some("") => return Ok(Self { text: text.into(), segments: Vec::new(), open: true }),
             Some(start) => (start.strip_suffix('/').ok_or_else(refused)?, true),
             None => (path, false),
         };
@@ -97,7 +101,7 @@ impl PathPattern {
         if let Some((_, name)) = names.find(twice) {
             return Err(PatternError::Twice(format!("{{{name}}}")));
         }
-        Ok(Self { segments, open })
+        Ok(Self { text: text.into(), segments, open })
     }
 
     /// Which segment, counted from 0, is called so.
@@ -119,6 +123,12 @@ impl PathPattern {
             }
         }
         self.open || asked.next().is_none()
+    }
+}
+
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
     }
 }
 
@@ -176,6 +186,15 @@ impl EmailPattern {
             (_, None) => false,
             (Self::Address(whole), Some(_)) => whole.eq_ignore_ascii_case(address),
             (Self::Domain(wanted), Some((_, domain))) => wanted.eq_ignore_ascii_case(domain),
+        }
+    }
+}
+
+impl fmt::Display for EmailPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(whole) => f.write_str(whole),
+            Self::Domain(domain) => write!(f, "*@{domain}"),
         }
     }
 }

@@ -5,6 +5,7 @@
 //! that nobody gets past a rule, or into one, by how a query is written.
 
 use std::borrow::Cow;
+use std::fmt;
 
 use crate::headers::fold;
 
@@ -66,6 +67,13 @@ impl QueryPattern {
     /// Whether there is no condition.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()
+    }
+}
+
+impl fmt::Display for QueryPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let condition = |one: &Condition| format!("{}={}", one.name, one.values.join("|"));
+        f.write_str(&self.0.iter().map(condition).collect::<Vec<_>>().join("&"))
     }
 }
 

@@ -1,5 +1,7 @@
 //! What a rule wants of a visit, as a value. Knows no rules.
 
+use std::fmt;
+
 use ipnet::IpNet;
 
 use super::capture::Captured;
@@ -68,6 +70,36 @@ impl Name {
             Self::Captured(captured) => {
                 captured.at(&visit.target.path).unwrap_or_else(|| captured.as_written())
             }
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(name) => f.write_str(name),
+            Self::Captured(captured) => f.write_str(&captured.as_written()),
+        }
+    }
+}
+
+impl fmt::Display for Requirement {
+    /// As it is written in a configuration.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |several: &[Self]| several.iter().map(Self::to_string).collect::<Vec<_>>().join(", ");
+        match self {
+            Self::Nobody => f.write_str("nobody"),
+            Self::Public => f.write_str("public"),
+            Self::SignedIn => f.write_str("signed-in"),
+            Self::User(name) => write!(f, "user:{name}"),
+            Self::Group(name) => write!(f, "group:{name}"),
+            Self::Role(given) => write!(f, "role:{}", given.name),
+            Self::Permission(given) => write!(f, "permission:{}", given.name),
+            Self::Email(pattern) => write!(f, "email:{pattern}"),
+            Self::Claim(claim, value) => write!(f, "claim:{claim}={value}"),
+            Self::Network(network) => write!(f, "network:{network}"),
+            Self::Any(any) => write!(f, "any of ({})", list(any)),
+            Self::All(all) => write!(f, "all of ({})", list(all)),
         }
     }
 }

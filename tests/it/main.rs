@@ -19,6 +19,7 @@ mod browser;
 mod commands;
 mod demo;
 mod domains;
+mod explain;
 mod floors;
 mod flow;
 mod forms;
