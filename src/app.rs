@@ -17,7 +17,7 @@ use crate::browser::{Cookies, Purpose, Sealer};
 use crate::config::{self, Config};
 use crate::gate::Gate;
 use crate::headers::{OwnNames, Signer};
-use crate::http::{Admin, Faces, FormsAtOnce, Site, Strangers, unix_now};
+use crate::http::{Admin, Faces, FormsAtOnce, Once, Site, Strangers, unix_now};
 use crate::login::{Login, Providers};
 use crate::metrics::Metrics;
 use crate::server::tls::Certificates;
@@ -237,6 +237,7 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
         strangers: Strangers::default(),
         cors_origins: config.cors_origins,
         kept_forms: FormsAtOnce::default(),
+        told_heavy: Once::default(),
         farewells: TaskTracker::new(),
     })
 }

@@ -3,6 +3,7 @@
 
 mod apps;
 mod backend;
+mod budget;
 mod conditions;
 mod cookies;
 mod environment;

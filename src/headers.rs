@@ -2,6 +2,7 @@
 //! rules and no connections.
 
 mod assertion;
+mod budget;
 mod template;
 
 use std::collections::HashSet;
@@ -12,8 +13,9 @@ use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
 
 use crate::identity::{Identity, Roles};
 pub use assertion::{ASSERTION, LIFETIME_SECONDS, SEED_BYTES, Signer};
+pub use budget::{Budget, GroupPattern, Heavy};
 pub use template::HeaderError;
-use template::Template;
+use template::{Template, Told};
 
 /// A person who was let in, with the header lines made from them at most once.
 #[derive(Debug)]
@@ -25,6 +27,7 @@ pub struct Person {
 struct Lines {
     of: Arc<str>,
     values: Box<[HeaderValue]>,
+    heavy: Option<Box<Heavy>>,
 }
 
 impl Person {
@@ -60,6 +63,7 @@ pub struct HeaderSet {
     /// person.
     mark: Arc<str>,
     roles: Arc<Roles>,
+    budget: Budget,
 }
 
 impl HeaderSet {
@@ -82,6 +86,17 @@ impl HeaderSet {
             return self;
         }
         Self { roles: Arc::clone(roles), mark: format!("{}{roles:?}", self.mark).into(), ..self }
+    }
+
+    /// The same set, which tells of groups what this allows.
+    #[must_use]
+    pub fn within(self, budget: Budget) -> Self {
+        Self { mark: format!("{}{budget:?}", self.mark).into(), budget, ..self }
+    }
+
+    /// Whether a template tells groups.
+    pub fn speaks_of_groups(&self) -> bool {
+        self.templates.iter().any(|template| template.groups() > 0)
     }
 
     /// Whether a template tells what somebody may do by their roles.
@@ -118,7 +133,15 @@ impl HeaderSet {
             |name| parsed.iter().find(|(other, _)| other == name).map(|(_, template)| template.clone());
         let templates = blank.keys().filter_map(template_of).collect();
         let look_alikes = look_alikes(blank.keys());
-        Ok(Self { templates, blank, uncached, look_alikes, mark: mark.into(), roles: Arc::default() })
+        Ok(Self {
+            templates,
+            blank,
+            uncached,
+            look_alikes,
+            mark: mark.into(),
+            roles: Arc::default(),
+            budget: Budget::default(),
+        })
     }
 
     /// The same set with a line that somebody else fills in, so that a client's own is removed like every other.
@@ -136,26 +159,34 @@ impl HeaderSet {
 
     /// The complete set for a person, or for nobody: every name once, empty where there is no value.
     pub fn lines(&self, person: Option<&Person>) -> HeaderMap {
-        self.filled(&self.blank, person)
+        self.filled(&self.blank, person).0
     }
 
     /// The complete set with `Cache-Control: no-store`, as an answer has it.
     pub fn uncached_lines(&self, person: Option<&Person>) -> HeaderMap {
+        self.filled(&self.uncached, person).0
+    }
+
+    /// The same, and whether that takes more room than there may be.
+    pub fn weighed_lines(&self, person: Option<&Person>) -> (HeaderMap, Option<Heavy>) {
         self.filled(&self.uncached, person)
     }
 
     /// A copy of `blank`, whose first lines are the set's own in the order of the templates.
-    fn filled(&self, blank: &HeaderMap, person: Option<&Person>) -> HeaderMap {
+    fn filled(&self, blank: &HeaderMap, person: Option<&Person>) -> (HeaderMap, Option<Heavy>) {
         let mut lines = blank.clone();
-        let Some(person) = person else { return lines };
-        let kept =
-            person.lines.get_or_init(|| Lines { of: Arc::clone(&self.mark), values: self.values(person) });
+        let Some(person) = person else { return (lines, None) };
+        let kept = person.lines.get_or_init(|| {
+            let (values, heavy) = self.values(person);
+            Lines { of: Arc::clone(&self.mark), values, heavy: heavy.map(Box::new) }
+        });
         if Arc::ptr_eq(&kept.of, &self.mark) || kept.of == self.mark {
             fill(&mut lines, kept.values.iter().cloned());
-        } else {
-            fill(&mut lines, self.values(person).into_vec().into_iter());
+            return (lines, kept.heavy.as_deref().copied());
         }
-        lines
+        let (values, heavy) = self.values(person);
+        fill(&mut lines, values.into_vec().into_iter());
+        (lines, heavy)
     }
 
     /// The names of the set.
@@ -173,8 +204,33 @@ impl HeaderSet {
         self.templates.iter().flat_map(Template::wanted_claims).collect()
     }
 
-    fn values(&self, person: &Person) -> Box<[HeaderValue]> {
-        self.templates.iter().map(|template| template.value(&person.identity, &self.roles)).collect()
+    fn values(&self, person: &Person) -> (Box<[HeaderValue]>, Option<Heavy>) {
+        let (identity, limit_bytes) = (&person.identity, self.budget.limit_bytes);
+        let told = (!self.budget.tells_all()).then(|| self.budget.told(identity));
+        let values = self.values_with(identity, told.as_ref().map_or(Told::All, |told| Told::Only(told)));
+        let bytes = self.bytes_of(&values);
+        if bytes <= limit_bytes {
+            return (values, None);
+        }
+        if !self.budget.leaves_out {
+            return (values, Some(Heavy { bytes, limit_bytes, left_out: 0 }));
+        }
+        let told = told.unwrap_or_else(|| identity.groups().collect());
+        let times: usize = self.templates.iter().map(Template::groups).sum();
+        let without = self.bytes_of(&self.values_with(identity, Told::Only(&[])));
+        let each = |group: &str| times * (template::longest_bytes(group) + 1);
+        let kept = self.budget.fitting(&told, limit_bytes.saturating_sub(without), each);
+        let left_out = told.len() - kept.len();
+        (self.values_with(identity, Told::Only(&kept)), Some(Heavy { bytes, limit_bytes, left_out }))
+    }
+
+    fn values_with(&self, identity: &Identity, told: Told<'_>) -> Box<[HeaderValue]> {
+        self.templates.iter().map(|template| template.value(identity, &self.roles, told)).collect()
+    }
+
+    /// Bytes of all lines on the wire: names, `: ` and line ends included.
+    fn bytes_of(&self, values: &[HeaderValue]) -> usize {
+        self.blank.keys().zip(values).map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
     }
 }
 
@@ -399,6 +455,47 @@ mod tests {
         let own = [("X-May".into(), "{permissions:|} as {roles:|}".into())];
         let set = HeaderSet::templates(&own).unwrap().knowing(&roles);
         assert_eq!(line(&set, &alice, "x-may"), "a,b|kb:create|kb:read as editor|viewer");
+    }
+
+    #[test]
+    fn groups_are_told_as_far_as_an_app_has_room() {
+        let many: Vec<String> = (0..500).map(|number| format!("team-{number:03}-with-a-long-name")).collect();
+        let dave = person(|profile| profile.groups = [many.as_slice(), &["zoo".to_owned()]].concat());
+        let patterns = |texts: &[&str]| texts.iter().map(|text| GroupPattern::parse(text)).collect();
+        let set = |budget: Budget| HeaderSet::preset("remote").unwrap().within(budget);
+        let (lines, heavy) = HeaderSet::preset("remote").unwrap().weighed_lines(Some(&dave));
+        assert_eq!(lines["remote-groups"].as_bytes().iter().filter(|&&byte| byte == b',').count(), 500);
+        let heavy = heavy.unwrap();
+        assert!(heavy.bytes > 12_000 && heavy.limit_bytes == 3500 && heavy.left_out == 0, "{heavy:?}");
+        let matching =
+            set(Budget { shown: Some(patterns(&["team-00*-*", "zoo", "other"])), ..Budget::default() });
+        let (lines, heavy) = matching.weighed_lines(Some(&dave));
+        assert_eq!(lines["remote-groups"].to_str().unwrap().split(',').count(), 11);
+        assert_eq!(heavy, None);
+        for (limit_bytes, shown) in [(1000, None), (3500, None), (200, Some(patterns(&["zoo", "team-*"])))] {
+            let budget = Budget { shown, ruled: patterns(&["zoo"]), limit_bytes, leaves_out: true };
+            let (lines, heavy) = set(budget).weighed_lines(Some(&dave));
+            let told: Vec<&str> = lines["remote-groups"].to_str().unwrap().split(',').collect();
+            assert_eq!(told.last(), Some(&"zoo"), "what rules speak of is left out last");
+            assert!(
+                told.is_sorted()
+                    && told.iter().all(|group| *group == "zoo" || many.contains(&(*group).to_owned()))
+            );
+            assert_eq!(heavy.unwrap().left_out, 501 - told.len());
+            let bytes: usize = lines
+                .iter()
+                .filter(|(name, _)| name.as_str().starts_with("remote"))
+                .map(|(name, value)| name.as_str().len() + value.len() + 4)
+                .sum();
+            assert!(bytes <= limit_bytes && bytes + 40 > limit_bytes, "{bytes} of {limit_bytes}");
+        }
+        let odd = person(|profile| profile.groups = vec!["a,b".repeat(100), "c".into()]);
+        let tight = set(Budget { limit_bytes: 400, leaves_out: true, ..Budget::default() });
+        assert_eq!(
+            line(&tight, &odd, "remote-groups"),
+            "",
+            "no part of a name is told, and none out of order"
+        );
     }
 
     #[test]

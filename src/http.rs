@@ -15,6 +15,7 @@ mod portal;
 mod proxy;
 
 use std::collections::HashSet;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -29,7 +30,7 @@ use url::Url;
 
 use crate::browser::{Cookies, Origins, ReturnTo, Sealer};
 use crate::gate::Gate;
-use crate::headers::{ASSERTION, OwnNames, Signer};
+use crate::headers::{ASSERTION, Heavy, OwnNames, Signer};
 use crate::identity::Field;
 use crate::login::Login;
 use crate::metrics::Metrics;
@@ -77,6 +78,8 @@ pub struct Site {
     pub cors_origins: Vec<String>,
     /// Forms that are read to be kept.
     pub kept_forms: FormsAtOnce,
+    /// Apps and people whose large headers the log has told of.
+    pub told_heavy: Once<(String, String)>,
     /// Sign-outs under way, which go on when the browser leaves.
     pub farewells: TaskTracker,
 }
@@ -149,6 +152,27 @@ impl Site {
         app.port.or_else(|| self.public_url.port_or_known_default())
     }
 
+    /// Tells once of each person and app for whom identity headers take more room than there may be.
+    #[cold]
+    fn note_heavy(&self, grant: &Grant<'_>, heavy: Heavy) {
+        self.metrics.heavy_answers.inc();
+        let user = grant.person().map_or("", |person| person.identity().field(Field::Username));
+        let app = &grant.app().name;
+        if self.told_heavy.is_new((app.clone(), user.to_owned())) {
+            let Heavy { bytes, limit_bytes, left_out } = heavy;
+            tracing::warn!(
+                app,
+                user,
+                bytes,
+                limit_bytes,
+                left_out,
+                "the identity headers of this person are large: what does not fit into the front proxy's buffers breaks \
+                 there, with nginx as it is above 4096 bytes; set groups = \"matching\" or a header_limit for the app, \
+                 or enlarge the buffers"
+            );
+        }
+    }
+
     /// Tells of somebody whom a rule in report mode would have kept out.
     fn note_report(&self, grant: &Grant<'_>, visit: &Visit<'_>) {
         if grant.rule().is_reporting()
@@ -206,15 +230,24 @@ fn jwks(site: &Site, method: &Method) -> Response<Body> {
     response
 }
 
-/// Peers refused so far, bounded, so that each is logged once.
-#[derive(Debug, Default)]
-pub struct Strangers(Mutex<HashSet<IpAddr>>);
+/// Peers refused so far.
+pub type Strangers = Once<IpAddr>;
 
-impl Strangers {
-    /// Whether this is the first time; after very many peers nobody is new any more.
-    fn is_new(&self, address: IpAddr) -> bool {
+/// What the log has told of, bounded, so that each is told once.
+#[derive(Debug)]
+pub struct Once<T>(Mutex<HashSet<T>>);
+
+impl<T: Eq + Hash> Once<T> {
+    /// Whether this is the first time; after very many nothing is new any more.
+    fn is_new(&self, one: T) -> bool {
         let Ok(mut seen) = self.0.lock() else { return false };
-        seen.len() < MOST_STRANGERS && seen.insert(address)
+        seen.len() < MOST_TOLD && seen.insert(one)
+    }
+}
+
+impl<T> Default for Once<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
     }
 }
 
@@ -248,4 +281,4 @@ pub const OWN_PATHS: [&str; 10] = [
 const JWKS_PATH: &str = "/.foregate/jwks.json";
 const REFERENCE_LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const NO_SUCH_PAGE: &str = "foregate has no page here.\n";
-const MOST_STRANGERS: usize = 1000;
+const MOST_TOLD: usize = 1000;

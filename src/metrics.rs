@@ -82,6 +82,8 @@ pub struct Metrics {
     pub upstream_waiting: Gauge,
     /// Requests sent to a backend once more.
     pub upstream_retries: Counter,
+    /// Answers with more identity headers than there is room for.
+    pub heavy_answers: Counter,
     /// Requests let in that a rule in report mode would have refused.
     pub would_deny: Counter,
 }
@@ -117,6 +119,8 @@ impl Default for Metrics {
             sign_in_failures: register.counter("sign_in_failures", "Sign-ins that failed at the callback"),
             sign_in_loops: register
                 .counter("sign_in_loops", "Sign-ins stopped because they went in a circle"),
+            heavy_answers: register
+                .counter("heavy_answers", "Answers with more identity headers than there is room for"),
             would_deny: register
                 .counter("would_deny", "Requests let in that a rule in report mode would have refused"),
             connections: register.gauge("connections", "Connections open"),

@@ -14,7 +14,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-use crate::headers::{HeaderSet, Person};
+use crate::headers::{GroupPattern, HeaderSet, Person};
 use crate::identity::{Proof, Roles};
 use crate::visit::{Target, Visit, is_within};
 pub use capture::Captured;
@@ -184,6 +184,12 @@ impl Rule {
     /// Whether it lets this visit in without asking who it is.
     pub fn is_open_to(&self, visit: &Visit<'_>) -> bool {
         self.proof.is_empty() && self.allow.met_by(None, visit)
+    }
+
+    /// The groups it looks at, also those it will in report mode.
+    pub fn groups(&self) -> Vec<GroupPattern> {
+        let later = self.would.as_ref().map(|would| would.allow.groups());
+        self.allow.groups().into_iter().chain(later.into_iter().flatten()).collect()
     }
 
     /// The claims it looks at.

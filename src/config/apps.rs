@@ -6,6 +6,7 @@ use std::sync::Arc;
 use url::Url;
 
 use super::backend::{Upstream, is_beside_upstream, read_upstream};
+use super::budget::{read_limit, read_shown, within};
 use super::conditions::with_mode;
 use super::findings::{Notebook, Place};
 use super::headers::read_headers;
@@ -283,6 +284,7 @@ fn read_body(app: &Entry, common: Common<'_>, book: &mut Notebook) -> Option<Bod
     let before = book.count();
     let (mut allow, mut closed, mut allow_place) = (Requirement::Nobody, false, None);
     let mut body = Body::new(&app.key, Requirement::Nobody);
+    let (mut groups, mut limit) = (None, None);
     for entry in entries {
         match entry.key.as_str() {
             "allow" => {
@@ -295,20 +297,13 @@ fn read_body(app: &Entry, common: Common<'_>, book: &mut Notebook) -> Option<Bod
             "headers" => body.headers = read_headers(&entry.node, roles, book),
             "assertion" => body.assertion = read_flag(entry, book),
             // Read together, below.
-            key if key == "upstream" || is_beside_upstream(key) => {}
+            key if key == "upstream" || ["mode", "meanwhile"].contains(&key) || is_beside_upstream(key) => {}
             "idle" => body.limits.idle = read_seconds(entry, book),
             "lifetime" => body.limits.lifetime = read_seconds(entry, book),
             "provider" => body.issuers = read_issuers(&entry.node, providers, book),
-            "mode" | "meanwhile" => {}
-            "max_auth_age" | "acr" | "amr" | "query" | "methods" | "path" => {
-                let fix = format!("write rules = [{{ {} = …, allow = … }}]", entry.key);
-                book.note(&entry.key_place, format!("`{}` belongs into a rule", entry.key), fix);
-            }
-            "all" | "any" => {
-                let fix = format!("write allow = {{ {} = […] }}", entry.key);
-                book.note(&entry.key_place, format!("`{}` belongs into `allow`", entry.key), fix);
-            }
-            _ => note_unknown_entry(entry, "an app", app_keys(), book),
+            "groups" => groups = read_shown(entry, book),
+            "header_limit" => limit = read_limit(entry, book),
+            _ => note_strange(entry, book),
         }
     }
     body.upstream = read_upstream(entries, book);
@@ -327,7 +322,28 @@ fn read_body(app: &Entry, common: Common<'_>, book: &mut Notebook) -> Option<Bod
         }
         Some(_) | None => {}
     }
+    if book.count() == before && (groups.is_some() || limit.is_some()) {
+        let set = body.headers.as_ref().unwrap_or_else(|| common.defaults.headers(false));
+        let rules = body.rules.iter().chain([&body.last]);
+        body.headers = within(set, (groups, limit), rules, book);
+    }
     (book.count() == before).then_some(body)
+}
+
+/// Notes a name that an app does not know, or that belongs elsewhere.
+fn note_strange(entry: &Entry, book: &mut Notebook) {
+    let name = entry.key.as_str();
+    match name {
+        "max_auth_age" | "acr" | "amr" | "query" | "methods" | "path" => {
+            let fix = format!("write rules = [{{ {name} = …, allow = … }}]");
+            book.note(&entry.key_place, format!("`{name}` belongs into a rule"), fix);
+        }
+        "all" | "any" => {
+            let fix = format!("write allow = {{ {name} = […] }}");
+            book.note(&entry.key_place, format!("`{name}` belongs into `allow`"), fix);
+        }
+        _ => note_unknown_entry(entry, "an app", app_keys(), book),
+    }
 }
 
 fn read_flag(entry: &Entry, book: &mut Notebook) -> Option<bool> {

@@ -424,6 +424,14 @@ pub(crate) const APP_KEYS: &[(&str, &str)] = &[
     ("mode", "report, if `allow` is to tell whom it would keep out before it bites."),
     ("meanwhile", "Who is let in as long as `allow` is in report mode."),
     ("headers", "The identity headers this app gets."),
+    (
+        "groups",
+        "Which groups it is told: all, matching (those its rules name), or names with * for any text.",
+    ),
+    (
+        "header_limit",
+        "Bytes that its identity headers may take; groups are left out where they would take more.",
+    ),
     ("assertion", "Whether its backend gets a signed assertion of who was let in."),
     ("idle", "A session not used for this long has to sign in anew for this app; shorter than session.idle."),
     (

@@ -206,7 +206,7 @@ fn read_rule(name: &str, node: &Node, roles: &Roles, book: &mut Notebook) -> Opt
     let (mut query, mut proof) = (QueryPattern::default(), Proof::default());
     for entry in entries {
         match entry.key.as_str() {
-            "path" => {}
+            "path" | "mode" | "meanwhile" => {}
             "methods" => methods = read_methods(&entry.node, book).unwrap_or_default(),
             // What a path that cannot be read has no segment for is no other mistake.
             "allow" if unread => {}
@@ -215,7 +215,6 @@ fn read_rule(name: &str, node: &Node, roles: &Roles, book: &mut Notebook) -> Opt
             "max_auth_age" => proof.max_age = read_age(entry, book),
             "acr" => proof.acr = read_words(entry, book),
             "amr" => proof.amr = read_words(entry, book),
-            "mode" | "meanwhile" => {}
             _ => note_unknown_entry(entry, "a rule", rule_keys(), book),
         }
     }

@@ -186,6 +186,8 @@ fn upstream_needed() -> Json {
 fn app_shape(name: &str) -> Json {
     match name {
         "allow" | "meanwhile" => shape(Kind::Allow),
+        "header_limit" => json!({ "type": "integer", "minimum": 256, "maximum": 65536 }),
+        "groups" => json!({ "anyOf": [{ "enum": ["all", "matching"] }, shape(Kind::Texts)] }),
         "mode" => shape(Kind::Choice(&["report"])),
         "headers" => shape(Kind::Headers),
         "rules" => json!({ "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/rule" } }),

@@ -70,7 +70,9 @@ pub(super) fn table(lines: &[Line]) -> String {
 fn unset(kind: Kind, unset: Unset) -> String {
     match unset {
         Unset::Value(text) => match kind {
-            Kind::Count | Kind::Flag | Kind::Roles | Kind::Apps | Kind::Tests | Kind::Certificates => text.to_owned(),
+            Kind::Count | Kind::Flag | Kind::Roles | Kind::Apps | Kind::Tests | Kind::Certificates => {
+                text.to_owned()
+            }
             Kind::Text
             | Kind::Url
             | Kind::Address

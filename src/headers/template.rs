@@ -32,6 +32,14 @@ pub enum HeaderError {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Template(Vec<Part>);
 
+/// The groups that are told.
+#[derive(Clone, Copy)]
+pub(super) enum Told<'a> {
+    All,
+    /// These, sorted.
+    Only(&'a [&'a str]),
+}
+
 #[derive(Clone, Debug)]
 enum Part {
     Text(String),
@@ -67,18 +75,20 @@ impl Template {
     }
 
     /// The value for one identity: never more than one line, never split by what a name holds.
-    pub(super) fn value(&self, identity: &Identity, roles: &Roles) -> HeaderValue {
+    pub(super) fn value(&self, identity: &Identity, roles: &Roles, told: Told<'_>) -> HeaderValue {
         let shared = match self.0.as_slice() {
             [Part::Field(field)] => {
                 share(identity.shared_field(*field), [identity.field(*field)].into_iter(), None)
             }
-            [Part::Groups(GLUE)] => share(identity.shared_groups(), identity.groups(), Some(GLUE)),
+            [Part::Groups(GLUE)] if matches!(told, Told::All) => {
+                share(identity.shared_groups(), identity.groups(), Some(GLUE))
+            }
             _ => None,
         };
         shared.unwrap_or_else(|| {
             let mut text = String::new();
             for part in &self.0 {
-                part.write(identity, roles, &mut text);
+                part.write((identity, told), roles, &mut text);
             }
             HeaderValue::from_bytes(text.trim_matches(' ').as_bytes())
                 .unwrap_or_else(|_| HeaderValue::from_static(""))
@@ -90,6 +100,11 @@ impl Template {
             Part::Claim(name, _) => Some(name.clone()),
             Part::Text(_) | Part::Field(_) | Part::Groups(_) | Part::Roles(_) | Part::Permissions(_) => None,
         })
+    }
+
+    /// How often it tells the groups.
+    pub(super) fn groups(&self) -> usize {
+        self.0.iter().filter(|part| matches!(part, Part::Groups(_))).count()
     }
 
     /// Whether it tells what somebody may do by their roles.
@@ -132,11 +147,14 @@ impl Part {
         })
     }
 
-    fn write(&self, identity: &Identity, roles: &Roles, text: &mut String) {
+    fn write(&self, (identity, told): (&Identity, Told<'_>), roles: &Roles, text: &mut String) {
         match self {
             Self::Text(fixed) => text.push_str(fixed),
             Self::Field(field) => encode(identity.field(*field), None, text),
-            Self::Groups(separator) => join(identity.groups(), *separator, text),
+            Self::Groups(separator) => match told {
+                Told::All => join(identity.groups(), *separator, text),
+                Told::Only(groups) => join(groups.iter().copied(), *separator, text),
+            },
             Self::Roles(separator) => join(roles.roles_of(identity), *separator, text),
             Self::Permissions(separator) => join(roles.permissions_of(identity), *separator, text),
             Self::Claim(name, separator) => match identity.claim(name) {
@@ -197,6 +215,12 @@ fn encode(value: &str, separator: Option<char>, text: &mut String) {
             text.push(c);
         }
     }
+}
+
+/// Bytes that a value takes at most, encoded.
+pub(super) fn longest_bytes(value: &str) -> usize {
+    let plain = is_clean(value, Some(GLUE)) && is_clean(value, Some('|'));
+    if plain { value.len() } else { 3 * value.len() }
 }
 
 /// Reads a header name that may carry an identity.

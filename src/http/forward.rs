@@ -51,7 +51,7 @@ async fn decide(site: &Site, dialect: Dialect, parts: &Parts, peer: Peer) -> (Ou
     match narrowed(site, decision, dialect, (parts, &visit)) {
         Decision::Allow(grant) => {
             site.note_report(&grant, &visit);
-            let mut response = allow(dialect, &parts.method, &grant);
+            let mut response = allow(site, dialect, &parts.method, &grant);
             site.assert(&grant, &visit.target.host, response.headers_mut());
             (Outcome::Allowed, response)
         }
@@ -92,11 +92,15 @@ fn narrowed<'p>(
 }
 
 /// 200, no body, the complete set: whatever a client sent in its place is overwritten.
-fn allow(dialect: Dialect, asked: &Method, grant: &Grant<'_>) -> Response<Body> {
+fn allow(site: &Site, dialect: Dialect, asked: &Method, grant: &Grant<'_>) -> Response<Body> {
     let set = &grant.app().headers;
     let mut response = Response::new(Body::Empty);
     let headers = response.headers_mut();
-    *headers = set.uncached_lines(grant.person());
+    let (lines, heavy) = set.weighed_lines(grant.person());
+    *headers = lines;
+    if let Some(heavy) = heavy {
+        site.note_heavy(grant, heavy);
+    }
     if asked == Method::HEAD {
         // Said for every other method by itself; some clients wait for a body they are not told about.
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));

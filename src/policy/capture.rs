@@ -4,6 +4,7 @@
 //! none can reach into the text between them, and it was not encoded, so that no server reads another name.
 
 use super::matcher::{PathPattern, is_name};
+use crate::headers::GroupPattern;
 use crate::visit::Path;
 
 /// A name with one or more segments of the rule's path in it.
@@ -75,6 +76,18 @@ impl Captured {
             });
         }
         Some(name)
+    }
+
+    /// All names that some path could make of it.
+    pub(super) fn pattern(&self) -> GroupPattern {
+        let mut pieces = vec![String::new()];
+        for piece in &self.0 {
+            match piece {
+                Piece::Text(text) => pieces.last_mut().into_iter().for_each(|last| last.push_str(text)),
+                Piece::Segment { .. } => pieces.push(String::new()),
+            }
+        }
+        GroupPattern::of(pieces)
     }
 
     /// The name as it was written.

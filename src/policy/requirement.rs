@@ -6,6 +6,7 @@ use ipnet::IpNet;
 
 use super::capture::Captured;
 use super::matcher::EmailPattern;
+use crate::headers::GroupPattern;
 use crate::identity::{Field, Given, Identity, holds};
 use crate::visit::Visit;
 
@@ -195,6 +196,25 @@ impl Requirement {
                 let words: Vec<String> = unmet.map(|one| one.missing(identity, visit).join(" or ")).collect();
                 vec![words.join(", together with ")]
             }
+        }
+    }
+
+    /// The groups it looks at, also by roles.
+    pub fn groups(&self) -> Vec<GroupPattern> {
+        match self {
+            Self::Group(Name::Fixed(name)) => vec![GroupPattern::of([name.to_string()])],
+            Self::Group(Name::Captured(captured)) => vec![captured.pattern()],
+            Self::Role(given) | Self::Permission(given) => {
+                given.groups().map(|group| GroupPattern::of([group.to_owned()])).collect()
+            }
+            Self::Any(several) | Self::All(several) => several.iter().flat_map(Self::groups).collect(),
+            Self::Nobody
+            | Self::Public
+            | Self::SignedIn
+            | Self::User(_)
+            | Self::Email(_)
+            | Self::Claim(..)
+            | Self::Network(_) => Vec::new(),
         }
     }
 

@@ -2,11 +2,13 @@
 
 use std::sync::OnceLock;
 
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::support::backend::Backend;
-use crate::support::foregate::Foregate;
-use crate::support::http::{NAVIGATES, Reply, raw, request};
+use crate::support::foregate::{Foregate, free_port, run};
+use crate::support::http::{Browser, NAVIGATES, Reply, raw, request};
+use crate::support::provider::Provider;
+use crate::support::proxies::FrontProxy;
 use crate::support::scene::{DIALECTS, Scene, ask_raw};
 
 const KB: &str = "http://kb.foregate.localhost";
@@ -337,5 +339,181 @@ fn roles_that_make_no_sense_stop_the_start() {
     ] {
         let (code, told_by) = Foregate::refuses(&config.replacen(from, to, 1));
         assert!(code == Some(1) && told_by.contains(told), "{to}: {told_by}");
+    }
+}
+
+/// Everybody's groups in thousands of bytes, and an app for each way to tell them.
+fn crowded(public_url: &str, provider: &str, upstream: &str) -> String {
+    format!(
+        r#"
+public_url = "{public_url}"
+server.listen = "LISTEN"
+server.admin_listen = "ADMIN"
+session.store = "sqlite:DIR/foregate.db"
+{provider}
+[apps]
+"all.foregate.localhost" = "signed-in"
+[apps."app.foregate.localhost"]
+allow = "signed-in"
+groups = "matching"
+rules = [
+  {{ path = "/open/**", allow = "public" }},
+  {{ path = "/team/{{team}}", allow = "group:team-{{team}}-x" }},
+  {{ path = "/zoo", allow = ["group:zoo", "role:keeper"] }},
+]
+[apps."some.foregate.localhost"]
+allow = "group:zoo"
+groups = ["department-00*", "zoo"]
+[apps."limit.foregate.localhost"]
+allow = "group:zoo"
+header_limit = 1000
+headers = "authentik"
+[apps."proxied.foregate.localhost"]
+upstream = "{upstream}"
+allow = "group:zoo"
+groups = "matching"
+[roles.keeper]
+groups = ["department-017-of-the-whole-house"]
+"#
+    )
+}
+
+fn departments() -> Value {
+    let groups: Vec<String> =
+        (0..500).map(|number| format!("department-{number:03}-of-the-whole-house")).collect();
+    json!([groups.as_slice(), &["zoo".to_owned(), "team-7-x".to_owned(), "team-7-y".to_owned()]].concat())
+}
+
+#[test]
+fn somebody_with_500_groups_is_told_as_an_app_wants_it() {
+    let backend = Backend::start();
+    let options = json!({ "users": { "dora": { "groups": departments() } } });
+    let scene =
+        Scene::with(options, |public_url, provider| crowded(public_url, &provider.config(), &backend.url()));
+    let foregate = &scene.foregate;
+    let heavy = || foregate.metric("foregate_heavy_answers_total") as usize;
+    let cookie = scene.cookie("dora");
+    let matching = "department-017-of-the-whole-house,team-7-x,zoo";
+    for dialect in DIALECTS {
+        let told = |host: &str, name: &str| {
+            let reply = scene.ask(dialect, "GET", &format!("http://{host}.foregate.localhost/"), &[&cookie]);
+            assert_eq!(reply.status, 200, "{dialect} {host}");
+            (reply.header(name).expect("groups").to_owned(), reply.header("x-roles").map(str::to_owned))
+        };
+        let before = heavy();
+        assert_eq!(
+            told("app", "remote-groups"),
+            (matching.to_owned(), Some("keeper".to_owned())),
+            "{dialect}"
+        );
+        let (some, _) = told("some", "remote-groups");
+        assert!(some.split(',').count() == 11 && some.ends_with(",zoo"), "{dialect}: {some}");
+        assert_eq!(heavy(), before, "{dialect}");
+        let (all, _) = told("all", "remote-groups");
+        assert_eq!(all.split(',').count(), 503, "{dialect}");
+        let (fitting, _) = told("limit", "x-authentik-groups");
+        assert!(fitting.ends_with("|zoo") && (400..1000).contains(&fitting.len()), "{dialect}: {fitting}");
+        assert_eq!(heavy(), before + 2, "{dialect}");
+    }
+    let line = foregate.wait_for_log("\"app\":\"all.foregate.localhost\"");
+    for part in [
+        "the identity headers of this person are large",
+        "\"user\":\"dora\"",
+        "\"limit_bytes\":3500",
+        "\"left_out\":0",
+    ] {
+        assert!(line.contains(part), "{part}: {line}");
+    }
+    assert_eq!(
+        foregate.logged("the identity headers of this person are large"),
+        2,
+        "once for each person and app"
+    );
+    let bob = scene.ask("nginx", "GET", "http://all.foregate.localhost/", &[&scene.cookie("bob")]);
+    assert_eq!(bob.header("remote-groups"), Some("family"));
+    let rules = scene.ask("nginx", "GET", "http://app.foregate.localhost/team/7", &[&cookie]);
+    assert_eq!(rules.status, 200, "rules look at all groups");
+    let lines = ["Host: proxied.foregate.localhost", &cookie];
+    let reply = raw(foregate.public, request("GET", "/told", &lines, "").as_bytes());
+    assert!(reply.body.contains("remote-groups: zoo\r\n"), "as the proxy: {reply:?}");
+}
+
+#[test]
+fn nginx_as_it_is_takes_somebody_with_500_groups_from_an_app_that_tells_what_matters() {
+    let (port, behind) = (free_port(), free_port());
+    let public_url = format!("http://auth.foregate.localhost:{port}");
+    let options = json!({ "users": { "dora": { "groups": departments() } } });
+    let provider = Provider::for_foregate(&public_url, options);
+    let backend = Backend::start();
+    let foregate = Foregate::start_at(&crowded(&public_url, &provider.config(), &backend.url()), behind);
+    let file = foregate.dir().join("foregate.toml");
+    let nginx = |host: &str| {
+        let (dir, listen, upstream) =
+            (tempfile::tempdir().expect("a directory"), format!("127.0.0.1:{port}"), backend.url());
+        let config = file.to_str().expect("a path");
+        let args = [
+            "snippet",
+            "nginx",
+            "--config",
+            config,
+            "--host",
+            host,
+            "--upstream",
+            &upstream,
+            "--listen",
+            &listen,
+        ];
+        let (code, text, err) = run(&args, dir.path());
+        assert_eq!(code, Some(0), "{err}");
+        let as_it_is: Vec<&str> =
+            text.lines().filter(|line| !line.trim_start().starts_with("proxy_b")).collect();
+        assert!(as_it_is.len() < text.lines().count(), "the snippet enlarges the buffers");
+        FrontProxy::start("nginx", port, &as_it_is.join("\n"), dir)
+    };
+    let mut browser = Browser::default();
+    for (host, status) in [("app.foregate.localhost", 200), ("all.foregate.localhost", 500)] {
+        let proxy = nginx(host);
+        let url = format!("http://{host}:{port}/x");
+        let reply = if status == 200 { browser.sign_in(&url, "dora") } else { browser.open(&url) };
+        assert!(
+            reply.status == status || (status == 500 && reply.status > 500),
+            "{host}: {reply:?} {}",
+            proxy.log()
+        );
+        assert!(
+            status == 500
+                || reply.body.contains("remote-groups: department-017-of-the-whole-house,team-7-x,zoo")
+        );
+        drop(proxy);
+    }
+}
+
+#[test]
+fn a_budget_without_effect_stops_the_start() {
+    let config =
+        crowded("http://auth.foregate.localhost", &house().scene.provider.config(), "http://127.0.0.1:1");
+    for (from, to, told) in [
+        (
+            "header_limit = 1000",
+            "header_limit = 100",
+            "`header_limit` is no number of bytes from 256 to 65536",
+        ),
+        (
+            "headers = \"authentik\"",
+            "headers = { \"X-U\" = \"{username}\" }",
+            "no header of this app tells groups",
+        ),
+        ("groups = [\"department-00*\", \"zoo\"]", "groups = \"some\"", "`groups` does not say which groups"),
+        ("groups = [\"department-00*\", \"zoo\"]", "groups = []", "`groups` is empty"),
+        (
+            "allow = \"group:zoo\"\ngroups = \"matching\"",
+            "allow = \"signed-in\"\ngroups = \"matching\"",
+            "no rule of this app speaks of a group",
+        ),
+    ] {
+        let changed = config.replacen(from, to, 1);
+        assert_ne!(changed, config, "{from}");
+        let (code, found) = Foregate::refuses(&changed);
+        assert!(code == Some(1) && found.contains(told), "{to}: {found}");
     }
 }
