@@ -82,10 +82,9 @@ impl HeaderSet {
     /// The same set, whose templates speak of these roles.
     #[must_use]
     pub fn knowing(self, roles: &Arc<Roles>) -> Self {
-        if !self.speaks_of_roles() {
-            return self;
-        }
-        Self { roles: Arc::clone(roles), mark: format!("{}{roles:?}", self.mark).into(), ..self }
+        let speaks = self.speaks_of_roles();
+        let mark = if speaks { format!("{}{roles:?}", self.mark).into() } else { self.mark };
+        Self { roles: Arc::clone(roles), mark, ..self }
     }
 
     /// The same set, which tells of groups what this allows.
@@ -204,6 +203,25 @@ impl HeaderSet {
         self.templates.iter().flat_map(Template::wanted_claims).collect()
     }
 
+    /// The groups that the headers tell of somebody, sorted.
+    fn told_groups<'p>(&self, person: &'p Person) -> Vec<&'p str> {
+        let identity = &person.identity;
+        let told = self.budget.told(identity);
+        let bytes = self.bytes_of(&self.values_with(identity, Told::Only(&told)));
+        if bytes <= self.budget.limit_bytes || !self.budget.leaves_out {
+            return told;
+        }
+        self.fitting(identity, &told)
+    }
+
+    /// As many of these groups as there is room for.
+    fn fitting<'p>(&self, identity: &'p Identity, told: &[&'p str]) -> Vec<&'p str> {
+        let times: usize = self.templates.iter().map(Template::groups).sum();
+        let without = self.bytes_of(&self.values_with(identity, Told::Only(&[])));
+        let each = |group: &str| times * (template::longest_bytes(group) + 1);
+        self.budget.fitting(told, self.budget.limit_bytes.saturating_sub(without), each)
+    }
+
     fn values(&self, person: &Person) -> (Box<[HeaderValue]>, Option<Heavy>) {
         let (identity, limit_bytes) = (&person.identity, self.budget.limit_bytes);
         let told = (!self.budget.tells_all()).then(|| self.budget.told(identity));
@@ -216,10 +234,7 @@ impl HeaderSet {
             return (values, Some(Heavy { bytes, limit_bytes, left_out: 0 }));
         }
         let told = told.unwrap_or_else(|| identity.groups().collect());
-        let times: usize = self.templates.iter().map(Template::groups).sum();
-        let without = self.bytes_of(&self.values_with(identity, Told::Only(&[])));
-        let each = |group: &str| times * (template::longest_bytes(group) + 1);
-        let kept = self.budget.fitting(&told, limit_bytes.saturating_sub(without), each);
+        let kept = self.fitting(identity, &told);
         let left_out = told.len() - kept.len();
         (self.values_with(identity, Told::Only(&kept)), Some(Heavy { bytes, limit_bytes, left_out }))
     }

@@ -200,7 +200,7 @@ impl Site {
         let Some(person) = grant.shared_person().filter(|_| app.assertion) else { return };
         let Some(mut audience) = self.with_origins(|origins| origins.origin_of(host)) else { return };
         audience.push_str(app.prefix.as_deref().unwrap_or_default());
-        lines.insert(ASSERTION, self.signer.assert(person, audience, unix_now()));
+        lines.insert(ASSERTION, self.signer.assert(person, &app.headers, audience, unix_now()));
     }
 
     /// One of our own addresses, with where to go afterwards.
