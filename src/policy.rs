@@ -1,5 +1,4 @@
-//! Who may do what: apps by host, rules by path and method, and the one place that grants. Knows no HTTP
-//! messages, clocks or stores.
+//! Who may do what: apps by host, and the rule that decides about a request. Knows no HTTP messages, clocks or stores.
 
 mod capture;
 mod explain;
@@ -8,15 +7,14 @@ mod matcher;
 mod query;
 mod requirement;
 mod route;
+mod rule;
 mod term;
 
 use std::sync::Arc;
 
-use http::Method;
-
-use crate::headers::{GroupPattern, HeaderSet, Person};
-use crate::identity::{Proof, Roles};
-use crate::visit::{Target, Visit, is_within};
+use crate::headers::HeaderSet;
+use crate::identity::Roles;
+use crate::visit::{Target, is_within};
 pub use capture::Captured;
 pub use explain::{Explanation, Verdict};
 use hosts::Hosts;
@@ -24,6 +22,7 @@ pub use matcher::{EmailPattern, HostPattern, PathPattern, PatternError};
 pub use query::{Fit, QueryPattern};
 pub use requirement::{Name, Requirement};
 pub use route::{Backend, Route};
+pub use rule::{Decision, Grant, Refusal, Rule, StepUp};
 pub use term::{TermError, Terms};
 
 /// One line of `[apps]`: a host, or a part of one, and who may use it.
@@ -75,244 +74,6 @@ impl App {
     /// Whether people that this issuer vouches for count here. Whoever they are elsewhere, here others are nobody.
     pub fn takes_people_of(&self, issuer: &str) -> bool {
         self.issuers.as_ref().is_none_or(|issuers| issuers.iter().any(|known| **known == *issuer))
-    }
-}
-
-/// Who may do some part of an app.
-#[derive(Clone, Debug)]
-pub struct Rule {
-    /// How logs name it.
-    pub name: String,
-    path: Option<PathPattern>,
-    methods: Vec<Method>,
-    query: QueryPattern,
-    allow: Requirement,
-    proof: Proof,
-    would: Option<Box<Would>>,
-}
-
-/// What a rule in report mode will want once it bites.
-#[derive(Clone, Debug)]
-struct Would {
-    allow: Requirement,
-    proof: Proof,
-}
-
-impl Rule {
-    /// A rule for the paths and methods named; no path is every path, no methods are all.
-    pub fn new(name: String, path: Option<PathPattern>, methods: Vec<Method>, allow: Requirement) -> Self {
-        let (query, proof) = (QueryPattern::default(), Proof::default());
-        Self { name, path, methods, query, allow, proof, would: None }
-    }
-
-    /// The same rule, for such queries only.
-    #[must_use]
-    pub fn with_query(self, query: QueryPattern) -> Self {
-        Self { query, ..self }
-    }
-
-    /// The same rule, for those who have given this proof of who they are. It lets in nobody whom nobody knows.
-    #[must_use]
-    pub fn with_proof(self, proof: Proof) -> Self {
-        Self { proof, ..self }
-    }
-
-    /// The same rule in report mode: until it bites it lets in whom `meanwhile` names, which is written beside it, so
-    /// that nothing is open that nobody opened.
-    #[must_use]
-    pub fn reporting(self, meanwhile: Requirement) -> Self {
-        let would = Some(Box::new(Would { allow: self.allow, proof: self.proof }));
-        Self { would, allow: meanwhile, proof: Proof::default(), ..self }
-    }
-
-    /// Whether this is all it wants of anybody.
-    pub fn wants_just(&self, allow: &Requirement) -> bool {
-        self.allow == *allow && self.proof.is_empty()
-    }
-
-    /// Whether it is in report mode.
-    pub fn is_reporting(&self) -> bool {
-        self.would.is_some()
-    }
-
-    /// Who is let in as long as a rule is in report mode, as it was written.
-    pub fn meanwhile(&self) -> Option<String> {
-        self.would.as_ref().map(|_| self.allow.to_string())
-    }
-
-    /// Whether the rule speaks of a path and a method, the query aside. `HEAD` counts as `GET`, whose answer it describes (RFC 9110 9.3.2).
-    fn covers(&self, path: &str, method: &Method) -> bool {
-        let method = if method == Method::HEAD { &Method::GET } else { method };
-        (self.methods.is_empty() || self.methods.contains(method))
-            && self.path.as_ref().is_none_or(|pattern| pattern.matches(path))
-    }
-
-    /// Which requests it speaks of, in words.
-    pub fn scope_in_words(&self) -> String {
-        let methods: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
-        let path = self.path.as_ref().map_or_else(|| "every path".to_owned(), ToString::to_string);
-        let query = if self.query.is_empty() { String::new() } else { format!("?{}", self.query) };
-        let methods = if methods.is_empty() { "all methods".to_owned() } else { methods.join(" ") };
-        format!("{methods}, {path}{query}")
-    }
-
-    /// Decides for one person at `now`, in Unix seconds, or for nobody in particular, as everybody is whom the app's
-    /// providers do not know. The only place that mints a [`Grant`].
-    pub fn admits<'p>(
-        &'p self,
-        app: &'p App,
-        person: Option<Arc<Person>>,
-        visit: &Visit<'_>,
-        now: u64,
-    ) -> Decision<'p> {
-        let person = person.filter(|person| app.takes_people_of(person.identity().issuer()));
-        if !self.allow.met_by(person.as_deref().map(Person::identity), visit) {
-            return refused(&self.allow, person, visit);
-        }
-        if self.proof.is_empty() {
-            return Decision::Allow(Grant { app, rule: self, person });
-        }
-        match person {
-            None => Decision::SignIn,
-            Some(person) if self.proof.is_given_by(person.identity(), now) => {
-                Decision::Allow(Grant { app, rule: self, person: Some(person) })
-            }
-            Some(person) => Decision::StepUp(StepUp { wanted: &self.proof, person }),
-        }
-    }
-
-    /// Whether it lets this visit in without asking who it is.
-    pub fn is_open_to(&self, visit: &Visit<'_>) -> bool {
-        self.proof.is_empty() && self.allow.met_by(None, visit)
-    }
-
-    /// The groups it looks at, also those it will in report mode.
-    pub fn groups(&self) -> Vec<GroupPattern> {
-        let later = self.would.as_ref().map(|would| would.allow.groups());
-        self.allow.groups().into_iter().chain(later.into_iter().flatten()).collect()
-    }
-
-    /// The claims it looks at.
-    pub fn wanted_claims(&self) -> Vec<String> {
-        let wanted = |allow: &Requirement, proof: &Proof| -> Vec<String> {
-            let of_allow = allow.claims().into_iter().map(str::to_owned);
-            of_allow.chain(proof.claims().map(str::to_owned)).collect()
-        };
-        let later = self.would.as_ref().map(|would| wanted(&would.allow, &would.proof));
-        wanted(&self.allow, &self.proof).into_iter().chain(later.into_iter().flatten()).collect()
-    }
-
-    /// Whether it may let in somebody nobody knows.
-    fn admits_strangers(&self) -> bool {
-        self.proof.is_empty() && self.allow.admits_strangers()
-    }
-}
-
-/// What was decided. An error is never one of these but for [`Decision::Unavailable`], which lets nobody in.
-#[derive(Debug)]
-pub enum Decision<'p> {
-    /// Let in, with the proof.
-    Allow(Grant<'p>),
-    /// Signing in may help.
-    SignIn,
-    /// The person may come in, after a sign-in that proves more.
-    StepUp(StepUp<'p>),
-    /// Signing in would not help.
-    Forbid(Refusal),
-    /// What is needed to decide cannot be reached.
-    Unavailable,
-}
-
-/// A proof that somebody has not given, or not lately.
-#[derive(Debug)]
-pub struct StepUp<'p> {
-    /// What the rule wants.
-    pub wanted: &'p Proof,
-    person: Arc<Person>,
-}
-
-impl StepUp<'_> {
-    /// Whether the provider has been asked for this very proof and did not give it.
-    pub fn was_refused(&self) -> bool {
-        self.wanted.was_refused_to(self.person.identity())
-    }
-}
-
-/// Why somebody was refused.
-#[derive(Clone, Debug)]
-pub enum Refusal {
-    /// No line of the configuration speaks of the host.
-    UnknownHost,
-    /// The path names different things to different servers, and rules of this host look at paths.
-    AmbiguousPath,
-    /// Whether a rule speaks of the query depends on the server that reads it.
-    AmbiguousQuery,
-    /// The rule wants something the person does not have; in words, any one of which would do.
-    NotAllowed {
-        /// Such as `group family`.
-        missing: Vec<String>,
-        /// Who it is; nobody in particular where nobody at all is let in.
-        person: Option<Arc<Person>>,
-    },
-}
-
-/// Proof that a rule let a request in; minted by [`Rule::admits`] alone.
-#[derive(Debug)]
-pub struct Grant<'p> {
-    app: &'p App,
-    rule: &'p Rule,
-    person: Option<Arc<Person>>,
-}
-
-impl<'p> Grant<'p> {
-    /// The app that was asked for.
-    pub fn app(&self) -> &'p App {
-        self.app
-    }
-
-    /// The rule that let the request in.
-    pub fn rule(&self) -> &'p Rule {
-        self.rule
-    }
-
-    /// The same grant if the person is also `wanted`, which can only take away.
-    pub fn narrowed(self, wanted: &Requirement, visit: &Visit<'_>) -> Decision<'p> {
-        if wanted.met_by(self.person().map(Person::identity), visit) {
-            return Decision::Allow(self);
-        }
-        refused(wanted, self.person, visit)
-    }
-
-    /// What a rule in report mode would have missed of whoever was let in; `None` if they will still be once it bites.
-    pub fn would_miss(&self, visit: &Visit<'_>, now: u64) -> Option<Vec<String>> {
-        let would = self.rule.would.as_ref()?;
-        let identity = self.person().map(Person::identity);
-        if !would.allow.met_by(identity, visit) {
-            return Some(would.allow.missing(identity, visit));
-        }
-        let given = identity.is_some_and(|identity| would.proof.is_given_by(identity, now));
-        (!would.proof.is_empty() && !given).then(|| vec!["a stronger or newer sign-in".to_owned()])
-    }
-
-    /// Who was let in; nobody in particular for a public rule.
-    pub fn person(&self) -> Option<&Person> {
-        self.person.as_deref()
-    }
-
-    /// The same, to be kept.
-    pub fn shared_person(&self) -> Option<&Arc<Person>> {
-        self.person.as_ref()
-    }
-}
-
-/// The no to somebody who is not what is wanted, or to nobody in particular.
-fn refused<'p>(wanted: &Requirement, person: Option<Arc<Person>>, visit: &Visit<'_>) -> Decision<'p> {
-    match person {
-        None if wanted.can_be_met_at(visit) => Decision::SignIn,
-        person => {
-            let missing = wanted.missing(person.as_deref().map(Person::identity), visit);
-            Decision::Forbid(Refusal::NotAllowed { missing, person })
-        }
     }
 }
 

@@ -2,9 +2,12 @@
 
 use std::borrow::Cow;
 
+use http::Method;
+
 use super::*;
-use crate::identity::{Field, Identity, Profile};
-use crate::visit::{Credential, Path, Scheme};
+use crate::headers::Person;
+use crate::identity::{Field, Identity, Profile, Proof};
+use crate::visit::{Credential, Path, Scheme, Visit};
 
 fn term(text: &str) -> Requirement {
     Terms { roles: &Roles::default(), path: None }.parse(text).unwrap()
