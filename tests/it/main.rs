@@ -29,6 +29,7 @@ mod providers;
 mod proxies;
 mod scripts;
 mod sessions;
+mod smuggling;
 mod stores;
 mod tls;
 mod upstreams;
