@@ -170,9 +170,9 @@ async fn accept(
     listener: &Listener,
     connections: &Arc<Connections>,
 ) -> io::Result<(Stream, Option<SocketAddr>, Entry)> {
-    let entry = Arc::clone(connections).enter().await;
+    let mut entry = Arc::clone(connections).enter().await;
     let (stream, address) = listener.accept().await?;
-    entry.phase().accepted();
+    entry.accepted();
     Ok((stream, address, entry))
 }
 
