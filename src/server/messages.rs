@@ -84,11 +84,11 @@ impl Messages {
     }
 
     fn end_of_bytes(&mut self) {
-        self.at = match self.at {
-            At::Body(0) => At::Head,
-            At::Chunk(0) => At::ChunkEnd,
-            at => at,
-        };
+        if self.at == At::Body(0) {
+            self.at = At::Head;
+        } else if self.at == At::Chunk(0) {
+            self.at = At::ChunkEnd;
+        }
     }
 
     /// Takes a line without its line feed.
@@ -180,7 +180,7 @@ mod tests {
 
     /// Whether a connection with these bytes has a message in two lengths, however the bytes are cut.
     fn both(bytes: &[u8], cuts: &[usize]) -> bool {
-        let (mut messages, mut at, mut both) = (Messages::default(), 0, false);
+        let (mut messages, mut at, mut both) = (Messages::default(), 0_usize, false);
         for cut in cuts.iter().copied().chain(std::iter::once(usize::MAX)) {
             let end = at.saturating_add(cut).min(bytes.len());
             both |= messages.see(&bytes[at..end]);

@@ -217,3 +217,24 @@ fn a_header_is_wanted_from_trusted_proxies_and_from_nobody_else() {
         assert!(found.starts_with("HTTP/1.1 400 ") && found.matches("HTTP/1.1 ").count() == 1, "{found}");
     }
 }
+
+#[test]
+fn a_client_that_takes_nothing_of_an_answer_loses_its_connection() {
+    let backend = Backend::start();
+    let server = "listen = [\"LISTEN\", \"unix:DIR/s.sock\"]\n[server.limits]\nsend_timeout = \"1s\"";
+    let foregate = Foregate::start(&config(server, &backend));
+    // The backend sends back what it gets: more than the buffers of Unix sockets and of foregate hold.
+    let length = 8 << 20;
+    let head =
+        format!("POST /x HTTP/1.1\r\nHost: open.foregate.localhost\r\nContent-Length: {length}\r\n\r\n");
+    let mut client = unix(&foregate.dir().join("s.sock"));
+    client.write_all(&[head.as_bytes(), &vec![b'x'; length]].concat()).expect("all of it is taken");
+    let end = std::time::Instant::now() + Duration::from_secs(20);
+    while foregate.metric("foregate_connections") > 1.0 {
+        assert!(std::time::Instant::now() < end, "the connection stays");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut taken = Vec::new();
+    let _ = std::io::Read::read_to_end(&mut client, &mut taken);
+    assert!(taken.starts_with(b"HTTP/1.1 200 ") && taken.len() < length, "{} bytes", taken.len());
+}

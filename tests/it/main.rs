@@ -22,6 +22,7 @@ mod domains;
 mod floors;
 mod flow;
 mod forms;
+mod http2;
 mod listeners;
 mod logout;
 mod people;
