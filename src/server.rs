@@ -216,6 +216,8 @@ impl<S: Serve> Connection<S> {
         if begun.http2 {
             let streams =
                 Streams::new(Arc::clone(entry.phase()), connection.tasks.clone(), connection.send_timeout);
+            // One that has heard nothing yet, so that it also hears what was no news to a handshake.
+            let watch = Watch::new(Arc::clone(entry.phase()));
             let served =
                 Box::pin(http2::serve(begun.stream, watch, (connection.serve, begun.peer), streams)).await;
             note_end(begun.peer, served);

@@ -191,7 +191,7 @@ mod tests {
 
     const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\nX-Something-Else: content-length: 1\r\n\r\n";
     const POST: &str =
-        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 30\r\n\r\n\r\ntransfer-encoding: chunked\r\n\r";
+        "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 31\r\n\r\n\r\ntransfer-encoding: chunked\r\n\r";
     const CHUNKED: &str = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1f;a=b\r\n\r\n\r\nA\r\ncontent-length: 5\r\n\r\n\n\n\n\r\n0\r\nT: x\r\n\r\n";
     const BOTH: [&str; 5] = [
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn the_samples_are_what_they_should_be() {
-        assert_eq!(POST.split_once("\r\n\r\n").unwrap().1.len(), 30);
+        assert_eq!(POST.split_once("\r\n\r\n").unwrap().1.len(), 31);
         let chunk = CHUNKED.split_once("a=b\r\n").unwrap().1.split_once("\r\n0\r\n").unwrap().0;
         assert_eq!(chunk.len(), 0x1f);
         assert!(is_plain(GET.as_bytes()) && !is_plain(format!("{GET}{GET}").as_bytes()));
