@@ -16,6 +16,13 @@ pub struct Gate {
     sessions: Arc<Sessions>,
 }
 
+/// Whether a decision counts as a use of the session it rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counts {
+    AsUse,
+    NotAtAll,
+}
+
 impl Gate {
     /// A judge with these rules.
     pub fn new(policy: Policy, sessions: Arc<Sessions>) -> Self {
@@ -24,13 +31,22 @@ impl Gate {
 
     /// Decides about a visit at `now`, in Unix seconds. Only a rule can let it in; whatever cannot be found out
     /// is a no.
-    pub async fn judge(&self, visit: &Visit<'_>, now: u64) -> Decision<'_> {
+    pub fn judge(&self, visit: &Visit<'_>, now: u64) -> impl Future<Output = Decision<'_>> {
+        self.decide(visit, Counts::AsUse, now)
+    }
+
+    /// Decides once more about a visit that goes on, which is no use of its session by itself.
+    pub fn look_again(&self, visit: &Visit<'_>, now: u64) -> impl Future<Output = Decision<'_>> {
+        self.decide(visit, Counts::NotAtAll, now)
+    }
+
+    async fn decide(&self, visit: &Visit<'_>, counts: Counts, now: u64) -> Decision<'_> {
         let (app, rule) = match self.policy.rule_for(&visit.target) {
             Ruling::Rule(app, rule) => (app, rule),
             Ruling::UnknownHost => return Decision::Forbid(Refusal::UnknownHost),
             Ruling::AmbiguousPath => return Decision::Forbid(Refusal::AmbiguousPath),
         };
-        match self.person(&visit.credential, app.limits, now).await {
+        match self.person(&visit.credential, app.limits, counts, now).await {
             Ok(person) => rule.admits(app, person),
             Err(_) if rule.is_public() => rule.admits(app, None),
             Err(_) => Decision::Unavailable,
@@ -46,6 +62,7 @@ impl Gate {
         &self,
         credential: &Credential,
         limits: Limits,
+        counts: Counts,
         now: u64,
     ) -> Result<Option<Arc<Person>>, StoreError> {
         let found = match credential {
@@ -64,7 +81,10 @@ impl Gate {
             let Some(newer) = anew.filter(|session| good(session)) else { return Ok(None) };
             session = newer;
         }
-        self.sessions.note_use(&session, now);
+        match counts {
+            Counts::AsUse => self.sessions.note_use(&session, now),
+            Counts::NotAtAll => {}
+        }
         Ok(Some(Arc::clone(&session.person)))
     }
 }

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use http::Method;
 
 use crate::headers::{HeaderSet, Person};
+use crate::identity::Field;
 use crate::visit::{Target, is_within};
 use hosts::Hosts;
 pub use matcher::{EmailPattern, HostPattern, PathPattern, PatternError};
@@ -169,6 +170,20 @@ impl<'p> Grant<'p> {
         } else {
             Decision::Forbid(Refusal::NotAllowed { missing: wanted.in_words(), person: self.person })
         }
+    }
+
+    /// Whether it is this person who was let in, or nobody in particular.
+    pub fn is_for(&self, person: Option<&Person>) -> bool {
+        let who = |person: &Person| {
+            let identity = person.identity();
+            (identity.issuer().to_owned(), identity.field(Field::Subject).to_owned())
+        };
+        self.person().map(who) == person.map(who)
+    }
+
+    /// The person, to be kept for longer than the grant.
+    pub fn visitor(&self) -> Option<Arc<Person>> {
+        self.person.clone()
     }
 
     /// Who was let in; nobody in particular for a public rule.
