@@ -18,7 +18,7 @@ use crate::browser::{Cookies, Purpose, Sealer};
 use crate::config::{self, Config};
 use crate::gate::Gate;
 use crate::headers::{HeaderSet, OwnNames, Signer};
-use crate::http::{Admin, Faces, FormsAtOnce, Site, Strangers, unix_now};
+use crate::http::{Admin, Faces, FormsAtOnce, Meddlers, Site, Strangers, Tunnels, unix_now};
 use crate::login::{Login, Providers};
 use crate::metrics::Metrics;
 use crate::policy::{App, Fallback, HostPattern, Limits, PathPattern, Policy, Requirement, Rule};
@@ -97,8 +97,12 @@ impl House {
             admin.await;
             while serving.join_next().await.is_some() {}
         };
+        let tunnels = async {
+            stop.cancelled().await;
+            site.tunnels.end().await;
+        };
         let ended_early = tokio::select! {
-            () = served => false,
+            _ = async { tokio::join!(served, tunnels) } => false,
             _ = &mut upkeep => true,
         };
         if ended_early {
@@ -240,6 +244,8 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
         own_names,
         trusted_proxies: config.server.trusted_proxies,
         upstreams: Upstreams::new(&config.backends, &metrics)?,
+        tunnels: Tunnels::new(config.tunnel_idle),
+        meddlers: Meddlers::default(),
         metrics,
         strangers: Strangers::default(),
         cors_origins: config.cors_origins,

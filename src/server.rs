@@ -245,7 +245,8 @@ impl<S: Serve> Connection<S> {
                 .header_read_timeout(None)
                 .max_buf_size(HEAD_BYTES as usize)
                 .max_header_size(HEAD_BYTES as usize)
-                .serve_connection(TokioIo::new(Phased::new(stream, Arc::clone(&phase))), service)
+                .serve_connection(TokioIo::new(Phased::keeping(stream, entry)), service)
+                .with_upgrades()
         );
         let mut watch = Watch::new(Arc::clone(&phase));
         note_end(peer, watch.until_end(connection, |connection| connection.graceful_shutdown()).await);

@@ -273,6 +273,12 @@ pub(crate) const KEYS: &[Key] = &[
         "How long a client may take none of an answer that is there for it.",
     ),
     key(
+        "server.limits.tunnel_idle_timeout",
+        Kind::Duration,
+        Value("1h"),
+        "How long a WebSocket through foregate's own reverse proxy may stay without a byte.",
+    ),
+    key(
         "server.limits.connections",
         Kind::Count,
         Value("20000"),

@@ -109,7 +109,7 @@ fn every_setting_is_read_and_none_is_inert() {
         server.admin_token = "hunter2"
         server.trusted_proxies = ["10.0.0.1", "unix", "10.1.2.3/16"]
         server.drain = "1m"
-        server.limits = {{ head_timeout = "5s", idle_timeout = "2h", send_timeout = "5m", connections = 9 }}
+        server.limits = {{ head_timeout = "5s", idle_timeout = "2h", send_timeout = "5m", tunnel_idle_timeout = "3h", connections = 9 }}
         [session]
         store = "postgres://u:hunter2@db/foregate"
         keys = ["{}"]

@@ -9,6 +9,7 @@ use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::connections::Entry;
 use super::frames::Frames;
 use super::messages::Messages;
 use super::stream::Stream;
@@ -227,12 +228,14 @@ impl Since {
     }
 }
 
-/// A stream that notes when a request begins to arrive, and when nobody takes what is sent.
+/// A stream that notes when a request begins to arrive, and when nobody takes what is sent. It may keep the entry of its
+/// connection, as it may outlive the requests on it: as a tunnel it is still one of the connections there may be.
 pub(super) struct Phased {
     stream: Stream,
     phase: Arc<Phase>,
     stuck: bool,
     sight: Sight,
+    _entry: Option<Entry>,
 }
 
 /// What is seen of the bytes that are read.
@@ -251,13 +254,19 @@ struct Noted {
 impl Phased {
     /// One on which requests come one by one.
     pub(super) fn new(stream: Stream, phase: Arc<Phase>) -> Self {
-        Self { stream, phase, stuck: false, sight: Sight::Messages(Messages::default()) }
+        Self { stream, phase, stuck: false, sight: Sight::Messages(Messages::default()), _entry: None }
+    }
+
+    /// The same, which counts as a connection for as long as it lives.
+    pub(super) fn keeping(stream: Stream, entry: Entry) -> Self {
+        let phase = Arc::clone(entry.phase());
+        Self { _entry: Some(entry), ..Self::new(stream, phase) }
     }
 
     /// One on which they come in frames.
     pub(super) fn in_frames(stream: Stream, phase: Arc<Phase>) -> Self {
         let noted = Noted { frames: Frames::new(), tick: 0, noise: 0 };
-        Self { stream, phase, stuck: false, sight: Sight::Frames(Box::new(noted)) }
+        Self { stream, phase, stuck: false, sight: Sight::Frames(Box::new(noted)), _entry: None }
     }
 
     fn note_read(&mut self, bytes: &[u8]) {

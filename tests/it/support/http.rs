@@ -45,7 +45,11 @@ pub struct Wire {
 
 impl Wire {
     pub fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("a connection");
+        Self::over(TcpStream::connect(address).expect("a connection"))
+    }
+
+    /// Either end of a connection that is there.
+    pub fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream, left: Vec::new() }
@@ -54,6 +58,11 @@ impl Wire {
     pub fn write(&mut self, bytes: &[u8]) {
         // A server that has said its word may have closed already.
         let _ = self.stream.write_all(bytes);
+    }
+
+    /// The same, telling whether anybody still takes it.
+    pub fn try_write(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok()
     }
 
     /// Reads one answer; `None` if the connection ends without one.
@@ -102,6 +111,59 @@ impl Wire {
         } else if let Some(length) = length {
             self.left = body.split_off(length.min(body.len()));
         }
+    }
+
+    /// The bytes of a head as they came, up to the empty line.
+    pub fn head(&mut self) -> String {
+        loop {
+            if let Some(end) = self.left.windows(4).position(|part| part == b"\r\n\r\n") {
+                let rest = self.left.split_off(end + 4);
+                let head = std::mem::replace(&mut self.left, rest);
+                return String::from_utf8(head).expect("text");
+            }
+            assert!(self.more(), "no head: {:?}", String::from_utf8_lossy(&self.left));
+        }
+    }
+
+    /// The next bytes, so many of them.
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        while self.left.len() < count {
+            assert!(self.more(), "only {:?}", String::from_utf8_lossy(&self.left));
+        }
+        let rest = self.left.split_off(count);
+        std::mem::replace(&mut self.left, rest)
+    }
+
+    /// Everything up to the end, which must come; whether it came by a reset does not count.
+    pub fn until_the_end(&mut self) -> Vec<u8> {
+        while self.more() {}
+        std::mem::take(&mut self.left)
+    }
+
+    /// Reads some more; `false` at the end. A wait that is too long is no end.
+    fn more(&mut self) -> bool {
+        let mut piece = [0; 64 * 1024];
+        match self.stream.read(&mut piece) {
+            Ok(length) => {
+                self.left.extend_from_slice(&piece[..length]);
+                length > 0
+            }
+            Err(error) => {
+                let late = [std::io::ErrorKind::WouldBlock, std::io::ErrorKind::TimedOut];
+                assert!(!late.contains(&error.kind()), "nothing came: {:?}", self.left);
+                false
+            }
+        }
+    }
+
+    /// How many seconds to wait for bytes, where that takes longer than usual.
+    pub fn wait_up_to(&self, seconds: u64) {
+        self.stream.set_read_timeout(Some(Duration::from_secs(seconds))).expect("a time");
+    }
+
+    /// Says that nothing more will be written.
+    pub fn finish(&self) {
+        self.stream.shutdown(std::net::Shutdown::Write).expect("an end");
     }
 
     /// Whether the other side has closed, waiting for it.

@@ -1,0 +1,49 @@
+//! The head of a request on its way to the backend: what must not travel on is removed first, then ours is set. Knows no
+//! connections.
+
+use http::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
+use http::{Uri, Version, request};
+
+use super::super::Site;
+use super::Told;
+use super::upgrade::WEBSOCKET;
+use super::way::{Asked, forget};
+
+/// What a backend is asked for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum For {
+    /// An answer.
+    Answer,
+    /// A tunnel, or an answer if it has none.
+    Socket,
+}
+
+/// Makes of the visitor's request the backend's.
+pub(super) fn prepare(site: &Site, told: Told, wanted: For, parts: &mut request::Parts) {
+    let host = parts.headers.get(HOST).cloned().or_else(|| authority_of(&parts.uri));
+    let headers = &mut parts.headers;
+    told.hop.remove_from(headers);
+    forget(headers);
+    site.own_names.strip(headers);
+    site.cookies.hide(headers);
+    headers.extend(told.identity);
+    if let Some(host) = host {
+        let named = host.to_str().ok().and_then(|host| site.port_of(host.split(':').next()?));
+        let asked = Asked { scheme: site.scheme(), host: &host, port: named, prefix: None };
+        told.way.tell(&asked, headers);
+        headers.insert(HOST, host);
+    }
+    if wanted == For::Socket {
+        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
+        headers.insert(UPGRADE, WEBSOCKET);
+    }
+    // The path that was judged, without the authority that an absolute address has.
+    let path = parts.uri.path_and_query().cloned();
+    parts.uri = path.map_or_else(Uri::default, Uri::from);
+    parts.version = Version::HTTP_11;
+    parts.extensions.clear();
+}
+
+fn authority_of(uri: &Uri) -> Option<HeaderValue> {
+    HeaderValue::from_str(uri.authority()?.as_str()).ok()
+}
