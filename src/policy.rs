@@ -4,6 +4,7 @@
 mod hosts;
 mod matcher;
 mod requirement;
+mod rewrite;
 mod route;
 
 use std::sync::Arc;
@@ -16,7 +17,8 @@ use crate::visit::{Target, is_within};
 use hosts::Hosts;
 pub use matcher::{EmailPattern, HostPattern, PathPattern, PatternError};
 pub use requirement::{Requirement, TermError};
-pub use route::{Backend, Route};
+use rewrite::Rewritten;
+pub use route::{Authorization, Backend, Route, Token};
 
 /// One line of `[apps]`: a host, or a part of one, and who may use it.
 #[derive(Clone, Debug)]
@@ -93,12 +95,34 @@ impl Rule {
             && self.path.as_ref().is_none_or(|pattern| pattern.matches(path))
     }
 
-    /// Decides for one person, or for nobody in particular, as everybody is whom the app's providers do not know. The
-    /// only place that mints a [`Grant`].
-    pub fn admits<'p>(&'p self, app: &'p App, person: Option<Arc<Person>>) -> Decision<'p> {
+    /// Decides about `target` for one person, or for nobody in particular, as everybody is whom the app's providers do
+    /// not know. Where the backend is asked for another path, the rule that names that one must let it in too.
+    pub fn admits<'p>(
+        &'p self,
+        app: &'p App,
+        person: Option<Arc<Person>>,
+        target: &Target<'_>,
+    ) -> Decision<'p> {
+        let Some(route) = app.route.as_ref().filter(|route| route.rewrites()) else {
+            return self.decides(app, person);
+        };
+        let Some(rewritten) = Rewritten::of(app, route, target) else {
+            return Decision::Forbid(Refusal::AmbiguousPath);
+        };
+        match rewritten.rule.map(|rule| rule.decides(app, person.clone())) {
+            None | Some(Decision::Allow(_)) => match self.decides(app, person) {
+                Decision::Allow(grant) => Decision::Allow(Grant { path: Some(rewritten.path), ..grant }),
+                no @ (Decision::SignIn | Decision::Forbid(_) | Decision::Unavailable) => no,
+            },
+            Some(no @ (Decision::SignIn | Decision::Forbid(_) | Decision::Unavailable)) => no,
+        }
+    }
+
+    /// The only place that mints a [`Grant`].
+    fn decides<'p>(&'p self, app: &'p App, person: Option<Arc<Person>>) -> Decision<'p> {
         let person = person.filter(|person| app.takes_people_of(person.identity().issuer()));
         if self.allow.met_by(person.as_deref().map(Person::identity)) {
-            return Decision::Allow(Grant { app, rule: self, person });
+            return Decision::Allow(Grant { app, rule: self, path: None, person });
         }
         match person {
             None if self.allow.can_be_met() => Decision::SignIn,
@@ -141,11 +165,13 @@ pub enum Refusal {
     },
 }
 
-/// Proof that a rule let a request in; minted by [`Rule::admits`] alone.
+/// Proof that a rule let a request in, and for which path; minted by [`Rule::admits`] alone.
 #[derive(Debug)]
 pub struct Grant<'p> {
     app: &'p App,
     rule: &'p Rule,
+    /// Where the backend is asked for another path than was asked for.
+    path: Option<Box<str>>,
     person: Option<Arc<Person>>,
 }
 
@@ -181,9 +207,9 @@ impl<'p> Grant<'p> {
         self.person().map(who) == person.map(who)
     }
 
-    /// The person, to be kept for longer than the grant.
-    pub fn visitor(&self) -> Option<Arc<Person>> {
-        self.person.clone()
+    /// The path to ask the backend for, if it is not the one that was asked for.
+    pub fn path(&self) -> Option<&str> {
+        self.path.as_deref()
     }
 
     /// Who was let in; nobody in particular for a public rule.

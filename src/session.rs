@@ -13,6 +13,7 @@ mod renewal;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 pub mod store;
+mod tokens;
 mod told;
 mod upkeep;
 mod watch;

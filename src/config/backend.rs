@@ -12,9 +12,10 @@ use super::findings::Notebook;
 use super::keys::UPSTREAM_KEYS;
 use super::values::parse_duration;
 use super::written::{Entry, Value};
+use crate::policy::{Authorization, Token};
 use crate::upstream::tls::{Roots, Tls};
 use crate::upstream::{Bounds, Protocol, Settings, Target, Times};
-use files::{read_certificates, read_key};
+use files::{read_basic, read_certificates, read_key};
 use target::read_targets;
 
 /// What an app says of its upstream.
@@ -24,6 +25,7 @@ pub(crate) struct Upstream {
     pub preserve_host: bool,
     pub base: Option<String>,
     pub strip_prefix: bool,
+    pub authorization: Authorization,
 }
 
 /// Reads `upstream` and what stands beside it in an app's table. Without `upstream` nothing of it has an effect.
@@ -41,9 +43,20 @@ pub(crate) fn read_upstream(app: &[Entry], book: &mut Notebook) -> Option<Upstre
     let (times, bounds) = (keys.times(), keys.bounds());
     let preserve_host = keys.flag("preserve_host").unwrap_or(true);
     let strip_prefix = keys.flag("strip_prefix").unwrap_or(false);
+    let authorization = keys.authorization().unwrap_or_default();
     let (targets, base) = targets?;
     let settings = Settings { targets, tls: Arc::new(tls?), times, bounds };
-    Some(Upstream { settings, preserve_host, base, strip_prefix })
+    Some(Upstream { settings, preserve_host, base, strip_prefix, authorization })
+}
+
+fn authorization_called(name: &str) -> Option<Authorization> {
+    Some(match name {
+        "keep" => Authorization::Keep,
+        "remove" => Authorization::Remove,
+        "access-token" => Authorization::Token(Token::Access),
+        "id-token" => Authorization::Token(Token::Id),
+        _ => return None,
+    })
 }
 
 /// Whether a key of an app says something about its upstream.
@@ -79,6 +92,27 @@ impl<'a> Keys<'a, '_> {
             self.book.note(&entry.node.place, problem, format!("write {wanted}"));
         }
         value
+    }
+
+    fn authorization(&mut self) -> Option<Authorization> {
+        let name = "authorization";
+        let Value::Table(entries) = &self.entry(name)?.node.value else {
+            return self.read(name, AUTHORIZATIONS, |value| match value {
+                Value::Text(text) => authorization_called(text),
+                Value::Flag(_) | Value::Count(_) | Value::List(_) | Value::Table(_) | Value::Odd(_) => None,
+            });
+        };
+        let [Entry { key, node, .. }] = entries.as_slice() else {
+            return self.read(name, AUTHORIZATIONS, |_| None);
+        };
+        let (Value::Text(file), "basic_file") = (&node.value, key.as_str()) else {
+            return self.read(name, AUTHORIZATIONS, |_| None);
+        };
+        let note = |problem: String| {
+            let problem = format!("`basic_file` names {}, {problem}", file.escape_debug());
+            self.book.note(&node.place, problem, "name a file with one line, user:password");
+        };
+        read_basic(file).map(Authorization::Fixed).map_err(note).ok()
     }
 
     fn flag(&mut self, name: &str) -> Option<bool> {
@@ -228,6 +262,7 @@ fn parse_size(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(factor).filter(|size| *size > 0)
 }
 
+const AUTHORIZATIONS: &str = "\"keep\", \"remove\", \"access-token\", \"id-token\" or { basic_file = \"…\" }";
 const TLS_KEYS: [&str; 6] =
     ["insecure", "ca_file", "client_cert_file", "client_key_file", "server_name", "http2"];
 
@@ -255,5 +290,26 @@ mod tests {
         ] {
             assert_eq!(parse_size(text), size, "{text}");
         }
+    }
+
+    #[test]
+    fn a_password_is_one_line_of_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        for (text, value) in [
+            ("user:pass", Some("Basic dXNlcjpwYXNz")),
+            ("user:pass\n", Some("Basic dXNlcjpwYXNz")),
+            ("user:pass\r\n", Some("Basic dXNlcjpwYXNz")),
+            ("üser:a:b", Some("Basic w7xzZXI6YTpi")),
+            ("user", None),
+            ("", None),
+            ("a:b\nc:d", None),
+            ("a:b\u{0}", None),
+        ] {
+            let file = dir.path().join("basic");
+            std::fs::write(&file, text).unwrap();
+            let read = read_basic(file.to_str().unwrap()).ok();
+            assert_eq!(read.as_ref().map(crate::secret::Secret::expose), value, "{text:?}");
+        }
+        assert!(read_basic("/nowhere/basic").is_err());
     }
 }

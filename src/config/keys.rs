@@ -47,6 +47,8 @@ pub(crate) enum Kind {
     Allow,
     /// A preset of identity headers, or names with templates.
     Headers,
+    /// What a backend is shown as `Authorization`.
+    Authorization,
     /// The apps by host.
     Apps,
 }
@@ -428,6 +430,11 @@ pub(crate) const UPSTREAM_KEYS: &[(&str, Kind, &str)] = &[
         "strip_prefix",
         Kind::Flag,
         "Whether the prefix in the app's key is taken off the paths it gets; false.",
+    ),
+    (
+        "authorization",
+        Kind::Authorization,
+        "What the app is shown as Authorization: keep, remove, access-token, id-token, or a basic_file; keep.",
     ),
     ("http2", Kind::Flag, "Whether an https:// upstream is offered HTTP/2; true."),
     ("insecure", Kind::Flag, "Whether anybody's certificate will do; false."),

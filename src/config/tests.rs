@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::findings::Origin;
 use super::*;
 use crate::oidc::ClientAuth;
-use crate::policy::{Backend, HostPattern, Route};
+use crate::policy::{Authorization, Backend, HostPattern, Route};
 use crate::upstream::Place;
 
 const PROVIDER: &str =
@@ -203,7 +203,13 @@ fn the_example_of_the_interface_works_without_what_comes_later() {
     assert_eq!(kb.host, HostPattern::Exact("kb.example.com".into()));
     assert_eq!(
         kb.route,
-        Some(Route { backend: Backend(0), preserve_host: true, base: None, strip_prefix: false })
+        Some(Route {
+            backend: Backend(0),
+            preserve_host: true,
+            base: None,
+            strip_prefix: false,
+            authorization: Authorization::Keep,
+        })
     );
     let [target] = config.backends[0].targets.as_slice() else { panic!("{:?}", config.backends) };
     assert_eq!((target.authority.as_str(), &target.place), ("kb:8000", &Place::Tcp("kb".into(), 8000)));

@@ -4,6 +4,7 @@ mod homeward;
 mod hop;
 mod live;
 mod outward;
+mod shown;
 mod trouble;
 mod tunnel;
 mod upgrade;
@@ -33,14 +34,16 @@ use hop::Hop;
 pub use live::LiveBody;
 use live::{Kept, Live, is_long};
 use outward::For;
+use shown::Shown;
 pub use tunnel::Tunnels;
 use way::Way;
 
-/// What is read of a request before anything of it is removed, and who it is from.
+/// What is read of a request before anything of it is removed, and what the backend is told of its visitor.
 struct Told {
     hop: Hop,
     way: Way,
     identity: HeaderMap,
+    shown: Shown,
 }
 
 /// Answers a request to a host with an upstream, and counts the decision; on any other host there is nothing.
@@ -87,7 +90,11 @@ pub(super) async fn answer(
             let mut identity = grant.app().headers.lines(grant.person());
             site.assert(&grant, &visit.target.host, &mut identity);
             let kept = Kept::of(&parts, site.scheme(), visit.credential, &grant);
-            let told = Told { hop, way: Way::of(&parts.headers, peer, &site.trusted_proxies), identity };
+            let Ok(shown) = Shown::to(site, &grant, kept.credential()).await else {
+                return denial::unavailable(intent(&parts.headers, &parts.method));
+            };
+            let way = Way::of(&parts.headers, peer, &site.trusted_proxies);
+            let told = Told { hop, way, identity, shown };
             let passage = Passage { house, site, grant };
             return passage.forward(Request::from_parts(parts, body), told, kept).await;
         }
@@ -120,7 +127,7 @@ impl Passage<'_> {
         let intent = intent(&parts.headers, &parts.method);
         let visitor = upgrade::wanted(&mut parts, &told.hop, &body);
         let wanted = if visitor.is_some() { For::Socket } else { For::Answer };
-        outward::prepare(self.site, told, wanted, &mut parts);
+        outward::prepare(self.site, &self.grant, told, wanted, &mut parts);
         let watched = if is_long(&body) {
             Watched::Already(Live::begin(self.house, kept))
         } else {

@@ -153,10 +153,10 @@ fn unnamed_hosts_fall_back_only_within_the_domain() {
 #[test]
 fn signing_in_is_offered_only_where_it_could_help() {
     let staff = app("a.test", "group:staff", &[]);
-    assert!(matches!(staff.last.admits(&staff, None), Decision::SignIn));
+    assert!(matches!(staff.last.decides(&staff, None), Decision::SignIn));
     let closed = app("b.test", "nobody", &[]);
     assert!(
-        matches!(closed.last.admits(&closed, None), Decision::Forbid(Refusal::NotAllowed { missing, .. }) if missing.is_empty())
+        matches!(closed.last.decides(&closed, None), Decision::Forbid(Refusal::NotAllowed { missing, .. }) if missing.is_empty())
     );
 }
 
@@ -206,7 +206,7 @@ fn people_of_an_issuer_that_an_app_does_not_take_are_nobody_there() {
     ] {
         let mut app = app("a.test", allow, &[]);
         app.issuers = issuers.map(|issuers: &str| issuers.split(' ').map(Box::from).collect());
-        let decision = match app.last.admits(&app, alice(issuer)) {
+        let decision = match app.last.decides(&app, alice(issuer)) {
             Decision::Allow(grant) => grant
                 .person()
                 .map_or("nobody in particular", |person| person.identity().field(Field::Username))
@@ -232,4 +232,69 @@ fn a_page_belongs_to_the_app_that_would_decide_about_it() {
     ] {
         assert_eq!(policy.app_at(host, path).map(|app| app.name.as_str()), name, "{host}{path}");
     }
+}
+
+fn rewriting(key: &str, base: Option<&str>, strip_prefix: bool, rules: &[(&str, &str, &str)]) -> App {
+    let base = base.map(str::to_owned);
+    let authorization = Authorization::Keep;
+    let route = Route { backend: Backend(0), preserve_host: true, base, strip_prefix, authorization };
+    App { route: Some(route), ..app(key, "signed-in", rules) }
+}
+
+#[test]
+fn a_path_that_is_changed_on_the_way_is_judged_under_both_names() {
+    let open_below = [("/a/open/**", "", "public"), ("/admin/**", "", "group:staff")];
+    let open_all = [("/a/**", "", "public"), ("/open/admin/**", "POST", "group:staff")];
+    let based = [("/base/**", "", "group:staff"), ("/**", "", "public")];
+    for (key, base, strip, rules, method, asked, decided) in [
+        ("x.test/a", None, true, &open_below[..], "GET", "/a/open/x", "/open/x"),
+        ("x.test/a", None, true, &open_below, "GET", "/%61/open/x%20y", "/open/x%20y"),
+        ("x.test/a", None, true, &open_below, "GET", "/a/admin/x", "sign in"),
+        ("x.test/a", None, true, &open_below, "GET", "/%61/%61dmin/x", "sign in"),
+        ("x.test/a", None, true, &open_below, "GET", "/a/open%2fx", "ambiguous"),
+        ("x.test/a", None, true, &open_below, "GET", "/a//admin", "ambiguous"),
+        ("x.test/a", None, true, &open_all, "GET", "/a", "/"),
+        ("x.test/a", None, true, &open_all, "GET", "/a/", "/"),
+        ("x.test/a", None, true, &open_all, "GET", "/a/open/admin/x", "/open/admin/x"),
+        ("x.test/a", None, true, &open_all, "POST", "/a/open/admin/x", "sign in"),
+        ("x.test/a", Some("/open"), true, &open_all, "POST", "/a/admin/x", "sign in"),
+        ("x.test/a", Some("/open"), true, &open_all, "POST", "/a", "/open"),
+        ("x.test/a", Some("/b/c"), false, &open_all, "GET", "/a/x", "/b/c/a/x"),
+        ("x.test", Some("/base"), false, &based, "GET", "/x", "sign in"),
+        ("x.test", Some("/other"), false, &based, "GET", "/x", "/other/x"),
+        ("x.test", Some("/other"), false, &based, "GET", "/", "/other/"),
+        ("x.test/a/b", None, true, &[("/a/b/**", "", "public")], "GET", "/a/b/c/d", "/c/d"),
+    ] {
+        let policy = Policy::new(vec![rewriting(key, base, strip, rules)], own(), None);
+        let target = Target {
+            scheme: Scheme::Https,
+            host: Cow::Borrowed("x.test"),
+            path: Path::parse(asked.as_bytes()).unwrap(),
+            query: None,
+            method: method.parse().unwrap(),
+        };
+        let found = match policy.rule_for(&target) {
+            Ruling::Rule(app, rule) => match rule.admits(app, None, &target) {
+                Decision::Allow(grant) => grant.path().unwrap().to_owned(),
+                Decision::SignIn => "sign in".to_owned(),
+                Decision::Forbid(_) | Decision::Unavailable => "ambiguous".to_owned(),
+            },
+            Ruling::UnknownHost | Ruling::AmbiguousPath => "ambiguous".to_owned(),
+        };
+        assert_eq!(found, decided, "{method} {asked}");
+    }
+}
+
+#[test]
+fn where_nothing_changes_the_backend_is_asked_for_what_was_asked() {
+    let app = rewriting("x.test", None, false, &[]);
+    let target = Target {
+        scheme: Scheme::Https,
+        host: Cow::Borrowed("x.test"),
+        path: Path::parse(b"/a%2fb").unwrap(),
+        query: None,
+        method: Method::GET,
+    };
+    let open = Rule::new("open".to_owned(), None, Vec::new(), Requirement::Public);
+    assert!(matches!(open.admits(&app, None, &target), Decision::Allow(grant) if grant.path().is_none()));
 }

@@ -1,5 +1,14 @@
 //! foregate as the reverse proxy, byte by byte: what a backend gets, and what comes back of its answer.
 
+use std::net::TcpListener;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+
+use crate::support::foregate::free_port;
+use crate::support::http::{Browser, NAVIGATES};
+use crate::support::provider::Provider;
 use crate::support::stage::Stage;
 
 /// The header lines of a head, sorted, without those that every request of these tests has.
@@ -177,4 +186,204 @@ fn a_backend_cannot_set_cookies_of_ours() {
         assert_eq!(reply.all("set-cookie"), ["foregate2=own"]);
     }
     assert_eq!(stage.foregate.logged("foregate's own"), 1);
+}
+
+/// The path that the backend is asked for, or the status of the visitor's answer without it.
+fn asked_for(stage: &Stage, host: &str, target: &str) -> Result<String, u16> {
+    let mut visitor = stage.ask_of(host, &format!("GET {target}"), &["Connection: close"]);
+    let mut given_up = visitor.peek();
+    loop {
+        if let Some(mut backend) = stage.accepted() {
+            let head = backend.head();
+            let path = head.split(' ').nth(1).expect("a path").to_owned();
+            let prefix = head.split("x-forwarded-prefix: ").nth(1).and_then(|rest| rest.split("\r\n").next());
+            return Ok(prefix.map_or_else(|| path.clone(), |prefix| format!("{path} behind {prefix}")));
+        }
+        if given_up {
+            return Err(visitor.read(false).expect("an answer").status);
+        }
+        given_up = visitor.peek();
+    }
+}
+
+#[test]
+fn a_path_that_is_changed_on_the_way_opens_nothing_that_is_closed() {
+    let tables = r#"
+[apps."shared.foregate.localhost/a"]
+upstream = "BACKEND"
+strip_prefix = true
+allow = "nobody"
+rules = [{ path = "/a/open/**", allow = "public" }, { path = "/a/x/**", allow = "public" }, { path = "/x/admin/**", allow = "signed-in" }]
+[apps."based.foregate.localhost"]
+upstream = "BACKEND/base/path"
+allow = "public"
+rules = [{ path = "/base/path/admin/**", allow = "signed-in" }]
+"#;
+    let stage = Stage::with(
+        &format!(
+            "{tables}[provider]\n{}",
+            "issuer = \"http://127.0.0.1:9/\"\nclient_id = \"foregate\"\nclient_auth = \"none\"\n"
+        ),
+        "allow = \"public\"",
+    );
+    for (host, target, wanted) in [
+        ("shared", "/a/open/x?y=/../z", Ok("/open/x?y=/../z behind /a")),
+        ("shared", "/%61/%6fpen/%20", Ok("/%6fpen/%20 behind /a")),
+        ("shared", "/a/x/y", Ok("/x/y behind /a")),
+        ("shared", "/a/x/admin/y", Err(401)),
+        ("shared", "/a/x/%61dmin", Err(401)),
+        ("shared", "/a/x//admin/y", Err(400)),
+        ("shared", "/a/x/..%2fadmin", Err(400)),
+        ("shared", "/a/other", Err(403)),
+        ("based", "/", Ok("/base/path/")),
+        ("based", "/x/?y", Ok("/base/path/x/?y")),
+        ("based", "/admin", Err(401)),
+        ("based", "/%61dmin/x", Err(401)),
+        ("based", "/base/path/admin/x", Err(401)),
+        ("based", "/a%2fb", Err(400)),
+    ] {
+        let found = asked_for(&stage, host, target);
+        assert_eq!(found.as_deref().map_err(|status| *status), wanted, "{host}{target}");
+    }
+}
+
+#[test]
+fn an_app_says_what_its_backend_is_shown_as_authorization() {
+    let port = free_port();
+    let provider = Provider::for_foregate(&format!("http://auth.foregate.localhost:{port}"), Value::Null);
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("basic");
+    std::fs::write(&file, "app:s3cret\n").expect("a file");
+    let app = |host: &str, shown: &str| {
+        format!(
+            "[apps.\"{host}.foregate.localhost\"]\nupstream = \"BACKEND\"\nauthorization = {shown}\nallow = \"signed-in\"\n\
+             rules = [{{ path = \"/open\", allow = \"public\" }}]\n"
+        )
+    };
+    let apps = [
+        app("removed", "\"remove\""),
+        app("access", "\"access-token\""),
+        app("id", "\"id-token\""),
+        app("basic", &format!("{{ basic_file = \"{}\" }}", file.display())),
+    ];
+    let tables = format!("[session]\nstore = \"sqlite:DIR/f.db\"\n{}{}", provider.config(), apps.concat());
+    let stage =
+        Stage::at(port, &tables, "allow = \"signed-in\"\nrules = [{ path = \"/open\", allow = \"public\" }]");
+    let mut alice = Browser::default();
+    alice.sign_in(&format!("http://auth.foregate.localhost:{port}/.foregate/sign-in"), "alice");
+    let cookie = format!("Cookie: foregate={}", alice.cookie("foregate").expect("a session").value);
+    let shown = |host: &str, target: &str, lines: &[&str]| {
+        let _visitor = stage.ask_of(host, target, lines);
+        let head = stage.accept().head();
+        let mut lines = head.split("\r\n").filter_map(|line| line.strip_prefix("authorization: "));
+        let value = lines.next().map(str::to_owned);
+        assert_eq!(lines.next(), None, "{head}");
+        value
+    };
+    let own = "Authorization: Basic b3duOm93bg==";
+    let signed_in = [cookie.as_str(), own];
+    assert_eq!(shown("app", "GET /", &signed_in).as_deref(), Some("Basic b3duOm93bg=="));
+    assert_eq!(shown("removed", "GET /", &signed_in), None);
+    assert_eq!(shown("basic", "GET /", &signed_in).as_deref(), Some("Basic YXBwOnMzY3JldA=="));
+    assert_eq!(shown("basic", "GET /open", &[own]).as_deref(), Some("Basic YXBwOnMzY3JldA=="));
+    let id = shown("id", "GET /", &signed_in).expect("an ID token");
+    let claims = id.strip_prefix("Bearer ").and_then(|token| token.split('.').nth(1)).expect("claims");
+    let claims: Value =
+        serde_json::from_slice(&URL_SAFE_NO_PAD.decode(claims).expect("base64")).expect("JSON");
+    assert_eq!(claims["iss"].as_str(), Some(provider.issuer.as_str()));
+    let access = shown("access", "GET /", &signed_in).expect("an access token");
+    assert!(access.starts_with("Bearer ") && access != id, "{access}");
+    assert_eq!(shown("access", "GET /", &signed_in).as_ref(), Some(&access), "the same once more");
+    for host in ["access", "id"] {
+        assert_eq!(
+            shown(host, "GET /open", &[own]),
+            None,
+            "nobody has a token, and nobody's own passes for one"
+        );
+    }
+    for token in [&access[7..], &id[7..]] {
+        assert_eq!(stage.foregate.logged(token), 0, "no log shows a token");
+    }
+}
+
+#[test]
+fn people_see_a_page_and_programs_a_problem_where_an_app_gives_no_answer() {
+    let closed = TcpListener::bind("127.0.0.1:0").expect("a port").local_addr().expect("an address");
+    let tables = format!(
+        "[apps.\"closed.foregate.localhost\"]\nupstream = \"http://{closed}\"\nallow = \"public\"\n\
+         [apps.\"small.foregate.localhost\"]\nupstream = \"BACKEND\"\nmax_body_size = \"1K\"\nallow = \"public\"\n"
+    );
+    let stage = Stage::with(&tables, "allow = \"public\"\nresponse_header_timeout = \"1s\"");
+    let kept = std::cell::RefCell::new(Vec::new());
+    for (host, line, status, reason) in [
+        ("closed", "GET /", 502, "app-unreachable"),
+        ("app", "GET /", 504, "app-late"),
+        ("small", "POST /", 413, "request-too-large"),
+    ] {
+        let length = if line.starts_with("POST") { "Content-Length: 2000" } else { "X-None: 1" };
+        let mut program = stage.ask_of(host, line, &["Accept: application/json", length]);
+        if host == "app" {
+            kept.borrow_mut().push(stage.accept());
+        }
+        let reply = program.read(false).expect("an answer");
+        assert_eq!((reply.status, reply.json()["reason"].as_str()), (status, Some(reason)), "{reply:?}");
+        assert_eq!(reply.header("cache-control"), Some("no-store"));
+        if line.starts_with("GET") {
+            let mut person = stage.ask_of(host, line, &[NAVIGATES]);
+            if host == "app" {
+                kept.borrow_mut().push(stage.accept());
+            }
+            let page = person.read(false).expect("an answer");
+            assert_eq!(page.status, status, "{page:?}");
+            assert!(
+                page.body.contains("Reference") && page.header("content-security-policy").is_some(),
+                "{page:?}"
+            );
+        }
+        assert!(stage.foregate.logged("reference") + stage.foregate.logged("\"ref\"") > 0);
+    }
+}
+
+#[test]
+fn answers_pass_in_every_form_they_have() {
+    let stage = Stage::new();
+    let mut visitor = stage.ask("HEAD /", &[]);
+    let mut backend = stage.accept();
+    backend.head();
+    backend.write(b"HTTP/1.1 200 OK\r\nContent-Length: 12345\r\nETag: \"x\"\r\n\r\n");
+    let head = visitor.head().to_ascii_lowercase();
+    assert!(head.contains("\r\ncontent-length: 12345\r\n") && head.contains("\r\netag: \"x\"\r\n"), "{head}");
+    visitor.write(stage.request("GET /", &["If-None-Match: \"x\""]).as_bytes());
+    backend.head();
+    backend.write(b"HTTP/1.1 304 Not Modified\r\nETag: \"x\"\r\n\r\n");
+    assert!(visitor.head().starts_with("HTTP/1.1 304 "));
+    visitor.write(stage.request("GET /events", &["Accept: text/event-stream", "TE: trailers"]).as_bytes());
+    backend.head();
+    backend.write(
+        b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n\
+          Trailer: X-Sum\r\nTransfer-Encoding: chunked\r\n\r\n",
+    );
+    // The head comes before any of the body, and each event before the next one is sent.
+    assert!(visitor.head().starts_with("HTTP/1.1 200 OK\r\n"), "an interim answer stays behind");
+    for event in ["data: 1\n\n", "data: 2\n\n"] {
+        let chunk = format!("{:x}\r\n{event}\r\n", event.len());
+        backend.write(chunk.as_bytes());
+        assert_eq!(visitor.bytes(chunk.len()), chunk.as_bytes());
+    }
+    backend.write(b"0\r\nX-Sum: 7\r\n\r\n");
+    assert_eq!(visitor.bytes(17), b"0\r\nx-sum: 7\r\n\r\n".get(..17).expect("bytes"));
+}
+
+#[test]
+fn an_early_answer_is_not_held_back_by_the_body_it_does_not_wait_for() {
+    let stage = Stage::new();
+    let mut visitor = stage.ask("POST /", &["Content-Length: 1000000", "Expect: 100-continue"]);
+    assert!(visitor.head().starts_with("HTTP/1.1 100 "));
+    visitor.write(b"some");
+    let mut backend = stage.accept();
+    assert!(backend.head().contains("\r\nexpect: 100-continue\r\n"));
+    assert_eq!(backend.bytes(4), b"some");
+    backend.write(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 4\r\nConnection: close\r\n\r\nmuch");
+    let reply = visitor.read(false).expect("an answer");
+    assert_eq!((reply.status, reply.body.as_str()), (413, "much"));
 }

@@ -46,8 +46,13 @@ impl Kept {
             uri: parts.uri.clone(),
             method: parts.method.clone(),
             credential,
-            person: grant.visitor(),
+            person: grant.shared_person().cloned(),
         }
+    }
+
+    /// What was shown for it.
+    pub(super) fn credential(&self) -> &Credential {
+        &self.credential
     }
 
     /// Whether it would be let in now, and as the same person: what the backend was told of them is with it already. No

@@ -134,6 +134,14 @@ impl Wire {
         std::mem::replace(&mut self.left, rest)
     }
 
+    /// Whether something has come, after a short wait.
+    pub fn peek(&mut self) -> bool {
+        self.stream.set_read_timeout(Some(Duration::from_millis(5))).expect("a time");
+        let here = matches!(self.stream.peek(&mut [0]), Ok(1));
+        self.wait_up_to(20);
+        here
+    }
+
     /// Everything up to the end, which must come; whether it came by a reset does not count.
     pub fn until_the_end(&mut self) -> Vec<u8> {
         while self.more() {}

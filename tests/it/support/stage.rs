@@ -25,7 +25,7 @@ impl Stage {
         Self::at(free_port(), tables, app)
     }
 
-    /// The same on a given port. Tables `[session]` and `[provider]` take the place of those that nobody asks.
+    /// The same on a given port. `BACKEND` is the address of the backend in all of it. Tables `[session]` and `[provider]` take the place of those that nobody asks.
     pub fn at(port: u16, tables: &str, app: &str) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.set_nonblocking(true).expect("a listener");
@@ -38,6 +38,7 @@ impl Stage {
             session = or("[session]", "[session]\nstore = \"sqlite:DIR/f.db\"\n"),
             provider = or("[provider]", NOBODY),
         );
+        let config = config.replace("BACKEND", &format!("http://{backend}"));
         Self { foregate: Foregate::start_at(&config, port), config, listener, port }
     }
 
@@ -54,8 +55,20 @@ impl Stage {
     }
 
     pub fn request(&self, line: &str, lines: &[&str]) -> String {
+        self.request_to("app", line, lines)
+    }
+
+    /// A request to another host below the same domain.
+    pub fn request_to(&self, host: &str, line: &str, lines: &[&str]) -> String {
         let lines: String = lines.iter().map(|line| format!("{line}\r\n")).collect();
-        format!("{line} HTTP/1.1\r\nHost: {}\r\n{lines}\r\n", self.host())
+        format!("{line} HTTP/1.1\r\nHost: {host}.foregate.localhost:{}\r\n{lines}\r\n", self.port)
+    }
+
+    /// Such a request on a connection of its own.
+    pub fn ask_of(&self, host: &str, line: &str, lines: &[&str]) -> Wire {
+        let mut wire = self.visit();
+        wire.write(self.request_to(host, line, lines).as_bytes());
+        wire
     }
 
     pub fn host(&self) -> String {
