@@ -21,7 +21,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval};
 use crate::metrics::Metrics;
 use crate::policy::Grant;
 use exchange::exchange;
-pub use outgoing::{Outgoing, RequestFault, Upload, Whole};
+pub use outgoing::{Outgoing, RequestFault, Until, Upload, Whole};
 use pool::Pool;
 pub use pool::Tunnel;
 use reply::Streams;

@@ -14,10 +14,9 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use arc_swap::ArcSwap;
-use http::header::{CONNECTION, HeaderMap, HeaderValue, UPGRADE};
-use http::{Method, Request, Response, StatusCode};
+use http::header::HeaderMap;
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 
 use super::body::Body;
 use super::denial::{self, Denied};
@@ -33,9 +32,9 @@ pub use homeward::Meddlers;
 use hop::Hop;
 pub use live::LiveBody;
 use live::{Kept, Live, is_long};
-use outward::For;
 use shown::Shown;
 pub use tunnel::Tunnels;
+use upgrade::Socket;
 use way::Way;
 
 /// What is read of a request before anything of it is removed, and what the backend is told of its visitor.
@@ -54,12 +53,12 @@ pub(super) async fn answer(
     request: Request<Incoming>,
     peer: Peer,
 ) -> Response<Body> {
-    if request.method() == Method::CONNECT || request.method() == Method::TRACE {
-        return answer::wrong_method("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-    }
     let started = Instant::now();
     let counted = |outcome| site.metrics.decided(outcome, started.elapsed().as_secs_f64());
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    if !upgrade::settle_method(&mut parts) {
+        return answer::wrong_method("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    }
     let visit = match direct(&parts, &site.cookies, site.scheme()) {
         Ok(visit) => visit,
         Err(malformed) => {
@@ -125,27 +124,31 @@ impl Passage<'_> {
     async fn forward(self, request: Request<Incoming>, told: Told, kept: Kept) -> Response<Body> {
         let (mut parts, body) = request.into_parts();
         let intent = intent(&parts.headers, &parts.method);
-        let visitor = upgrade::wanted(&mut parts, &told.hop, &body);
-        let wanted = if visitor.is_some() { For::Socket } else { For::Answer };
-        outward::prepare(self.site, &self.grant, told, wanted, &mut parts);
+        let socket = Socket::wanted(&mut parts, &told.hop, &body);
+        outward::prepare(self.site, &self.grant, told, socket.as_ref(), &mut parts);
         let watched = if is_long(&body) {
             Watched::Already(Live::begin(self.house, kept))
         } else {
             Watched::NotYet(kept)
         };
-        let request = Request::from_parts(parts, Outgoing::from(body));
+        let body = match &watched {
+            Watched::NotYet(_) => Outgoing::from(body),
+            Watched::Already(live) => Outgoing::from(body).until(live.until()),
+        };
+        let request = Request::from_parts(parts, body);
         let sending = self.site.upstreams.send(&self.grant, request);
         let sent = match &watched {
             Watched::NotYet(_) => sending.await,
             Watched::Already(live) => tokio::select! {
-                sent = sending => sent,
+                biased;
                 () = live.refused() => return trouble::ended(),
+                sent = sending => sent,
             },
         };
         match sent {
-            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => match visitor {
-                Some(visitor) if upgrade::is_opened(&response) => {
-                    self.open(visitor, response, watched.live(self.house))
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => match socket {
+                Some(socket) if socket.is_opened_by(&response) => {
+                    self.open(socket, response, watched.live(self.house))
                 }
                 // Nobody asked, or for something else.
                 Some(_) | None => trouble::odd_answer(intent),
@@ -166,14 +169,13 @@ impl Passage<'_> {
         Response::from_parts(parts, body)
     }
 
-    /// Answers that the protocol changes, and joins the two connections once it has.
-    fn open(&self, visitor: OnUpgrade, mut response: Response<ReplyBody>, live: Live) -> Response<Body> {
+    /// Answers that the WebSocket is open, and joins the two connections once both are.
+    fn open(&self, socket: Socket, mut response: Response<ReplyBody>, live: Live) -> Response<Body> {
         let backend = hyper::upgrade::on(&mut response);
         let (mut parts, _) = response.into_parts();
         let held = parts.extensions.remove();
         homeward::prepare(self.site, self.grant.app(), &mut parts);
-        parts.headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        parts.headers.insert(UPGRADE, upgrade::WEBSOCKET);
+        let visitor = socket.tell(&mut parts);
         self.site.tunnels.open(visitor, (backend, held), live);
         Response::from_parts(parts, Body::Empty)
     }

@@ -186,7 +186,7 @@ fn trust_is_decided_anew_for_the_client_that_is_named() {
         assert!(found.starts_with(&format!("HTTP/1.1 {status} ")), "{client}: {found}");
         let forged = b"GET /x HTTP/1.1\r\nHost: open.foregate.localhost\r\nX-Forwarded-For: 192.0.2.99\r\nConnection: close\r\n\r\n";
         let found = answer(tcp(foregate.public.port()), &[header.as_bytes(), forged].concat());
-        let believed = if status == "200" { "192.0.2.99" } else { client };
+        let believed = if status == "200" { format!("192.0.2.99, {client}") } else { client.to_owned() };
         assert!(found.contains(&format!("x-forwarded-for: {believed}\r\n")), "{client}: {found}");
     }
 }

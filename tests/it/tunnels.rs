@@ -1,6 +1,16 @@
 //! WebSockets through foregate as the reverse proxy: which of them open, and that every byte passes.
 
+use std::io::{BufRead as _, BufReader};
+use std::path::Path;
+use std::process::{Child, ChildStdout, Command, Stdio};
+
+use serde_json::{Value, json};
+
+use crate::browser::browse;
+use crate::support::foregate::free_port;
+use crate::support::provider::Provider;
 use crate::support::stage::Stage;
+use crate::support::tls::Authority;
 
 const KEY: &str = "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==";
 const OPENED: &[u8] = b"HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: WebSocket\r\n\
@@ -198,4 +208,125 @@ fn who_leaves_takes_the_other_side_along() {
         while staying.try_write(&[b'x'; 4096]) {}
     }
     stage.foregate.wait_for_log("a tunnel ended");
+}
+
+/// `tests/parts/socket.mjs`, and the lines it prints.
+struct Node(Child, BufReader<ChildStdout>);
+
+impl Node {
+    fn start(args: &[&str]) -> Self {
+        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+        let mut command = Command::new(root.join(".tools/bin/node"));
+        command.arg(root.join("tests/parts/socket.mjs")).args(args);
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("node: run tests/setup.sh first");
+        let lines = BufReader::new(child.stdout.take().expect("stdout"));
+        Self(child, lines)
+    }
+
+    fn line(&mut self) -> String {
+        let mut line = String::new();
+        self.1.read_line(&mut line).expect("a line");
+        line.trim_end().to_owned()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+#[test]
+fn a_stream_of_http_2_is_a_socket_of_http_1_to_the_backend() {
+    let authority = Authority::new();
+    authority.write("a", &["*.foregate.localhost"]);
+    let port = free_port();
+    let tls = format!(
+        "[server.tls]\nlisten = [\"127.0.0.1:{port}\"]\ncert_file = \"{}\"\nkey_file = \"{}\"\n",
+        authority.file("a.crt"),
+        authority.file("a.key")
+    );
+    let stage = Stage::with(&tls, "allow = \"public\"");
+    let mut visitor = Node::start(&["stream", &port.to_string()]);
+    let mut backend = stage.accept();
+    let head = backend.head();
+    assert!(head.starts_with("GET /socket?a=1 HTTP/1.1\r\n"), "{head}");
+    for line in [
+        "connection: Upgrade",
+        "upgrade: websocket",
+        "sec-websocket-version: 13",
+        "sec-websocket-protocol: chat.v2",
+    ] {
+        assert_eq!(head.matches(&format!("\r\n{line}\r\n")).count(), 1, "{line} in {head}");
+    }
+    let key =
+        head.split("sec-websocket-key: ").nth(1).and_then(|rest| rest.split("\r\n").next()).expect("a key");
+    let guid = format!("{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11");
+    let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA1_FOR_LEGACY_USE_ONLY, guid.as_bytes());
+    let accept = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, digest);
+    backend.write(
+        format!(
+            "HTTP/1.1 101 x\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: {accept}\r\n\
+             Sec-WebSocket-Protocol: chat.v2\r\n\r\nhello"
+        )
+        .as_bytes(),
+    );
+    let told: Value = serde_json::from_str(&visitor.line()).expect("a head");
+    assert_eq!(told[":status"].as_u64(), Some(200), "{told}");
+    assert_eq!(told["sec-websocket-protocol"].as_str(), Some("chat.v2"));
+    assert!(told["upgrade"].is_null() && told["sec-websocket-accept"].is_null(), "{told}");
+    assert_eq!(visitor.line(), "hello");
+    assert_eq!(backend.bytes(16), b"from the visitor");
+    drop(visitor);
+    backend.until_the_end();
+
+    let mut other = Node::start(&["stream", &port.to_string(), "connect-udp"]);
+    let told: Value = serde_json::from_str(&other.line()).expect("a head");
+    assert_eq!(told[":status"].as_u64(), Some(405), "{told}");
+    // A backend that does not show that it understood is none.
+    let mut wrong = Node::start(&["stream", &port.to_string()]);
+    let mut backend = stage.accept();
+    backend.head();
+    backend.write(OPENED);
+    let told: Value = serde_json::from_str(&wrong.line()).expect("a head");
+    assert_eq!(told[":status"].as_u64(), Some(502), "{told}");
+}
+
+#[test]
+fn a_real_browser_speaks_to_an_app_until_its_session_ends() {
+    let port = free_port();
+    let provider = Provider::for_foregate(&format!("http://auth.foregate.localhost:{port}"), Value::Null);
+    let mut app = Node::start(&["serve"]);
+    let tables = format!(
+        "[session]\nstore = \"sqlite:DIR/f.db\"\n{}[apps.\"chat.foregate.localhost\"]\n\
+         upstream = \"http://127.0.0.1:{}\"\nallow = \"signed-in\"\n",
+        provider.config(),
+        app.line()
+    );
+    let stage = Stage::at(port, &tables, "allow = \"nobody\"");
+    let url = format!("http://chat.foregate.localhost:{port}/");
+    let open = format!(
+        "new Promise((done) => {{ window.s = new WebSocket('ws://chat.foregate.localhost:{port}/s', 'chat'); s.onopen = () => done('open ' + s.protocol); s.onerror = () => done('error'); }})"
+    );
+    let echo = "new Promise(async (done) => { const big = 'ü'.repeat(200000); const bytes = new Uint8Array(70000).fill(7); s.binaryType = 'arraybuffer'; const heard = []; s.onmessage = (e) => { heard.push(e.data); if (heard.length === 3) done(heard[0] === 'hello' && heard[1] === big && heard[2].byteLength === 70000 && new Uint8Array(heard[2]).every((b) => b === 7)); }; s.send('hello'); s.send(big); s.send(bytes); })";
+    let watch = "s.onclose = (e) => { window.ended = 'closed ' + e.code; }, 'watching'";
+    let ended = "new Promise((done) => { const look = setInterval(() => { if (window.ended) { clearInterval(look); done(window.ended); } }, 10); })";
+    let sign_out = format!("http://auth.foregate.localhost:{port}/.foregate/sign-out");
+    let seen = browse(&json!([
+        { "open": url }, { "fill": { "[name=login]": "alice" } }, { "click": "[type=submit]" },
+        { "eval": open }, { "eval": echo }, { "eval": watch }, { "tab": "out", "open": sign_out },
+        { "tab": "main", "eval": ended }, { "tab": "main", "eval": open },
+    ]));
+    let values: Vec<&Value> = [3, 4, 7, 8].iter().map(|step| &seen[*step]["value"]).collect();
+    assert_eq!(
+        values,
+        [&json!("open chat"), &json!(true), &json!("closed 1006"), &json!("error")],
+        "{seen:#?}"
+    );
+    assert_eq!(stage.foregate.logged("it would not be let in any more"), 1);
 }

@@ -19,6 +19,7 @@ use super::super::dialect::target;
 use super::super::{Site, unix_now};
 use crate::headers::Person;
 use crate::policy::{Decision, Grant};
+use crate::upstream::Until;
 use crate::visit::{Credential, Malformed, Scheme, Visit};
 
 /// A visit that was let in, as it was judged, to be judged once more. Cheap to have, as nothing of it is copied.
@@ -86,14 +87,14 @@ impl Kept {
 pub(super) struct Live {
     over: CancellationToken,
     used: Arc<AtomicBool>,
-    _done: Arc<DropGuard>,
+    done: Arc<DropGuard>,
 }
 
 impl Live {
     /// Watches over a visit from now on.
     pub(super) fn begin(house: &Arc<ArcSwap<Site>>, kept: Kept) -> Self {
         let (over, done) = (CancellationToken::new(), CancellationToken::new());
-        let live = Self { over, used: Arc::default(), _done: Arc::new(done.clone().drop_guard()) };
+        let live = Self { over, used: Arc::default(), done: Arc::new(done.clone().drop_guard()) };
         let (house, over, used) = (Arc::clone(house), live.over.clone(), Arc::clone(&live.used));
         tokio::spawn(async move {
             tokio::select! {
@@ -107,6 +108,15 @@ impl Live {
     /// Notes that the visitor sent something, which is a use of the session.
     pub(super) fn uses(&self) {
         self.used.store(true, Ordering::Relaxed);
+    }
+
+    /// The end of an upload; each of its pieces is a use of the session.
+    pub(super) fn until(&self) -> Until {
+        Until {
+            over: Box::pin(self.over.clone().cancelled_owned()),
+            moved: Arc::clone(&self.used),
+            held: Arc::clone(&self.done),
+        }
     }
 
     /// Ready when it would not be let in any more.

@@ -1,27 +1,24 @@
 //! The head of a request on its way to the backend: what must not travel on is removed first, then ours is set. Knows no
 //! connections.
 
-use http::header::{CONNECTION, HOST, HeaderValue, UPGRADE};
+use http::header::{HOST, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Uri, Version, request};
 
 use super::super::Site;
 use super::Told;
-use super::upgrade::WEBSOCKET;
+use super::upgrade::Socket;
 use super::way::{Asked, forget};
 use crate::policy::Grant;
 
-/// What a backend is asked for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum For {
-    /// An answer.
-    Answer,
-    /// A tunnel, or an answer if it has none.
-    Socket,
-}
-
 /// Makes of the visitor's request the backend's.
-pub(super) fn prepare(site: &Site, grant: &Grant<'_>, told: Told, wanted: For, parts: &mut request::Parts) {
+pub(super) fn prepare(
+    site: &Site,
+    grant: &Grant<'_>,
+    told: Told,
+    socket: Option<&Socket>,
+    parts: &mut request::Parts,
+) {
     let host = parts.headers.get(HOST).cloned().or_else(|| authority_of(&parts.uri));
     let headers = &mut parts.headers;
     told.hop.remove_from(headers);
@@ -33,14 +30,13 @@ pub(super) fn prepare(site: &Site, grant: &Grant<'_>, told: Told, wanted: For, p
     if let Some(host) = host {
         let named = host.to_str().ok().and_then(|host| site.port_of(host.split(':').next()?));
         let prefix = grant.app().route.as_ref().filter(|route| route.strip_prefix);
-        let prefix = prefix.and(grant.app().prefix.as_deref());
+        let prefix = prefix.and_then(|_| grant.app().prefix.as_deref());
         let asked = Asked { scheme: site.scheme(), host: &host, port: named, prefix };
         told.way.tell(&asked, headers);
         headers.insert(HOST, host);
     }
-    if wanted == For::Socket {
-        headers.insert(CONNECTION, HeaderValue::from_static("Upgrade"));
-        headers.insert(UPGRADE, WEBSOCKET);
+    if let Some(socket) = socket {
+        socket.ask(headers);
     }
     parts.uri = path_of(grant, &parts.uri);
     parts.version = Version::HTTP_11;

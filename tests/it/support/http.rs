@@ -134,6 +134,24 @@ impl Wire {
         std::mem::replace(&mut self.left, rest)
     }
 
+    /// Writes up to so many times; how often it was all taken before nobody took any more.
+    pub fn write_until_stuck(&mut self, bytes: &[u8], times: usize) -> usize {
+        self.stream.set_write_timeout(Some(Duration::from_secs(1))).expect("a time");
+        (0..times).take_while(|_| self.stream.write_all(bytes).is_ok()).count()
+    }
+
+    /// Reads so many bytes and forgets them.
+    pub fn skip(&mut self, count: usize) {
+        let mut left = count - self.left.drain(..self.left.len().min(count)).count();
+        let mut piece = vec![0; 256 * 1024];
+        while left > 0 {
+            let most = left.min(piece.len());
+            let length = self.stream.read(&mut piece[..most]).expect("bytes");
+            assert!(length > 0, "{left} bytes are missing");
+            left -= length;
+        }
+    }
+
     /// Whether something has come, after a short wait.
     pub fn peek(&mut self) -> bool {
         self.stream.set_read_timeout(Some(Duration::from_millis(5))).expect("a time");
