@@ -6,6 +6,7 @@ mod target;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::uri::PathAndQuery;
 use rustls::pki_types::ServerName;
 
 use super::findings::Notebook;
@@ -14,7 +15,7 @@ use super::values::parse_duration;
 use super::written::{Entry, Value};
 use crate::policy::{Authorization, Token};
 use crate::upstream::tls::{Roots, Tls};
-use crate::upstream::{Bounds, Protocol, Settings, Target, Times};
+use crate::upstream::{Bounds, Check, Protocol, Settings, Target, Times};
 use files::{read_basic, read_certificates, read_key};
 use target::read_targets;
 
@@ -43,9 +44,14 @@ pub(crate) fn read_upstream(app: &[Entry], book: &mut Notebook) -> Option<Upstre
     let (times, bounds) = (keys.times(), keys.bounds());
     let preserve_host = keys.flag("preserve_host").unwrap_or(true);
     let strip_prefix = keys.flag("strip_prefix").unwrap_or(false);
-    let authorization = keys.authorization().unwrap_or_default();
+    let check = keys.check();
+    let sticky = keys.flag("sticky").unwrap_or(false);
     let (targets, base) = targets?;
-    let settings = Settings { targets, tls: Arc::new(tls?), times, bounds };
+    if let (Some(entry), [_]) = (keys.entry("sticky"), targets.as_slice()) {
+        keys.book.note(&entry.key_place, "`sticky` has no effect: there is one upstream", "remove it");
+    }
+    let authorization = keys.authorization().unwrap_or_default();
+    let settings = Settings { targets, tls: Arc::new(tls?), times, bounds, sticky, check };
     Some(Upstream { settings, preserve_host, base, strip_prefix, authorization })
 }
 
@@ -184,6 +190,34 @@ impl<'a> Keys<'a, '_> {
         }
     }
 
+    /// How targets are asked whether they are well.
+    fn check(&mut self) -> Option<Check> {
+        let wanted = "a path such as /health";
+        let path = self.text("health_path", wanted).map(|text| {
+            Some(text)
+                .filter(|text| text.starts_with('/') && !text.contains('#'))?
+                .parse::<PathAndQuery>()
+                .ok()
+        });
+        if self.entry("health_path").is_none() {
+            for entry in self.app.iter().filter(|entry| entry.key.starts_with("health_")) {
+                let problem = format!("`{}` has no effect without `health_path`", entry.key);
+                self.book.note(&entry.key_place, problem, "write health_path = \"/health\", or remove it");
+            }
+        }
+        if path == Some(None) {
+            self.read::<()>("health_path", wanted, |_| None);
+        }
+        let count = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        Some(Check {
+            path: path??,
+            interval: self.time("health_interval", CHECK_EVERY),
+            timeout: self.time("health_timeout", CHECK_TIME),
+            fails: count(self.count("health_fails", CHECKS)),
+            passes: count(self.count("health_passes", CHECKS)),
+        })
+    }
+
     /// The TLS facts; they have no effect where no target speaks TLS.
     fn tls(&mut self, targets: &[Target]) -> Option<Tls> {
         if !targets.is_empty() && targets.iter().all(|target| target.protocol != Protocol::Https) {
@@ -263,6 +297,10 @@ fn parse_size(text: &str) -> Option<u64> {
 }
 
 const AUTHORIZATIONS: &str = "\"keep\", \"remove\", \"access-token\", \"id-token\" or { basic_file = \"…\" }";
+const CHECK_EVERY: Duration = Duration::from_secs(10);
+const CHECK_TIME: Duration = Duration::from_secs(5);
+/// Answers in a row that change what is thought of a target.
+const CHECKS: usize = 2;
 const TLS_KEYS: [&str; 6] =
     ["insecure", "ca_file", "client_cert_file", "client_key_file", "server_name", "http2"];
 

@@ -584,6 +584,18 @@ fn each_app_is_refused_for_its_own_reason() {
             "8:1: `strip_prefix` has no effect: `a.example.com` has no prefix; fix: write the app as \"host/prefix\", or remove it",
         ),
         (
+            "'a.example.com' = { allow = 'public', upstream = 'http://a', sticky = true }",
+            "8:62: `sticky` has no effect: there is one upstream; fix: remove it",
+        ),
+        (
+            "'a.example.com' = { allow = 'public', upstream = 'http://a', health_fails = 2 }",
+            "8:62: `health_fails` has no effect without `health_path`; fix: write health_path = \"/health\", or remove it",
+        ),
+        (
+            "'a.example.com' = { allow = 'public', upstream = 'http://a', health_path = 'health' }",
+            "8:76: `health_path` cannot be `health`; fix: write a path such as /health",
+        ),
+        (
             "'a.example.com' = { allow = 'public', upstream = 'http://a', connect_timeout = '0s' }",
             "8:80: `connect_timeout` cannot be `0s`; fix: write a length of time such as 30s or 5m, at least 1s",
         ),

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use tokio::time::{sleep_until, timeout};
 
 use super::UpstreamError;
-use super::link::Link;
+use super::link::{Link, prepare};
 use super::outgoing::{Outgoing, Pulse};
 use super::pool::{Hold, Pending, Pool, Want};
 use super::reply::{ReplyBody, Streams};
@@ -46,11 +46,13 @@ pub(super) async fn exchange(
     loop {
         let (mut link, kept) = match pool.take(want).await {
             Ok(taken) => taken,
+            // Whoever has waited so long does not wait again elsewhere.
+            Err(error @ UpstreamError::Crowded(_)) => return Err(Failed::lost(error)),
             Err(error) => return Err(Failed::unsent(error, request)),
         };
         let again = if is_first { copy(&request, &link, kept) } else { None };
         let pulse = request.body().pulse();
-        link.prepare(&mut request, host, &pool.scheme);
+        prepare(link.speaks(), &mut request, host, &pool.scheme);
         let sent = in_time(pulse.as_deref(), pool.times.response_header, link.send(request)).await;
         let mut error = match sent {
             Some(Ok(response)) => {

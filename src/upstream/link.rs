@@ -7,14 +7,15 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::header::{HOST, HeaderValue};
-use http::uri::{Authority, Scheme};
-use http::{Request, Response, Uri, Version};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::time::Instant;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, interval};
 
-use super::dial::Socket;
+use super::dial::{Socket, Speaks};
 use super::outgoing::Outgoing;
 use super::pool::{Pool, Slot};
 
@@ -101,7 +102,8 @@ impl One {
 }
 
 impl Shared {
-    /// Begins HTTP/2.
+    /// Begins HTTP/2, and waits to be told how many streams there may be: who begins more than that finds them waiting
+    /// behind others.
     pub(super) async fn open(socket: Socket, slot: Slot) -> Result<Arc<Self>, hyper::Error> {
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -109,6 +111,7 @@ impl Shared {
             // What one reader leaves lying is no other stream's room.
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(STREAM_WINDOW * (MOST_STREAMS as u32 + 1))
+            .initial_max_send_streams(NOT_TOLD)
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_TIME)
             .handshake(TokioIo::new(socket))
@@ -122,15 +125,20 @@ impl Shared {
             used: AtomicUsize::new(0),
         });
         let watched = Arc::downgrade(&shared);
+        let (tell, told) = oneshot::channel();
         // It ends by itself when nobody can send any more, or the backend closes it.
         tokio::spawn(async move {
             let mut connection = pin!(connection);
+            // Nobody says when the settings of the other end arrive, so it is looked after until they have.
+            let mut telling = Some((tell, interval(LOOK_EVERY)));
             let ended = poll_fn(|cx| {
                 let polled = connection.as_mut().poll(cx);
-                if let (true, Some(shared)) = (polled.is_pending(), watched.upgrade()) {
-                    shared
-                        .most
-                        .store(connection.current_max_send_streams().min(MOST_STREAMS), Ordering::Relaxed);
+                let most = connection.current_max_send_streams();
+                if most == NOT_TOLD && polled.is_pending() {
+                    while telling.as_mut().is_some_and(|(_, tick)| tick.poll_tick(cx).is_ready()) {}
+                } else if let Some(shared) = watched.upgrade() {
+                    shared.most.store(most.min(MOST_STREAMS), Ordering::Relaxed);
+                    telling.take();
                 }
                 polled
             });
@@ -142,6 +150,8 @@ impl Shared {
             }
             drop(slot);
         });
+        // The sender is only ever dropped: when the settings are there, or the connection ends.
+        let _: Result<(), _> = told.await;
         Ok(shared)
     }
 
@@ -205,29 +215,11 @@ impl Drop for Lane {
 }
 
 impl Link {
-    /// Gives a request the form of this version of HTTP, for `host`.
-    pub(super) fn prepare(&self, request: &mut Request<Outgoing>, host: &HeaderValue, scheme: &Scheme) {
-        let path = request.uri().path_and_query().cloned();
+    /// What is spoken on it.
+    pub(super) fn speaks(&self) -> Speaks {
         match self {
-            Self::One(_) => {
-                request.headers_mut().insert(HOST, host.clone());
-                *request.version_mut() = Version::HTTP_11;
-                if request.uri().authority().is_some() {
-                    *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
-                }
-            }
-            // The authority takes the place of Host (RFC 9113 8.3.1).
-            Self::Lane(_) => {
-                request.headers_mut().remove(HOST);
-                *request.version_mut() = Version::HTTP_2;
-                let mut parts = request.uri().clone().into_parts();
-                parts.scheme = Some(scheme.clone());
-                parts.authority = Authority::try_from(host.as_bytes()).ok();
-                parts.path_and_query = path.or_else(|| Some(http::uri::PathAndQuery::from_static("/")));
-                if let Ok(uri) = Uri::from_parts(parts) {
-                    *request.uri_mut() = uri;
-                }
-            }
+            Self::One(_) => Speaks::Http1,
+            Self::Lane(_) => Speaks::Http2,
         }
     }
 
@@ -240,12 +232,63 @@ impl Link {
     }
 }
 
+/// Gives a request the form of a version of HTTP, for `host`.
+pub(super) fn prepare(speaks: Speaks, request: &mut Request<Outgoing>, host: &HeaderValue, scheme: &Scheme) {
+    let path = request.uri().path_and_query().cloned();
+    match speaks {
+        Speaks::Http1 => {
+            request.headers_mut().insert(HOST, host.clone());
+            *request.version_mut() = Version::HTTP_11;
+            if request.uri().authority().is_some() {
+                *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+            }
+        }
+        // The authority takes the place of Host (RFC 9113 8.3.1).
+        Speaks::Http2 => {
+            request.headers_mut().remove(HOST);
+            *request.version_mut() = Version::HTTP_2;
+            let mut parts = request.uri().clone().into_parts();
+            parts.scheme = Some(scheme.clone());
+            parts.authority = Authority::try_from(host.as_bytes()).ok();
+            parts.path_and_query = path.or_else(|| Some(PathAndQuery::from_static("/")));
+            if let Ok(uri) = Uri::from_parts(parts) {
+                *request.uri_mut() = uri;
+            }
+        }
+    }
+}
+
+/// Sends one request on a connection that nobody else uses, and says how it was answered.
+pub(super) async fn ask_once(
+    socket: Socket,
+    speaks: Speaks,
+    request: Request<Outgoing>,
+) -> Result<StatusCode, hyper::Error> {
+    let io = TokioIo::new(socket);
+    let response = match speaks {
+        Speaks::Http1 => {
+            let (mut sender, connection) = http1::handshake(io).await?;
+            tokio::spawn(connection);
+            sender.send_request(request).await?
+        }
+        Speaks::Http2 => {
+            let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
+            tokio::spawn(connection);
+            sender.send_request(request).await?
+        }
+    };
+    Ok(response.status())
+}
+
 /// The head of an answer may be this long, as that of a request.
 const HEAD_BYTES: usize = 64 * 1024;
 /// So much of a body is read at a time.
 const BUFFER_BYTES: usize = 128 * 1024;
 /// Streams on one connection, whatever its other end would allow.
 const MOST_STREAMS: usize = 100;
+/// Stands for what its other end has not said yet.
+const NOT_TOLD: usize = 99_991;
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// Bytes of a body that a stream may have under way.
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// A connection with requests on it is asked whether it is still there, as often and for so long.

@@ -26,6 +26,7 @@ struct Story {
 pub(super) fn no_answer(error: &UpstreamError, intent: Intent) -> Response<Body> {
     let story = match error {
         UpstreamError::None => return answer::text(StatusCode::NOT_FOUND, NOTHING_HERE),
+        UpstreamError::Down => DOWN,
         UpstreamError::Full(_) | UpstreamError::Crowded(_) => BUSY,
         UpstreamError::Connect(..) | UpstreamError::Broken(..) => SILENT,
         UpstreamError::Late(_) => LATE,
@@ -89,6 +90,13 @@ const BUSY: Story = Story {
     reason: "app-busy",
     title: "Please try again in a moment",
     happened: "The app behind this address has more to do than it can.",
+    advice: WAIT,
+};
+const DOWN: Story = Story {
+    status: StatusCode::SERVICE_UNAVAILABLE,
+    reason: "app-down",
+    title: "Please try again in a moment",
+    happened: "The app behind this address is down.",
     advice: WAIT,
 };
 const SILENT: Story = Story {

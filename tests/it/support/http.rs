@@ -89,6 +89,22 @@ impl Wire {
         Some(reply)
     }
 
+    /// Reads until this has come, and returns all that came up to there.
+    pub fn read_until(&mut self, part: &str) -> String {
+        loop {
+            let text = String::from_utf8_lossy(&self.left).into_owned();
+            if let Some(at) = text.find(part) {
+                self.left.drain(..at + part.len());
+                return text[..at + part.len()].to_owned();
+            }
+            let mut piece = [0; 16 * 1024];
+            match self.stream.read(&mut piece) {
+                Ok(0) | Err(_) => panic!("no {part} in {text}"),
+                Ok(length) => self.left.extend_from_slice(&piece[..length]),
+            }
+        }
+    }
+
     fn read_body(&mut self, reply: &Reply, body: &mut Vec<u8>) {
         let length = reply.header("content-length").map(|length| length.parse::<usize>().expect("a length"));
         let chunked = reply.header("transfer-encoding") == Some("chunked");
