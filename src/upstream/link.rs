@@ -2,8 +2,9 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use http::header::{HOST, HeaderValue};
@@ -31,7 +32,8 @@ pub(super) enum Link {
 /// An HTTP/1.1 connection.
 #[derive(Debug)]
 pub(super) struct One {
-    sender: http1::SendRequest<Outgoing>,
+    /// Nothing once the connection has ended under a request.
+    sender: Option<http1::SendRequest<Outgoing>>,
     pub slot: Arc<Slot>,
     born: Instant,
     /// Since when it is kept.
@@ -41,7 +43,8 @@ pub(super) struct One {
 /// An HTTP/2 connection.
 #[derive(Debug)]
 pub(super) struct Shared {
-    sender: http2::SendRequest<Outgoing>,
+    /// Nothing once the connection has ended.
+    sender: Mutex<Option<http2::SendRequest<Outgoing>>>,
     streams: AtomicUsize,
     /// Streams that its other end allows.
     most: AtomicUsize,
@@ -59,7 +62,21 @@ pub(super) struct Lane {
 }
 
 /// What came of a request.
-pub(super) type Sent = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>;
+pub(super) type Sent = Result<Response<Incoming>, Unanswered>;
+
+/// A request without an answer.
+pub(super) struct Unanswered {
+    /// The request, where it was surely not sent.
+    pub unsent: Option<Request<Outgoing>>,
+    /// What broke; nothing if the connection ended before.
+    pub why: Option<hyper::Error>,
+}
+
+impl From<TrySendError<Request<Outgoing>>> for Unanswered {
+    fn from(mut error: TrySendError<Request<Outgoing>>) -> Self {
+        Self { unsent: error.take_message(), why: Some(error.into_error()) }
+    }
+}
 
 impl One {
     /// Begins HTTP/1.1.
@@ -79,25 +96,51 @@ impl One {
             drop(held);
         });
         let now = Instant::now();
-        Ok(Self { sender, slot, born: now, since: now })
+        Ok(Self { sender: Some(sender), slot, born: now, since: now })
     }
 
     /// Whether it waits for a request, and its last answer has been read.
     pub(super) fn is_ready(&self) -> bool {
-        self.sender.is_ready()
+        self.sender.as_ref().is_some_and(http1::SendRequest::is_ready)
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+        self.sender.as_ref().is_none_or(http1::SendRequest::is_closed)
     }
 
     pub(super) fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.born)
     }
 
+    /// Sends a request. One that is handed over just as the connection ends may be left lying between the two, and only
+    /// when the sender is gone it is given back: so the sender goes as soon as the connection has.
+    async fn send(&mut self, request: Request<Outgoing>) -> Sent {
+        let Some(sender) = &mut self.sender else {
+            return Err(Unanswered { unsent: Some(request), why: None });
+        };
+        let mut answer = pin!(sender.try_send_request(request));
+        let sent = poll_fn(|cx| match answer.as_mut().poll(cx) {
+            Poll::Ready(sent) => Poll::Ready(Some(sent)),
+            Poll::Pending => match sender.poll_ready(cx) {
+                Poll::Ready(Err(_)) => Poll::Ready(None),
+                Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+            },
+        });
+        match sent.await {
+            Some(sent) => sent.map_err(Unanswered::from),
+            None => {
+                self.sender = None;
+                answer.await.map_err(Unanswered::from)
+            }
+        }
+    }
+
     /// Waits until it can be used; whether it ever can.
     pub(super) async fn ready(&mut self) -> bool {
-        self.sender.ready().await.is_ok()
+        match &mut self.sender {
+            Some(sender) => sender.ready().await.is_ok(),
+            None => false,
+        }
     }
 }
 
@@ -117,7 +160,7 @@ impl Shared {
             .handshake(TokioIo::new(socket))
             .await?;
         let shared = Arc::new(Self {
-            sender,
+            sender: Mutex::new(Some(sender)),
             streams: AtomicUsize::new(0),
             most: AtomicUsize::new(MOST_STREAMS),
             gone: AtomicBool::new(false),
@@ -146,7 +189,7 @@ impl Shared {
                 tracing::debug!(%error, "a connection to a backend broke");
             }
             if let Some(shared) = watched.upgrade() {
-                shared.leave();
+                shared.end();
             }
             drop(slot);
         });
@@ -160,9 +203,19 @@ impl Shared {
         self.gone.store(true, Ordering::Relaxed);
     }
 
+    /// Lets go of the sender, as nobody is at its other end.
+    fn end(&self) {
+        self.leave();
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    fn sender(&self) -> Option<http2::SendRequest<Outgoing>> {
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Whether it gets no more requests.
     pub(super) fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Relaxed) || self.sender.is_closed()
+        self.gone.load(Ordering::Relaxed)
     }
 
     /// How long no stream has been open.
@@ -223,11 +276,19 @@ impl Link {
         }
     }
 
-    /// Sends it. Where it was surely not sent, the error has it.
+    /// Sends a request. Where it was surely not sent, the error has it.
     pub(super) async fn send(&mut self, request: Request<Outgoing>) -> Sent {
         match self {
-            Self::One(one) => one.sender.try_send_request(request).await,
-            Self::Lane(lane) => lane.shared.sender.clone().try_send_request(request).await,
+            Self::One(one) => one.send(request).await,
+            Self::Lane(lane) => {
+                let Some(mut sender) = lane.shared.sender() else {
+                    return Err(Unanswered { unsent: Some(request), why: None });
+                };
+                let answer = sender.try_send_request(request);
+                // As with the other version: what is left lying comes back when the last sender is gone.
+                drop(sender);
+                answer.await.map_err(Unanswered::from)
+            }
         }
     }
 }

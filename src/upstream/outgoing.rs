@@ -77,6 +77,7 @@ pub(super) struct Pulse {
     start: Instant,
     moved: AtomicU64,
     fault: AtomicU8,
+    over: AtomicBool,
 }
 
 impl Outgoing {
@@ -231,6 +232,12 @@ impl Upload {
     }
 }
 
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.pulse.over.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Body for Outgoing {
     type Data = Bytes;
     type Error = RequestFault;
@@ -271,7 +278,12 @@ impl Body for Outgoing {
 
 impl Default for Pulse {
     fn default() -> Self {
-        Self { start: Instant::now(), moved: AtomicU64::new(0), fault: AtomicU8::new(0) }
+        Self {
+            start: Instant::now(),
+            moved: AtomicU64::new(0),
+            fault: AtomicU8::new(0),
+            over: AtomicBool::new(false),
+        }
     }
 }
 
@@ -284,6 +296,11 @@ impl Pulse {
     /// When the body last moved.
     pub(super) fn last(&self) -> Instant {
         self.start + Duration::from_millis(self.moved.load(Ordering::Relaxed))
+    }
+
+    /// Whether the body was sent, or given up.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
     }
 
     fn fail(&self, fault: RequestFault) -> RequestFault {

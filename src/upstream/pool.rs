@@ -138,7 +138,8 @@ impl Pool {
                 Turn::Slot(slot) => return self.connect(slot, want).await,
                 Turn::Link(Link::Lane(_)) if want == Want::Tunnel => {}
                 Turn::Link(Link::One(mut one)) => {
-                    if one.is_ready() || one.ready().await {
+                    // It is about to be, or to close.
+                    if one.is_ready() || timeout(self.times.connect, one.ready()).await == Ok(true) {
                         return Ok((Link::One(one), true));
                     }
                 }

@@ -7,12 +7,12 @@ use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::{Value, json};
 
 use super::backend::whole_request;
 use super::foregate::Foregate;
 use super::http::{Reply, get, raw, request};
+use super::tls::Authority;
 
 /// A Node server, ended when dropped.
 pub struct NodeApp {
@@ -53,8 +53,8 @@ impl NodeApp {
     }
 
     pub fn tls(kind: &str, authority: &Authority, more: Value) -> Self {
-        let (cert, key) = authority.issue("app.test");
-        let mut options = json!({ "kind": kind, "cert": cert, "key": key });
+        let own = authority.issue(&["app.test"]);
+        let mut options = json!({ "kind": kind, "cert": own.certificate, "key": own.key });
         if let (Value::Object(options), Value::Object(more)) = (&mut options, more) {
             options.extend(more);
         }
@@ -66,31 +66,6 @@ impl Drop for NodeApp {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// Somebody who vouches for certificates.
-pub struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    pub fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "somebody's own");
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    pub fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    /// A certificate for a name, and its key.
-    pub fn issue(&self, name: &str) -> (String, String) {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, name);
-        let key = KeyPair::generate().unwrap();
-        (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
     }
 }
 

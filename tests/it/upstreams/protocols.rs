@@ -3,15 +3,14 @@
 use serde_json::json;
 
 use crate::support::foregate::{Foregate, run};
-use crate::support::upstream::{Authority, NodeApp, ask, before, config};
+use crate::support::tls::Authority;
+use crate::support::upstream::{NodeApp, ask, before, config};
 
 #[test]
 fn every_protocol_reaches_its_app_with_the_host_that_was_asked_for() {
     let authority = Authority::new();
-    let dir = tempfile::tempdir().unwrap();
-    let (ca, socket) = (dir.path().join("ca.pem"), dir.path().join("app.sock"));
-    std::fs::write(&ca, authority.pem()).unwrap();
-    let trusted = format!("ca_file = \"{}\"\nserver_name = \"app.test\"", ca.display());
+    let socket = authority.path("app.sock");
+    let trusted = format!("ca_file = \"{}\"\nserver_name = \"app.test\"", authority.file("ca.pem"));
     let unix = NodeApp::start(&json!({ "kind": "http", "path": socket.to_str().unwrap() }));
     let (http, h2c) = (NodeApp::kind("http"), NodeApp::kind("h2c"));
     let (https, h2) =
@@ -58,22 +57,15 @@ fn every_protocol_reaches_its_app_with_the_host_that_was_asked_for() {
 #[test]
 fn whom_the_certificates_speak_for_decides() {
     let (authority, stranger) = (Authority::new(), Authority::new());
-    let dir = tempfile::tempdir().unwrap();
-    let file = |name: &str, pem: &str| {
-        std::fs::write(dir.path().join(name), pem).unwrap();
-        dir.path().join(name).display().to_string()
+    let (ca, other) = (authority.file("ca.pem"), stranger.file("ca.pem"));
+    let client = |authority: &Authority| {
+        authority.write("client", &["foregate.test"]);
+        let (cert, key) = (authority.file("client.crt"), authority.file("client.key"));
+        format!("client_cert_file = \"{cert}\"\nclient_key_file = \"{key}\"")
     };
-    let (ca, other) = (file("ca.pem", &authority.pem()), file("other.pem", &stranger.pem()));
-    let (cert, key) = authority.issue("foregate.test");
-    let (foreign_cert, foreign_key) = stranger.issue("foregate.test");
-    let ours =
-        format!("client_cert_file = \"{}\"\nclient_key_file = \"{}\"", file("c", &cert), file("k", &key));
-    let foreign = format!(
-        "client_cert_file = \"{}\"\nclient_key_file = \"{}\"",
-        file("fc", &foreign_cert),
-        file("fk", &foreign_key)
-    );
-    let app = NodeApp::tls("h2", &authority, json!({ "ca": authority.pem() }));
+    let (ours, foreign) = (client(&authority), client(&stranger));
+    let vouched = std::fs::read_to_string(&ca).unwrap();
+    let app = NodeApp::tls("h2", &authority, json!({ "ca": vouched }));
     let upstream = format!("\"https://127.0.0.1:{}\"", app.port);
     let name = "server_name = \"app.test\"";
     for (keys, status) in [
@@ -91,12 +83,13 @@ fn whom_the_certificates_speak_for_decides() {
         let warned = foregate.logged("insecure: the certificate");
         assert_eq!(warned, usize::from(keys.contains("insecure")), "{keys}");
         if status == 200 {
-            assert_eq!(reply.json()["client"], "foregate.test", "{keys}");
+            assert_eq!(reply.json()["client"], "DNS:foregate.test", "{keys}");
         }
         if warned == 1 {
             assert!(foregate.wait_for_log("insecure: the certificate").contains("app.localhost"));
             let config = foregate.dir().join("foregate.toml");
-            let (code, shown, _) = run(&["config", "show", "--config", config.to_str().unwrap()], dir.path());
+            let (code, shown, _) =
+                run(&["config", "show", "--config", config.to_str().unwrap()], foregate.dir());
             assert!(code == Some(0) && shown.contains("insecure = true"), "{shown}");
         }
     }
@@ -105,14 +98,9 @@ fn whom_the_certificates_speak_for_decides() {
 #[test]
 fn certificates_that_do_not_fit_stop_the_start() {
     let authority = Authority::new();
-    let dir = tempfile::tempdir().unwrap();
-    let file = |name: &str, pem: &str| {
-        std::fs::write(dir.path().join(name), pem).unwrap();
-        dir.path().join(name).display().to_string()
-    };
-    let (cert, _) = authority.issue("foregate.test");
-    let (_, key) = authority.issue("foregate.test");
-    let (cert, key) = (file("c", &cert), file("k", &key));
+    authority.write("one", &["foregate.test"]);
+    authority.write("other", &["foregate.test"]);
+    let (cert, key) = (authority.file("one.crt"), authority.file("other.key"));
     for (keys, wanted) in [
         (format!("client_cert_file = \"{cert}\"\nclient_key_file = \"{key}\""), "fits its key"),
         (format!("client_cert_file = \"{cert}\""), "nothing without `client_key_file`"),
@@ -126,4 +114,40 @@ fn certificates_that_do_not_fit_stop_the_start() {
         let (code, said) = Foregate::refuses(&config(&app));
         assert!(code == Some(1) && said.contains(wanted), "{keys}: {code:?} {said}");
     }
+}
+
+#[test]
+fn calls_as_those_of_grpc_go_through_by_http2_alone() {
+    let authority = Authority::new();
+    authority.write("front", &["app.localhost"]);
+    let app = NodeApp::kind("h2c");
+    let tls = ["cert_file", "key_file"].map(|key| {
+        let file = authority.file(if key == "cert_file" { "front.crt" } else { "front.key" });
+        format!("{key} = \"{file}\"\n")
+    });
+    let text = config(&format!(
+        "[apps.\"app.localhost\"]\nallow = \"public\"\nupstream = \"h2c://127.0.0.1:{}\"\n",
+        app.port
+    ));
+    let text = text.replace("http://auth.localhost", "https://auth.localhost").replace(
+        "admin_listen = \"ADMIN\"\n",
+        &format!("admin_listen = \"ADMIN\"\n[server.tls]\n{}", tls.concat()),
+    );
+    let foregate = Foregate::start(&text);
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let output = std::process::Command::new(root.join(".tools/bin/node"))
+        .arg(root.join("tests/parts/grpc.mjs"))
+        .arg(json!({ "port": foregate.public.port(), "ca": authority.file("ca.pem") }).to_string())
+        .output()
+        .expect("node starts: run tests/setup.sh first");
+    let said: serde_json::Value = serde_json::from_slice(&output.stdout)
+        .unwrap_or_else(|_| panic!("{} {:?}", String::from_utf8_lossy(&output.stderr), foregate.log_lines()));
+    let answered = json!({ "status": 200, "got": ["got one", "got two", "got three"], "trailers": { "grpc-status": "0", "x-messages": "3" } });
+    assert_eq!(
+        (&said["streaming"], &said["unary"]["trailers"]["grpc-status"]),
+        (&answered, &"0".into()),
+        "{said}"
+    );
+    assert_eq!(said["unary"]["got"], json!(["got all at once"]), "{said}");
+    assert_eq!(said["long"]["length"], 5_000_000, "{said}");
 }
