@@ -17,7 +17,7 @@ use crate::browser::{Cookies, Purpose, Sealer};
 use crate::config::{self, Config};
 use crate::gate::Gate;
 use crate::headers::{OwnNames, Signer};
-use crate::http::{Admin, Faces, FormsAtOnce, Once, Site, Strangers, unix_now};
+use crate::http::{Admin, Faces, FormsAtOnce, Meddlers, Once, Site, Strangers, Tunnels, unix_now};
 use crate::login::{Login, Providers};
 use crate::metrics::Metrics;
 use crate::server::tls::Certificates;
@@ -95,8 +95,12 @@ impl House {
             admin.await;
             while serving.join_next().await.is_some() {}
         };
+        let tunnels = async {
+            stop.cancelled().await;
+            site.tunnels.end().await;
+        };
         let ended_early = tokio::select! {
-            () = served => false,
+            _ = async { tokio::join!(served, tunnels) } => false,
             _ = &mut upkeep => true,
         };
         if ended_early {
@@ -233,6 +237,8 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
         own_names,
         trusted_proxies: config.server.trusted_proxies,
         upstreams: Upstreams::new(&config.backends, &metrics)?,
+        tunnels: Tunnels::new(config.tunnel_idle),
+        meddlers: Meddlers::default(),
         metrics,
         strangers: Strangers::default(),
         cors_origins: config.cors_origins,

@@ -28,6 +28,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use url::Url;
 
@@ -73,6 +74,8 @@ pub struct Config {
     pub apps: Vec<App>,
     /// The backends of apps, each once: [`crate::policy::Backend`] is a place in this list.
     pub backends: Vec<upstream::Settings>,
+    /// How long a tunnel to a backend may stay without a byte.
+    pub tunnel_idle: Duration,
     /// Who may use hosts that no app names; only such as lie within [`Config::session_domain`].
     pub fallback: Requirement,
     /// The headers of apps that do not name their own.
@@ -192,6 +195,7 @@ impl Reader {
         let listeners = self.listeners();
         let server = self.server(listeners.as_ref().map(|all| &*all.listen));
         let admin_token = self.admin_token(listeners.as_ref().map(|all| all.admin_listen));
+        let tunnel_idle = self.tunnel_idle();
         let session = self.session();
         let cors_origins = self.cors_origins();
         let cookies = match (&public_url, &apps) {
@@ -221,6 +225,7 @@ impl Reader {
             cookies: cookies?,
             apps: apps.list.into_iter().map(|(app, _)| app).collect(),
             backends: apps.backends,
+            tunnel_idle: tunnel_idle?,
             fallback: apps.fallback?,
             default_headers: Arc::clone(apps.defaults.headers(apps.defaults.assertion)),
             assertion: apps.defaults.assertion,

@@ -16,6 +16,13 @@ pub struct Gate {
     sessions: Arc<Sessions>,
 }
 
+/// Whether a decision counts as a use of the session it rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counts {
+    AsUse,
+    NotAtAll,
+}
+
 impl Gate {
     /// A judge with these rules.
     pub fn new(policy: Policy, sessions: Arc<Sessions>) -> Self {
@@ -24,17 +31,31 @@ impl Gate {
 
     /// Decides about a visit at `now`, in Unix seconds. Only a rule can let it in; whatever cannot be found out
     /// is a no.
-    pub async fn judge(&self, visit: &Visit<'_>, now: u64) -> Decision<'_> {
+    pub fn judge(&self, visit: &Visit<'_>, now: u64) -> impl Future<Output = Decision<'_>> {
+        self.decide(visit, Counts::AsUse, now)
+    }
+
+    /// Decides once more about a visit that goes on, which is no use of its session by itself.
+    pub fn look_again(&self, visit: &Visit<'_>, now: u64) -> impl Future<Output = Decision<'_>> {
+        self.decide(visit, Counts::NotAtAll, now)
+    }
+
+    async fn decide(&self, visit: &Visit<'_>, counts: Counts, now: u64) -> Decision<'_> {
         let (app, rule) = match self.policy.rule_for(&visit.target) {
             Ruling::Rule(app, rule) => (app, rule),
             Ruling::UnknownHost => return Decision::Forbid(Refusal::UnknownHost),
             Ruling::AmbiguousPath => return Decision::Forbid(Refusal::AmbiguousPath),
             Ruling::AmbiguousQuery => return Decision::Forbid(Refusal::AmbiguousQuery),
         };
-        match self.person(&visit.credential, app.limits, now).await {
+        match self.person(&visit.credential, app.limits, counts, now).await {
             Ok(person) => rule.admits(app, person, visit, now),
-            Err(_) if rule.is_open_to(visit) => rule.admits(app, None, visit, now),
-            Err(_) => Decision::Unavailable,
+            // Whoever it is may help, so that nothing but a yes to everybody is an answer.
+            Err(_) => match rule.admits(app, None, visit, now) {
+                Decision::Allow(grant) => Decision::Allow(grant),
+                Decision::SignIn | Decision::StepUp(_) | Decision::Forbid(_) | Decision::Unavailable => {
+                    Decision::Unavailable
+                }
+            },
         }
     }
 
@@ -47,6 +68,7 @@ impl Gate {
         &self,
         credential: &Credential,
         limits: Limits,
+        counts: Counts,
         now: u64,
     ) -> Result<Option<Arc<Person>>, StoreError> {
         let found = match credential {
@@ -65,7 +87,10 @@ impl Gate {
             let Some(newer) = anew.filter(|session| good(session)) else { return Ok(None) };
             session = newer;
         }
-        self.sessions.note_use(&session, now);
+        match counts {
+            Counts::AsUse => self.sessions.note_use(&session, now),
+            Counts::NotAtAll => {}
+        }
         Ok(Some(Arc::clone(&session.person)))
     }
 }

@@ -44,6 +44,7 @@ pub use admin::Admin;
 pub use body::Body;
 use dialect::Dialect;
 pub use kept_form::FormsAtOnce;
+pub use proxy::{LiveBody, Meddlers, Tunnels};
 
 /// Everything of one version of the configuration that answering takes.
 #[derive(Debug)]
@@ -70,6 +71,10 @@ pub struct Site {
     pub trusted_proxies: Vec<IpNet>,
     /// Connections to backends, where foregate is the proxy.
     pub upstreams: Upstreams,
+    /// Tunnels through it to backends.
+    pub tunnels: Tunnels,
+    /// Apps that set cookies of ours and have been told of in the log.
+    pub meddlers: Meddlers,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Peers that were refused and have been told of in the log.
@@ -98,13 +103,14 @@ impl Serve for Faces {
                 let site = self.0.load();
                 forward::answer(&site, dialect, &request.into_parts().0, peer).await
             }
-            None => route(&self.0.load_full(), request, peer).await,
+            None => route(&self.0, &self.0.load_full(), request, peer).await,
         }
     }
 }
 
 /// Everything but checks. Boxed, so that a check does not pay for the size of a sign-in.
 fn route<'s>(
+    house: &'s Arc<ArcSwap<Site>>,
     site: &'s Arc<Site>,
     request: Request<Incoming>,
     peer: Peer,
@@ -135,7 +141,7 @@ fn route<'s>(
             portal::session::SCRIPT_PATH => portal::session::script(&request.into_parts().0),
             JWKS_PATH => jwks(site, request.method()),
             path if path.starts_with("/.foregate/") => answer::text(StatusCode::NOT_FOUND, NO_SUCH_PAGE),
-            _ => proxy::answer(site, request, peer).await,
+            _ => proxy::answer(house, site, request, peer).await,
         }
     })
 }

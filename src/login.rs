@@ -7,6 +7,7 @@ mod heard;
 mod logout;
 mod providers;
 mod renew;
+mod tokens;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -29,6 +30,7 @@ pub use error::{Cause, Failed, LoginError};
 use heard::Heard;
 pub use logout::NotEnded;
 pub use providers::{Named, Providers, Registration};
+use tokens::Opened;
 
 /// The code flow (OpenID Connect Core 3.1) with each of the providers.
 pub struct Login {
@@ -38,6 +40,7 @@ pub struct Login {
     metrics: Arc<Metrics>,
     /// Logout tokens that were obeyed.
     heard: Mutex<Heard>,
+    opened: Opened,
 }
 
 /// What somebody wants to sign in for.
@@ -135,7 +138,8 @@ impl Login {
         sealer: Arc<Sealer>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { providers, sessions, sealer, metrics, heard: Mutex::new(Heard::new(MOST_HEARD)) }
+        let heard = Mutex::new(Heard::new(MOST_HEARD));
+        Self { providers, sessions, sealer, metrics, heard, opened: Opened::default() }
     }
 
     /// Where people can sign in.

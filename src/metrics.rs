@@ -86,6 +86,10 @@ pub struct Metrics {
     pub heavy_answers: Counter,
     /// Requests let in that a rule in report mode would have refused.
     pub would_deny: Counter,
+    /// Requests that a backend did not answer.
+    pub upstream_failures: Counter,
+    /// Times that one of several targets was left alone for a while.
+    pub upstream_ejections: Counter,
 }
 
 impl Default for Metrics {
@@ -129,6 +133,12 @@ impl Default for Metrics {
                 .gauge("upstream_connections_kept", "Connections to backends kept for their next request"),
             upstream_waiting: register
                 .gauge("upstream_waiting", "Requests that wait for a connection to a backend"),
+            upstream_failures: register
+                .counter("upstream_failures", "Requests that a backend did not answer"),
+            upstream_ejections: register.counter(
+                "upstream_ejections",
+                "Times that one of several upstreams was left alone as it failed again and again",
+            ),
             upstream_retries: register.counter("upstream_retries", "Requests sent to a backend once more"),
             registry,
         }

@@ -6,6 +6,7 @@ mod hosts;
 mod matcher;
 mod query;
 mod requirement;
+mod rewrite;
 mod route;
 mod rule;
 mod term;
@@ -21,7 +22,7 @@ use hosts::Hosts;
 pub use matcher::{EmailPattern, HostPattern, PathPattern, PatternError};
 pub use query::{Fit, QueryPattern};
 pub use requirement::{Name, Requirement};
-pub use route::{Backend, Route};
+pub use route::{Authorization, Backend, Route, Token};
 pub use rule::{Decision, Grant, Refusal, Rule, StepUp};
 pub use term::{TermError, Terms};
 

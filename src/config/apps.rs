@@ -235,12 +235,12 @@ fn read_app(entry: &Entry, common: Common<'_>, book: &mut Notebook) -> Option<(A
 
 /// The way to an upstream, which joins the backends unless another app has the same.
 fn route(upstream: Upstream, backends: &mut Vec<upstream::Settings>) -> Route {
-    let Upstream { settings, preserve_host, base, strip_prefix } = upstream;
+    let Upstream { settings, preserve_host, base, strip_prefix, authorization } = upstream;
     let place = backends.iter().position(|known| *known == settings).unwrap_or_else(|| {
         backends.push(settings);
         backends.len() - 1
     });
-    Route { backend: Backend(place), preserve_host, base, strip_prefix }
+    Route { backend: Backend(place), preserve_host, base, strip_prefix, authorization }
 }
 
 /// What stands behind the key of an app.

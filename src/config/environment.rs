@@ -112,6 +112,7 @@ pub(crate) fn read(kind: Kind, text: &str, place: &Place, book: &mut Notebook) -
         | Kind::Choice(_)
         | Kind::Allow
         | Kind::Headers
+        | Kind::Authorization
         | Kind::Roles
         | Kind::Apps
         | Kind::Tests => Value::Text(text.to_owned()),
@@ -124,7 +125,7 @@ fn is_toml(kind: Kind, text: &str) -> bool {
         // An IPv6 address begins like an array, and holds no quotes.
         Kind::Addresses => text.trim_start().starts_with('[') && text.contains(['"', '\'']),
         Kind::Texts | Kind::Certificates => text.trim_start().starts_with('['),
-        Kind::Allow | Kind::Headers | Kind::Roles | Kind::Apps | Kind::Tests => {
+        Kind::Allow | Kind::Headers | Kind::Authorization | Kind::Roles | Kind::Apps | Kind::Tests => {
             text.trim_start().starts_with(['[', '{'])
         }
         Kind::Text

@@ -49,6 +49,8 @@ pub(crate) enum Kind {
     Headers,
     /// The roles by name.
     Roles,
+    /// What a backend is shown as `Authorization`.
+    Authorization,
     /// The apps by host.
     Apps,
     /// What the rules are to decide.
@@ -277,6 +279,12 @@ pub(crate) const KEYS: &[Key] = &[
         "How long a client may take none of an answer that is there for it.",
     ),
     key(
+        "server.limits.tunnel_idle_timeout",
+        Kind::Duration,
+        Value("1h"),
+        "How long a WebSocket through foregate's own reverse proxy may stay without a byte.",
+    ),
+    key(
         "server.limits.connections",
         Kind::Count,
         Value("20000"),
@@ -449,6 +457,17 @@ pub(crate) const UPSTREAM_KEYS: &[(&str, Kind, &str)] = &[
         Kind::Flag,
         "Whether the prefix in the app's key is taken off the paths it gets; false.",
     ),
+    (
+        "authorization",
+        Kind::Authorization,
+        "What the app is shown as Authorization: keep, remove, access-token, id-token, or a basic_file; keep.",
+    ),
+    ("sticky", Kind::Flag, "Whether each person stays at one of several upstreams; false."),
+    ("health_path", Kind::Text, "What each upstream is asked for to see whether it is well; nothing."),
+    ("health_interval", Kind::Duration, "How often; 10s."),
+    ("health_timeout", Kind::Duration, "How long the answer may take; 5s."),
+    ("health_fails", Kind::Count, "Bad answers in a row after which it gets no requests; 2."),
+    ("health_passes", Kind::Count, "Good answers in a row after which it gets them again; 2."),
     ("http2", Kind::Flag, "Whether an https:// upstream is offered HTTP/2; true."),
     ("insecure", Kind::Flag, "Whether anybody's certificate will do; false."),
     ("ca_file", Kind::Text, "The PEM file of those whose certificates are good, instead of the system's."),

@@ -91,6 +91,11 @@ fn shape(kind: Kind) -> Json {
         Kind::Texts => json!({ "type": "array", "items": { "type": "string", "minLength": 1 } }),
         Kind::Allow => json!({ "$ref": "#/$defs/allow" }),
         Kind::Headers => json!({ "$ref": "#/$defs/headers" }),
+        Kind::Authorization => json!({ "anyOf": [
+            { "enum": ["keep", "remove", "access-token", "id-token"] },
+            { "type": "object", "additionalProperties": false, "required": ["basic_file"],
+              "properties": { "basic_file": { "type": "string", "minLength": 1 } } },
+        ] }),
         Kind::Apps => json!({ "type": "object", "additionalProperties": { "$ref": "#/$defs/app" } }),
         Kind::Tests => json!({ "type": "array", "items": { "$ref": "#/$defs/test" } }),
         Kind::Roles => json!({ "type": "object", "additionalProperties": { "$ref": "#/$defs/role" } }),
@@ -131,7 +136,8 @@ fn default(kind: Kind, text: &str) -> Json {
         | Kind::Choice(_)
         | Kind::Texts
         | Kind::Allow
-        | Kind::Headers => json!(text),
+        | Kind::Headers
+        | Kind::Authorization => json!(text),
     }
 }
 

@@ -81,7 +81,8 @@ fn unset(kind: Kind, unset: Unset) -> String {
             | Kind::Choice(_)
             | Kind::Texts
             | Kind::Allow
-            | Kind::Headers => quoted(text),
+            | Kind::Headers
+            | Kind::Authorization => quoted(text),
         },
         Unset::Words(words) => format!("({words})"),
         Unset::Needed(_) => "(not set)".to_owned(),

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::findings::Origin;
 use super::*;
 use crate::oidc::ClientAuth;
-use crate::policy::{Backend, HostPattern, Route};
+use crate::policy::{Authorization, Backend, HostPattern, Route};
 use crate::upstream::Place;
 
 const PROVIDER: &str =
@@ -109,7 +109,7 @@ fn every_setting_is_read_and_none_is_inert() {
         server.admin_token = "hunter2"
         server.trusted_proxies = ["10.0.0.1", "unix", "10.1.2.3/16"]
         server.drain = "1m"
-        server.limits = {{ head_timeout = "5s", idle_timeout = "2h", send_timeout = "5m", connections = 9 }}
+        server.limits = {{ head_timeout = "5s", idle_timeout = "2h", send_timeout = "5m", tunnel_idle_timeout = "3h", connections = 9 }}
         [session]
         store = "postgres://u:hunter2@db/foregate"
         keys = ["{}"]
@@ -219,7 +219,13 @@ fn the_example_of_the_interface_works_without_what_comes_later() {
     assert_eq!(kb.host, HostPattern::Exact("kb.example.com".into()));
     assert_eq!(
         kb.route,
-        Some(Route { backend: Backend(0), preserve_host: true, base: None, strip_prefix: false })
+        Some(Route {
+            backend: Backend(0),
+            preserve_host: true,
+            base: None,
+            strip_prefix: false,
+            authorization: Authorization::Keep,
+        })
     );
     let [target] = config.backends[0].targets.as_slice() else { panic!("{:?}", config.backends) };
     assert_eq!((target.authority.as_str(), &target.place), ("kb:8000", &Place::Tcp("kb".into(), 8000)));
@@ -672,6 +678,18 @@ fn each_app_is_refused_for_its_own_reason() {
         (
             "'a.example.com' = { allow = 'public', upstream = 'http://a', strip_prefix = true }",
             "8:1: `strip_prefix` has no effect: `a.example.com` has no prefix; fix: write the app as \"host/prefix\", or remove it",
+        ),
+        (
+            "'a.example.com' = { allow = 'public', upstream = 'http://a', sticky = true }",
+            "8:62: `sticky` has no effect: there is one upstream; fix: remove it",
+        ),
+        (
+            "'a.example.com' = { allow = 'public', upstream = 'http://a', health_fails = 2 }",
+            "8:62: `health_fails` has no effect without `health_path`; fix: write health_path = \"/health\", or remove it",
+        ),
+        (
+            "'a.example.com' = { allow = 'public', upstream = 'http://a', health_path = 'health' }",
+            "8:76: `health_path` cannot be `health`; fix: write a path such as /health",
         ),
         (
             "'a.example.com' = { allow = 'public', upstream = 'http://a', connect_timeout = '0s' }",

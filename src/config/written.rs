@@ -358,7 +358,7 @@ mod tests {
             ),
             (
                 "[server.limits]\nbananas = 5",
-                "f:2:1: `bananas` is not a setting of [server.limits]; remove it; settings of server.limits are head_timeout, idle_timeout, send_timeout, connections",
+                "f:2:1: `bananas` is not a setting of [server.limits]; remove it; settings of server.limits are head_timeout, idle_timeout, send_timeout, tunnel_idle_timeout, connections",
             ),
             ("[tenants]\nclaim = 'x'", "f:1:2: `tenants` is not known to this version; remove it"),
             ("\"server.listen\" = 'x'", "f:1:1: `server.listen` is not a setting; take the quotes away"),

@@ -128,7 +128,8 @@ fn request_line(parts: &Parts, fallback: Scheme) -> Result<Target<'_>, Malformed
     target(scheme, host, uri.as_bytes(), parts.method.clone())
 }
 
-fn target<'r>(
+/// The target of these words, each in its one spelling.
+pub(super) fn target<'r>(
     scheme: Scheme,
     host: &'r [u8],
     uri: &'r [u8],

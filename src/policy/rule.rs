@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use http::Method;
 
+use super::rewrite::Rewritten;
 use super::{App, PathPattern, QueryPattern, Requirement};
 use crate::headers::{GroupPattern, Person};
-use crate::identity::Proof;
+use crate::identity::{Field, Proof};
 use crate::visit::Visit;
 
 /// Who may do some part of an app.
@@ -88,8 +89,37 @@ impl Rule {
     }
 
     /// Decides for one person at `now`, in Unix seconds, or for nobody in particular, as everybody is whom the app's
-    /// providers do not know. The only place that mints a [`Grant`].
+    /// providers do not know. Where the backend is asked for another path, the rule that names that one must let the visit
+    /// in, too.
     pub fn admits<'p>(
+        &'p self,
+        app: &'p App,
+        person: Option<Arc<Person>>,
+        visit: &Visit<'_>,
+        now: u64,
+    ) -> Decision<'p> {
+        let Some(route) = app.route.as_ref().filter(|route| route.rewrites()) else {
+            return self.decides(app, person, visit, now);
+        };
+        let Some(rewritten) = Rewritten::of(app, route, &visit.target) else {
+            return Decision::Forbid(Refusal::AmbiguousPath);
+        };
+        match rewritten.rule.map(|rule| rule.decides(app, person.clone(), visit, now)) {
+            None | Some(Decision::Allow(_)) => match self.decides(app, person, visit, now) {
+                Decision::Allow(grant) => Decision::Allow(Grant { path: Some(rewritten.path), ..grant }),
+                no @ (Decision::SignIn
+                | Decision::StepUp(_)
+                | Decision::Forbid(_)
+                | Decision::Unavailable) => no,
+            },
+            Some(
+                no @ (Decision::SignIn | Decision::StepUp(_) | Decision::Forbid(_) | Decision::Unavailable),
+            ) => no,
+        }
+    }
+
+    /// The only place that mints a [`Grant`].
+    fn decides<'p>(
         &'p self,
         app: &'p App,
         person: Option<Arc<Person>>,
@@ -101,20 +131,15 @@ impl Rule {
             return refused(&self.allow, person, visit);
         }
         if self.proof.is_empty() {
-            return Decision::Allow(Grant { app, rule: self, person });
+            return Decision::Allow(Grant { app, rule: self, path: None, person });
         }
         match person {
             None => Decision::SignIn,
             Some(person) if self.proof.is_given_by(person.identity(), now) => {
-                Decision::Allow(Grant { app, rule: self, person: Some(person) })
+                Decision::Allow(Grant { app, rule: self, path: None, person: Some(person) })
             }
             Some(person) => Decision::StepUp(StepUp { wanted: &self.proof, person }),
         }
-    }
-
-    /// Whether it lets this visit in without asking who it is.
-    pub fn is_open_to(&self, visit: &Visit<'_>) -> bool {
-        self.proof.is_empty() && self.allow.met_by(None, visit)
     }
 
     /// The groups it looks at, also those it will in report mode.
@@ -187,11 +212,13 @@ pub enum Refusal {
     },
 }
 
-/// Proof that a rule let a request in; minted by [`Rule::admits`] alone.
+/// Proof that a rule let a request in, and for which path; minted by [`Rule::admits`] alone.
 #[derive(Debug)]
 pub struct Grant<'p> {
     app: &'p App,
     rule: &'p Rule,
+    /// Where the backend is asked for another path than was asked for.
+    path: Option<Box<str>>,
     person: Option<Arc<Person>>,
 }
 
@@ -223,6 +250,20 @@ impl<'p> Grant<'p> {
         }
         let given = identity.is_some_and(|identity| would.proof.is_given_by(identity, now));
         (!would.proof.is_empty() && !given).then(|| vec!["a stronger or newer sign-in".to_owned()])
+    }
+
+    /// Whether it is this person who was let in, or nobody in particular.
+    pub fn is_for(&self, person: Option<&Person>) -> bool {
+        let who = |person: &Person| {
+            let identity = person.identity();
+            (identity.issuer().to_owned(), identity.field(Field::Subject).to_owned())
+        };
+        self.person().map(who) == person.map(who)
+    }
+
+    /// The path to ask the backend for, if it is not the one that was asked for.
+    pub fn path(&self) -> Option<&str> {
+        self.path.as_deref()
     }
 
     /// Who was let in; nobody in particular for a public rule.

@@ -9,5 +9,6 @@ pub mod postgres;
 pub mod provider;
 pub mod proxies;
 pub mod scene;
+pub mod stage;
 pub mod tls;
 pub mod upstream;
