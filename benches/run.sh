@@ -11,6 +11,7 @@ for groups in 20 50; do
     for lists in 1000 "$million"; do "$program" memory "$million" "$groups" "$lists"; done
 done
 taskset -c 0 "$program" decision
+taskset -c 0 "$program" rules
 bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
 if [ -z "$bin" ]; then echo "replicas: no PostgreSQL here"; exit; fi
 home=$(mktemp -d)

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use arc_swap::ArcSwap;
-use http::Method;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::Semaphore;
@@ -18,11 +17,10 @@ use crate::bearer::{self, Clients};
 use crate::browser::{Cookies, Purpose, Sealer};
 use crate::config::{self, Config};
 use crate::gate::Gate;
-use crate::headers::{HeaderSet, OwnNames, Signer};
-use crate::http::{Admin, Faces, FormsAtOnce, Site, Strangers, unix_now};
+use crate::headers::{OwnNames, Signer};
+use crate::http::{Admin, Faces, FormsAtOnce, Meddlers, Once, Site, Strangers, Tunnels, unix_now};
 use crate::login::{Login, Providers};
 use crate::metrics::Metrics;
-use crate::policy::{App, Fallback, HostPattern, Limits, PathPattern, Policy, Requirement, Rule};
 use crate::server::tls::Certificates;
 use crate::server::{self, Address, Listen, Listener, Listeners};
 use crate::session::store::StoreError;
@@ -98,8 +96,12 @@ impl House {
             admin.await;
             while serving.join_next().await.is_some() {}
         };
+        let tunnels = async {
+            stop.cancelled().await;
+            site.tunnels.end().await;
+        };
         let ended_early = tokio::select! {
-            () = served => false,
+            _ = async { tokio::join!(served, tunnels) } => false,
             _ = &mut upkeep => true,
         };
         if ended_early {
@@ -192,6 +194,8 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
     config::ensure_keys(&mut config.session)?;
     let (domain, elsewhere) = (config.session_domain().to_owned(), config.apps_elsewhere().join(" "));
     let wanted_claims = config.wanted_claims();
+    let policy = config.policy();
+    tell_of_reports(&config);
     for app in config.apps_trusting_anybody() {
         tracing::warn!(
             app,
@@ -215,13 +219,6 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
     let signer = Signer::new(issuer, &sealer.seeds(Purpose::Assertion))?;
     let clients =
         config.bearer.map(|settings| clients(settings, &login, &sessions, (wanted_claims, &metrics)));
-    let own = own_app(config.public_url.host_str().unwrap_or_default(), &config.default_headers);
-    let fallback = config.fallback.can_be_met().then(|| {
-        let host = HostPattern::Wildcard(String::new());
-        let app = plain_app("allow", host, config.fallback, &config.default_headers);
-        let app = App { issuers: config.issuers, assertion: config.assertion, ..app };
-        Fallback { app, within: domain.clone() }
-    });
     let mut cookies = Cookies::new(config.cookies);
     if !elsewhere.is_empty() {
         tracing::info!(
@@ -232,7 +229,7 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
         cookies = cookies.with_hosts_elsewhere(home, Arc::clone(&sealer));
     }
     Ok(Site {
-        gate: Gate::new(Policy::new(config.apps, own, fallback), Arc::clone(&sessions), clients),
+        gate: Gate::new(policy, Arc::clone(&sessions), clients),
         login,
         sessions,
         cookies,
@@ -243,10 +240,13 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
         own_names,
         trusted_proxies: config.server.trusted_proxies,
         upstreams: Upstreams::new(&config.backends, &metrics)?,
+        tunnels: Tunnels::new(config.tunnel_idle),
+        meddlers: Meddlers::default(),
         metrics,
         strangers: Strangers::default(),
         cors_origins: config.cors_origins,
         kept_forms: FormsAtOnce::default(),
+        told_heavy: Once::default(),
         farewells: TaskTracker::new(),
     })
 }
@@ -262,30 +262,15 @@ fn clients(
     Clients::new(settings, shared, Arc::clone(sessions), wanted_claims, Arc::clone(metrics))
 }
 
-/// foregate's own pages, which a front proxy may ask about before it sends anybody to them.
-fn own_app(host: &str, headers: &Arc<HeaderSet>) -> App {
-    let mut app = plain_app("foregate", HostPattern::Exact(host.to_owned()), Requirement::Nobody, headers);
-    let patterns = crate::http::OWN_PATHS.iter().filter_map(|path| PathPattern::parse(path).ok());
-    let public =
-        |path| Rule::new("foregate's own page".to_owned(), Some(path), Vec::new(), Requirement::Public);
-    app.rules = patterns.map(public).collect();
-    app
-}
-
-fn plain_app(name: &str, host: HostPattern, allow: Requirement, headers: &Arc<HeaderSet>) -> App {
-    let last = Rule::new(name.to_owned(), None, Vec::<Method>::new(), allow);
-    App {
-        name: name.to_owned(),
-        host,
-        prefix: None,
-        port: None,
-        rules: Vec::new(),
-        last,
-        headers: Arc::clone(headers),
-        route: None,
-        assertion: false,
-        limits: Limits::default(),
-        issuers: None,
+/// Rules in report mode keep nobody out that their `meanwhile` lets in: said at each start, so that nobody forgets one.
+fn tell_of_reports(config: &Config) {
+    let rules = config.apps.iter().flat_map(|app| app.rules.iter().chain([&app.last]));
+    for (rule, meanwhile) in rules.filter_map(|rule| Some((rule, rule.meanwhile()?))) {
+        tracing::warn!(
+            rule = rule.name,
+            meanwhile,
+            "THIS RULE IS IN REPORT MODE: its `allow` keeps nobody out, and `meanwhile` decides who is let in"
+        );
     }
 }
 

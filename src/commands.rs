@@ -1,5 +1,6 @@
 //! What can be typed, and what each command does. Only here and in `main` does foregate print.
 
+mod explain;
 mod session;
 mod store;
 mod table;
@@ -43,6 +44,8 @@ enum Command {
         #[arg(long, default_value_t = 4180)]
         port: u16,
     },
+    /// Tell which rule decides about a request, and why
+    Explain(explain::Explain),
     /// Show the settings in force, or the schema of the file
     Config {
         #[command(subcommand)]
@@ -130,6 +133,7 @@ impl Cli {
                 log(terminal, "foregate=warn")?;
                 runtime()?.block_on(demo::run(port, terminal))
             }
+            Command::Explain(args) => print(&explain::explain(&args)?),
             Command::Config { what: ConfigCommand::Show(file) } => print(&config::show(&load(&file)?)),
             Command::Config { what: ConfigCommand::Schema } => print(&config::schema()),
             Command::Session { what } => match what {

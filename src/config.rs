@@ -3,20 +3,25 @@
 
 mod apps;
 mod backend;
-
+mod budget;
+mod conditions;
 mod cookies;
 mod environment;
 mod findings;
 mod headers;
 mod keys;
 mod listeners;
+mod persona;
+mod policy;
 mod provider;
+mod roles;
 mod rules;
 mod schema;
 mod secrets;
 mod sections;
 mod show;
 mod tokens;
+mod trials;
 mod values;
 mod written;
 
@@ -24,17 +29,22 @@ use std::fs::File;
 use std::io::{self, Read as _};
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use url::Url;
 
 use crate::browser::CookieScope;
 use crate::headers::HeaderSet;
-use crate::policy::{App, Requirement};
+use crate::http::unix_now;
+use crate::identity::Roles;
+use crate::policy::{App, Requirement, Rule};
 use crate::secret::Secret;
 use crate::{bearer, login, server, session, upstream};
 pub use environment::Environment;
 use findings::Notebook;
 pub use findings::{Finding, Findings};
+pub use persona::Persona;
+pub use policy::Question;
 pub use schema::schema;
 pub use secrets::{KeysError, ensure_keys, new_key};
 use values::{Http, Reader};
@@ -67,12 +77,16 @@ pub struct Config {
     pub apps: Vec<App>,
     /// The backends of apps, each once: [`crate::policy::Backend`] is a place in this list.
     pub backends: Vec<upstream::Settings>,
+    /// How long a tunnel to a backend may stay without a byte.
+    pub tunnel_idle: Duration,
     /// Who may use hosts that no app names; only such as lie within [`Config::session_domain`].
     pub fallback: Requirement,
     /// The headers of apps that do not name their own.
     pub default_headers: Arc<HeaderSet>,
     /// Whether backends of hosts that no app names get a signed assertion.
     pub assertion: bool,
+    /// What groups make of people.
+    pub roles: Arc<Roles>,
 }
 
 /// A configuration in force, with where each part of it came from.
@@ -162,10 +176,13 @@ impl Config {
         self.apps.iter().filter(trusts).map(|app| app.name.as_str()).collect()
     }
 
-    /// The claims that header templates of any app read, sorted.
+    /// The claims that header templates and rules of any app read, sorted.
     pub fn wanted_claims(&self) -> Vec<String> {
         let sets = self.apps.iter().map(|app| &app.headers).chain([&self.default_headers]);
+        let rules = self.apps.iter().flat_map(|app| app.rules.iter().chain([&app.last]));
         let mut claims: Vec<String> = sets.flat_map(|set| set.wanted_claims()).collect();
+        claims.extend(rules.flat_map(Rule::wanted_claims));
+        claims.extend(self.fallback.claims().into_iter().map(str::to_owned));
         claims.sort_unstable();
         claims.dedup();
         claims
@@ -182,6 +199,7 @@ impl Reader {
         let listeners = self.listeners();
         let server = self.server(listeners.as_ref().map(|all| &*all.listen));
         let admin_token = self.admin_token(listeners.as_ref().map(|all| all.admin_listen));
+        let tunnel_idle = self.tunnel_idle();
         let session = self.session();
         let cors_origins = self.cors_origins();
         let cookies = match (&public_url, &apps) {
@@ -194,8 +212,9 @@ impl Reader {
         let of_people = || providers.iter().filter(|provider| provider.signs_in());
         let issuers = of_people().filter_map(provider::Named::issuer).map(str::to_owned).collect();
         let session = session.map(|session| session::Settings { issuers, ..session });
+        let trials = self.trials();
         let apps = apps?;
-        Some(Config {
+        let config = Config {
             public_url: public_url?,
             listeners: listeners?,
             server: server?,
@@ -213,10 +232,16 @@ impl Reader {
             cookies: cookies?,
             apps: apps.list.into_iter().map(|(app, _)| app).collect(),
             backends: apps.backends,
+            tunnel_idle: tunnel_idle?,
             fallback: apps.fallback?,
             default_headers: Arc::clone(apps.defaults.headers(apps.defaults.assertion)),
             assertion: apps.defaults.assertion,
-        })
+            roles: apps.roles,
+        };
+        if self.book.count() == 0 {
+            self.try_out(&config, &trials, unix_now());
+        }
+        Some(config)
     }
 
     fn public_url(&mut self) -> Option<Url> {

@@ -18,6 +18,13 @@ pub struct Gate {
     clients: Option<Clients>,
 }
 
+/// Whether a decision counts as a use of the session it rests on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Counts {
+    AsUse,
+    NotAtAll,
+}
+
 impl Gate {
     /// A judge with these rules. Without `clients` no token counts.
     pub fn new(policy: Policy, sessions: Arc<Sessions>, clients: Option<Clients>) -> Self {
@@ -28,19 +35,34 @@ impl Gate {
     /// is a no.
     ///
     /// A live session comes first, and then nobody looks at tokens. Without one, the token alone says who it is.
-    pub async fn judge(&self, visit: &Visit<'_>, now: u64) -> Decision<'_> {
+    pub fn judge(&self, visit: &Visit<'_>, now: u64) -> impl Future<Output = Decision<'_>> {
+        self.decide(visit, Counts::AsUse, now)
+    }
+
+    /// Decides once more about a visit that goes on, which is no use of its session by itself.
+    pub fn look_again(&self, visit: &Visit<'_>, now: u64) -> impl Future<Output = Decision<'_>> {
+        self.decide(visit, Counts::NotAtAll, now)
+    }
+
+    async fn decide(&self, visit: &Visit<'_>, counts: Counts, now: u64) -> Decision<'_> {
         let (app, rule) = match self.policy.rule_for(&visit.target) {
             Ruling::Rule(app, rule) => (app, rule),
             Ruling::UnknownHost => return Decision::Forbid(Refusal::UnknownHost),
             Ruling::AmbiguousPath => return Decision::Forbid(Refusal::AmbiguousPath),
+            Ruling::AmbiguousQuery => return Decision::Forbid(Refusal::AmbiguousQuery),
         };
-        match (self.person(&visit.credential, app.limits, now).await, &self.clients) {
-            (Ok(None), Some(clients)) => {
-                judge_token(clients, visit.authorization.shown(), (app, rule), now).await
-            }
-            (Ok(person), _) => rule.admits(app, person),
-            (Err(_), _) if rule.is_public() => rule.admits(app, None),
-            (Err(_), _) => Decision::Unavailable,
+        match (self.person(&visit.credential, app.limits, counts, now).await, &self.clients) {
+            (Ok(None), Some(clients)) => judge_token(clients, visit, (app, rule), now).await,
+            (Ok(person), _) => rule.admits(app, person, visit, now),
+            // Whoever it is may help, so that nothing but a yes to everybody is an answer.
+            (Err(_), _) => match rule.admits(app, None, visit, now) {
+                Decision::Allow(grant) => Decision::Allow(grant),
+                Decision::SignIn
+                | Decision::StepUp(_)
+                | Decision::Forbid(_)
+                | Decision::BadToken(_)
+                | Decision::Unavailable => Decision::Unavailable,
+            },
         }
     }
 
@@ -53,6 +75,7 @@ impl Gate {
         &self,
         credential: &Credential,
         limits: Limits,
+        counts: Counts,
         now: u64,
     ) -> Result<Option<Arc<Person>>, StoreError> {
         let found = match credential {
@@ -71,7 +94,10 @@ impl Gate {
             let Some(newer) = anew.filter(|session| good(session)) else { return Ok(None) };
             session = newer;
         }
-        self.sessions.note_use(&session, now);
+        match counts {
+            Counts::AsUse => self.sessions.note_use(&session, now),
+            Counts::NotAtAll => {}
+        }
         Ok(Some(Arc::clone(&session.person)))
     }
 }
@@ -79,14 +105,15 @@ impl Gate {
 /// Decides about somebody without a session, by their token if they show one.
 async fn judge_token<'p>(
     clients: &Clients,
-    shown: Shown<'_>,
+    visit: &Visit<'_>,
     (app, rule): (&'p App, &'p Rule),
     now: u64,
 ) -> Decision<'p> {
+    let without = rule.admits(app, None, visit, now);
+    let shown = visit.authorization.shown();
     if shown == Shown::Nothing {
-        return rule.admits(app, None);
+        return without;
     }
-    let without = rule.admits(app, None);
     let reach = if matches!(without, Decision::SignIn) { Reach::Provider } else { Reach::Here };
     let found = match clients.known(shown, reach, now) {
         Some(person) => Ok(person),
@@ -94,7 +121,7 @@ async fn judge_token<'p>(
         None => Box::pin(clients.find(shown, reach, now)).await,
     };
     match (found, without) {
-        (Ok(person), _) => rule.admits(app, Some(person)).by_token(),
+        (Ok(person), _) => rule.admits(app, Some(person), visit, now).by_token(),
         (Err(NoPerson::Refused(reason)), Decision::SignIn) => Decision::BadToken(reason),
         (Err(NoPerson::Unavailable), Decision::SignIn) => Decision::Unavailable,
         // Where everybody is let in, or nobody, a token that is none is no reason for anything else.

@@ -2,6 +2,7 @@
 //! rules and no connections.
 
 mod assertion;
+mod budget;
 mod template;
 
 use std::collections::HashSet;
@@ -10,10 +11,11 @@ use std::sync::{Arc, OnceLock};
 
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
 
-use crate::identity::Identity;
+use crate::identity::{Identity, Roles};
 pub use assertion::{ASSERTION, LIFETIME_SECONDS, SEED_BYTES, Signer};
+pub use budget::{Budget, GroupPattern, Heavy};
 pub use template::HeaderError;
-use template::Template;
+use template::{Template, Told};
 
 /// A person who was let in, with the header lines made from them at most once.
 #[derive(Debug)]
@@ -25,6 +27,7 @@ pub struct Person {
 struct Lines {
     of: Arc<str>,
     values: Box<[HeaderValue]>,
+    heavy: Option<Box<Heavy>>,
 }
 
 impl Person {
@@ -56,15 +59,48 @@ pub struct HeaderSet {
     uncached: HeaderMap,
     /// What Envoy must take off a request, as it never removes what we do not set.
     look_alikes: HeaderValue,
-    /// Its names and templates as text: sets that say the same share the lines of a person.
+    /// Its names and templates as text, with the roles they speak of: sets that say the same share the lines of a
+    /// person.
     mark: Arc<str>,
+    roles: Arc<Roles>,
+    budget: Budget,
 }
 
 impl HeaderSet {
     /// The set called `remote`, `authentik` or `oauth2-proxy`.
     pub fn preset(name: &str) -> Option<Self> {
+        Self::preset_with(name, &Arc::default())
+    }
+
+    /// The same, with `X-Roles` and `X-Permissions` where there are roles.
+    pub fn preset_with(name: &str, roles: &Arc<Roles>) -> Option<Self> {
         let (_, lines) = PRESETS.iter().find(|(preset, _)| *preset == name)?;
-        Self::of(lines.iter().copied()).ok()
+        let more: &[_] = if roles.is_empty() { &[] } else { &OF_ROLES };
+        Self::of(lines.iter().chain(more).copied()).ok().map(|set| set.knowing(roles))
+    }
+
+    /// The same set, whose templates speak of these roles.
+    #[must_use]
+    pub fn knowing(self, roles: &Arc<Roles>) -> Self {
+        let speaks = self.speaks_of_roles();
+        let mark = if speaks { format!("{}{roles:?}", self.mark).into() } else { self.mark };
+        Self { roles: Arc::clone(roles), mark, ..self }
+    }
+
+    /// The same set, which tells of groups what this allows.
+    #[must_use]
+    pub fn within(self, budget: Budget) -> Self {
+        Self { mark: format!("{}{budget:?}", self.mark).into(), budget, ..self }
+    }
+
+    /// Whether a template tells groups.
+    pub fn speaks_of_groups(&self) -> bool {
+        self.templates.iter().any(|template| template.groups() > 0)
+    }
+
+    /// Whether a template tells what somebody may do by their roles.
+    pub fn speaks_of_roles(&self) -> bool {
+        self.templates.iter().any(Template::speaks_of_roles)
     }
 
     /// A set of names with templates, such as `X-WEBAUTH-USER` with `{username}`.
@@ -96,7 +132,15 @@ impl HeaderSet {
             |name| parsed.iter().find(|(other, _)| other == name).map(|(_, template)| template.clone());
         let templates = blank.keys().filter_map(template_of).collect();
         let look_alikes = look_alikes(blank.keys());
-        Ok(Self { templates, blank, uncached, look_alikes, mark: mark.into() })
+        Ok(Self {
+            templates,
+            blank,
+            uncached,
+            look_alikes,
+            mark: mark.into(),
+            roles: Arc::default(),
+            budget: Budget::default(),
+        })
     }
 
     /// The same set with a line that somebody else fills in, so that a client's own is removed like every other.
@@ -114,26 +158,34 @@ impl HeaderSet {
 
     /// The complete set for a person, or for nobody: every name once, empty where there is no value.
     pub fn lines(&self, person: Option<&Person>) -> HeaderMap {
-        self.filled(&self.blank, person)
+        self.filled(&self.blank, person).0
     }
 
     /// The complete set with `Cache-Control: no-store`, as an answer has it.
     pub fn uncached_lines(&self, person: Option<&Person>) -> HeaderMap {
+        self.filled(&self.uncached, person).0
+    }
+
+    /// The same, and whether that takes more room than there may be.
+    pub fn weighed_lines(&self, person: Option<&Person>) -> (HeaderMap, Option<Heavy>) {
         self.filled(&self.uncached, person)
     }
 
     /// A copy of `blank`, whose first lines are the set's own in the order of the templates.
-    fn filled(&self, blank: &HeaderMap, person: Option<&Person>) -> HeaderMap {
+    fn filled(&self, blank: &HeaderMap, person: Option<&Person>) -> (HeaderMap, Option<Heavy>) {
         let mut lines = blank.clone();
-        let Some(person) = person else { return lines };
-        let kept =
-            person.lines.get_or_init(|| Lines { of: Arc::clone(&self.mark), values: self.values(person) });
+        let Some(person) = person else { return (lines, None) };
+        let kept = person.lines.get_or_init(|| {
+            let (values, heavy) = self.values(person);
+            Lines { of: Arc::clone(&self.mark), values, heavy: heavy.map(Box::new) }
+        });
         if Arc::ptr_eq(&kept.of, &self.mark) || kept.of == self.mark {
             fill(&mut lines, kept.values.iter().cloned());
-        } else {
-            fill(&mut lines, self.values(person).into_vec().into_iter());
+            return (lines, kept.heavy.as_deref().copied());
         }
-        lines
+        let (values, heavy) = self.values(person);
+        fill(&mut lines, values.into_vec().into_iter());
+        (lines, heavy)
     }
 
     /// The names of the set.
@@ -151,8 +203,49 @@ impl HeaderSet {
         self.templates.iter().flat_map(Template::wanted_claims).collect()
     }
 
-    fn values(&self, person: &Person) -> Box<[HeaderValue]> {
-        self.templates.iter().map(|template| template.value(&person.identity)).collect()
+    /// The groups that the headers tell of somebody, sorted.
+    fn told_groups<'p>(&self, person: &'p Person) -> Vec<&'p str> {
+        let identity = &person.identity;
+        let told = self.budget.told(identity);
+        let bytes = self.bytes_of(&self.values_with(identity, Told::Only(&told)));
+        if bytes <= self.budget.limit_bytes || !self.budget.leaves_out {
+            return told;
+        }
+        self.fitting(identity, &told)
+    }
+
+    /// As many of these groups as there is room for.
+    fn fitting<'p>(&self, identity: &'p Identity, told: &[&'p str]) -> Vec<&'p str> {
+        let times: usize = self.templates.iter().map(Template::groups).sum();
+        let without = self.bytes_of(&self.values_with(identity, Told::Only(&[])));
+        let each = |group: &str| times * (template::longest_bytes(group) + 1);
+        self.budget.fitting(told, self.budget.limit_bytes.saturating_sub(without), each)
+    }
+
+    fn values(&self, person: &Person) -> (Box<[HeaderValue]>, Option<Heavy>) {
+        let (identity, limit_bytes) = (&person.identity, self.budget.limit_bytes);
+        let told = (!self.budget.tells_all()).then(|| self.budget.told(identity));
+        let values = self.values_with(identity, told.as_ref().map_or(Told::All, |told| Told::Only(told)));
+        let bytes = self.bytes_of(&values);
+        if bytes <= limit_bytes {
+            return (values, None);
+        }
+        if !self.budget.leaves_out {
+            return (values, Some(Heavy { bytes, limit_bytes, left_out: 0 }));
+        }
+        let told = told.unwrap_or_else(|| identity.groups().collect());
+        let kept = self.fitting(identity, &told);
+        let left_out = told.len() - kept.len();
+        (self.values_with(identity, Told::Only(&kept)), Some(Heavy { bytes, limit_bytes, left_out }))
+    }
+
+    fn values_with(&self, identity: &Identity, told: Told<'_>) -> Box<[HeaderValue]> {
+        self.templates.iter().map(|template| template.value(identity, &self.roles, told)).collect()
+    }
+
+    /// Bytes of all lines on the wire: names, `: ` and line ends included.
+    fn bytes_of(&self, values: &[HeaderValue]) -> usize {
+        self.blank.keys().zip(values).map(|(name, value)| name.as_str().len() + value.len() + 4).sum()
     }
 }
 
@@ -199,6 +292,9 @@ impl OwnNames {
 
 /// Room in an answer's headers beside the identity, so that adding one does not grow the map.
 const ROOM: usize = 4;
+
+/// What every preset has besides where there are roles.
+const OF_ROLES: [(&str, &str); 2] = [("X-Roles", "{roles}"), ("X-Permissions", "{permissions}")];
 
 /// The presets of the interface.
 const PRESETS: [(&str, &[(&str, &str)]); 3] = [
@@ -345,6 +441,76 @@ mod tests {
         assert_eq!(line(&set, &alice, "x-line"), "Alice Example <alice@example.com>; red");
         assert_eq!(line(&set, &alice, "x-list"), "a,b%2Cc,3");
         assert_eq!(set.wanted_claims(), ["team", "list"]);
+    }
+
+    #[test]
+    fn roles_are_told_where_there_are_any() {
+        let role = |name: &str, permissions: &[&str]| crate::identity::Role {
+            name: name.into(),
+            groups: vec!["family".into()],
+            permissions: permissions.iter().map(ToString::to_string).collect(),
+            ..Default::default()
+        };
+        let roles =
+            Arc::new(Roles::new(&[role("viewer", &["kb:read", "a,b"]), role("editor", &["kb:create"])]));
+        let fewer = Arc::new(Roles::new(&[role("viewer", &["kb:read"])]));
+        let (alice, stranger) = (person(|_| ()), person(|profile| profile.groups.clear()));
+        for preset in ["remote", "authentik", "oauth2-proxy"] {
+            let set = HeaderSet::preset_with(preset, &roles).unwrap();
+            assert_eq!(line(&set, &alice, "x-roles"), "editor,viewer");
+            assert_eq!(line(&set, &alice, "x-permissions"), "a%2Cb,kb:create,kb:read");
+            assert_eq!(line(&set, &stranger, "x-roles"), "");
+            assert_eq!(set.lines(None).get("x-permissions").map(HeaderValue::is_empty), Some(true));
+            let plain = HeaderSet::preset(preset).unwrap();
+            assert!(!plain.lines(Some(&alice)).contains_key("x-roles"));
+            // What was made for one configuration is not told under another.
+            let other = HeaderSet::preset_with(preset, &fewer).unwrap();
+            assert_eq!(line(&other, &alice, "x-roles"), "viewer");
+        }
+        let own = [("X-May".into(), "{permissions:|} as {roles:|}".into())];
+        let set = HeaderSet::templates(&own).unwrap().knowing(&roles);
+        assert_eq!(line(&set, &alice, "x-may"), "a,b|kb:create|kb:read as editor|viewer");
+    }
+
+    #[test]
+    fn groups_are_told_as_far_as_an_app_has_room() {
+        let many: Vec<String> = (0..500).map(|number| format!("team-{number:03}-with-a-long-name")).collect();
+        let dave = person(|profile| profile.groups = [many.as_slice(), &["zoo".to_owned()]].concat());
+        let patterns = |texts: &[&str]| texts.iter().map(|text| GroupPattern::parse(text)).collect();
+        let set = |budget: Budget| HeaderSet::preset("remote").unwrap().within(budget);
+        let (lines, heavy) = HeaderSet::preset("remote").unwrap().weighed_lines(Some(&dave));
+        assert_eq!(lines["remote-groups"].as_bytes().iter().filter(|&&byte| byte == b',').count(), 500);
+        let heavy = heavy.unwrap();
+        assert!(heavy.bytes > 12_000 && heavy.limit_bytes == 3500 && heavy.left_out == 0, "{heavy:?}");
+        let matching =
+            set(Budget { shown: Some(patterns(&["team-00*-*", "zoo", "other"])), ..Budget::default() });
+        let (lines, heavy) = matching.weighed_lines(Some(&dave));
+        assert_eq!(lines["remote-groups"].to_str().unwrap().split(',').count(), 11);
+        assert_eq!(heavy, None);
+        for (limit_bytes, shown) in [(1000, None), (3500, None), (200, Some(patterns(&["zoo", "team-*"])))] {
+            let budget = Budget { shown, ruled: patterns(&["zoo"]), limit_bytes, leaves_out: true };
+            let (lines, heavy) = set(budget).weighed_lines(Some(&dave));
+            let told: Vec<&str> = lines["remote-groups"].to_str().unwrap().split(',').collect();
+            assert_eq!(told.last(), Some(&"zoo"), "what rules speak of is left out last");
+            assert!(
+                told.is_sorted()
+                    && told.iter().all(|group| *group == "zoo" || many.contains(&(*group).to_owned()))
+            );
+            assert_eq!(heavy.unwrap().left_out, 501 - told.len());
+            let bytes: usize = lines
+                .iter()
+                .filter(|(name, _)| name.as_str().starts_with("remote"))
+                .map(|(name, value)| name.as_str().len() + value.len() + 4)
+                .sum();
+            assert!(bytes <= limit_bytes && bytes + 40 > limit_bytes, "{bytes} of {limit_bytes}");
+        }
+        let odd = person(|profile| profile.groups = vec!["a,b".repeat(100), "c".into()]);
+        let tight = set(Budget { limit_bytes: 400, leaves_out: true, ..Budget::default() });
+        assert_eq!(
+            line(&tight, &odd, "remote-groups"),
+            "",
+            "no part of a name is told, and none out of order"
+        );
     }
 
     #[test]

@@ -15,6 +15,7 @@ mod portal;
 mod proxy;
 
 use std::collections::HashSet;
+use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::{SystemTime, UNIX_EPOCH};
@@ -29,7 +30,8 @@ use url::Url;
 
 use crate::browser::{Cookies, Origins, ReturnTo, Sealer};
 use crate::gate::Gate;
-use crate::headers::{ASSERTION, OwnNames, Signer};
+use crate::headers::{ASSERTION, Heavy, OwnNames, Signer};
+use crate::identity::Field;
 use crate::login::Login;
 use crate::metrics::Metrics;
 use crate::policy::Grant;
@@ -37,11 +39,12 @@ use crate::secret::Secret;
 use crate::server::{Peer, Serve};
 use crate::session::Sessions;
 use crate::upstream::Upstreams;
-use crate::visit::Scheme;
+use crate::visit::{Scheme, Visit};
 pub use admin::Admin;
 pub use body::Body;
 use dialect::Dialect;
 pub use kept_form::FormsAtOnce;
+pub use proxy::{LiveBody, Meddlers, Tunnels};
 
 /// Everything of one version of the configuration that answering takes.
 #[derive(Debug)]
@@ -68,6 +71,10 @@ pub struct Site {
     pub trusted_proxies: Vec<IpNet>,
     /// Connections to backends, where foregate is the proxy.
     pub upstreams: Upstreams,
+    /// Tunnels through it to backends.
+    pub tunnels: Tunnels,
+    /// Apps that set cookies of ours and have been told of in the log.
+    pub meddlers: Meddlers,
     /// What is counted.
     pub metrics: Arc<Metrics>,
     /// Peers that were refused and have been told of in the log.
@@ -76,6 +83,8 @@ pub struct Site {
     pub cors_origins: Vec<String>,
     /// Forms that are read to be kept.
     pub kept_forms: FormsAtOnce,
+    /// Apps and people whose large headers the log has told of.
+    pub told_heavy: Once<(String, String)>,
     /// Sign-outs under way, which go on when the browser leaves.
     pub farewells: TaskTracker,
 }
@@ -94,13 +103,14 @@ impl Serve for Faces {
                 let site = self.0.load();
                 forward::answer(&site, dialect, &request.into_parts().0, peer).await
             }
-            None => route(&self.0.load_full(), request, peer).await,
+            None => route(&self.0, &self.0.load_full(), request, peer).await,
         }
     }
 }
 
 /// Everything but checks. Boxed, so that a check does not pay for the size of a sign-in.
 fn route<'s>(
+    house: &'s Arc<ArcSwap<Site>>,
     site: &'s Arc<Site>,
     request: Request<Incoming>,
     peer: Peer,
@@ -108,7 +118,7 @@ fn route<'s>(
     Box::pin(async move {
         let mut request = request;
         if kept_form::is_resume(request.uri().path()) {
-            return kept_form::resume(site, request).await;
+            return kept_form::resume(site, request, peer).await;
         }
         if request.uri().path().starts_with("/.foregate/") {
             let (parts, body) = request.into_parts();
@@ -131,7 +141,7 @@ fn route<'s>(
             portal::session::SCRIPT_PATH => portal::session::script(&request.into_parts().0),
             JWKS_PATH => jwks(site, request.method()),
             path if path.starts_with("/.foregate/") => answer::text(StatusCode::NOT_FOUND, NO_SUCH_PAGE),
-            _ => proxy::answer(site, request, peer).await,
+            _ => proxy::answer(house, site, request, peer).await,
         }
     })
 }
@@ -148,6 +158,42 @@ impl Site {
         app.port.or_else(|| self.public_url.port_or_known_default())
     }
 
+    /// Tells once of each person and app for whom identity headers take more room than there may be.
+    #[cold]
+    fn note_heavy(&self, grant: &Grant<'_>, heavy: Heavy) {
+        self.metrics.heavy_answers.inc();
+        let user = grant.person().map_or("", |person| person.identity().field(Field::Username));
+        let app = &grant.app().name;
+        if self.told_heavy.is_new((app.clone(), user.to_owned())) {
+            let Heavy { bytes, limit_bytes, left_out } = heavy;
+            tracing::warn!(
+                app,
+                user,
+                bytes,
+                limit_bytes,
+                left_out,
+                "the identity headers of this person are large: what does not fit into the front proxy's buffers breaks \
+                 there, with nginx as it is above 4096 bytes; set groups = \"matching\" or a header_limit for the app, \
+                 or enlarge the buffers"
+            );
+        }
+    }
+
+    /// Tells of somebody whom a rule in report mode would have kept out.
+    fn note_report(&self, grant: &Grant<'_>, visit: &Visit<'_>) {
+        if grant.rule().is_reporting()
+            && let Some(missing) = grant.would_miss(visit, unix_now())
+        {
+            self.metrics.would_deny.inc();
+            let path = String::from_utf8_lossy(visit.target.path.raw());
+            let user = grant.person().map_or("", |person| person.identity().field(Field::Username));
+            let missing = missing.join(", or ");
+            let (rule, host, method) =
+                (&grant.rule().name, &*visit.target.host, visit.target.method.as_str());
+            tracing::warn!(rule, user, host, method, %path, missing, "a rule in report mode would deny this");
+        }
+    }
+
     /// Calls `with` with the origins that are ours.
     fn with_origins<T>(&self, with: impl FnOnce(&Origins<'_>) -> T) -> T {
         let port_of = |host: &str| self.port_of(host);
@@ -160,7 +206,7 @@ impl Site {
         let Some(person) = grant.shared_person().filter(|_| app.assertion) else { return };
         let Some(mut audience) = self.with_origins(|origins| origins.origin_of(host)) else { return };
         audience.push_str(app.prefix.as_deref().unwrap_or_default());
-        lines.insert(ASSERTION, self.signer.assert(person, audience, unix_now()));
+        lines.insert(ASSERTION, self.signer.assert(person, &app.headers, audience, unix_now()));
     }
 
     /// One of our own addresses, with where to go afterwards.
@@ -190,15 +236,24 @@ fn jwks(site: &Site, method: &Method) -> Response<Body> {
     response
 }
 
-/// Peers refused so far, bounded, so that each is logged once.
-#[derive(Debug, Default)]
-pub struct Strangers(Mutex<HashSet<IpAddr>>);
+/// Peers refused so far.
+pub type Strangers = Once<IpAddr>;
 
-impl Strangers {
-    /// Whether this is the first time; after very many peers nobody is new any more.
-    fn is_new(&self, address: IpAddr) -> bool {
+/// What the log has told of, bounded, so that each is told once.
+#[derive(Debug)]
+pub struct Once<T>(Mutex<HashSet<T>>);
+
+impl<T: Eq + Hash> Once<T> {
+    /// Whether this is the first time; after very many nothing is new any more.
+    fn is_new(&self, one: T) -> bool {
         let Ok(mut seen) = self.0.lock() else { return false };
-        seen.len() < MOST_STRANGERS && seen.insert(address)
+        seen.len() < MOST_TOLD && seen.insert(one)
+    }
+}
+
+impl<T> Default for Once<T> {
+    fn default() -> Self {
+        Self(Mutex::default())
     }
 }
 
@@ -232,4 +287,4 @@ pub const OWN_PATHS: [&str; 10] = [
 const JWKS_PATH: &str = "/.foregate/jwks.json";
 const REFERENCE_LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const NO_SUCH_PAGE: &str = "foregate has no page here.\n";
-const MOST_STRANGERS: usize = 1000;
+const MOST_TOLD: usize = 1000;

@@ -1,6 +1,9 @@
 //! Who somebody is. Knows neither sessions nor tokens, nor how the knowledge was won.
 
+mod claims;
 mod groups;
+mod proof;
+mod roles;
 
 use std::fmt;
 use std::ops::Range;
@@ -10,8 +13,11 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+pub use claims::{claim_at, holds};
 pub use groups::GroupLists;
 use groups::Groups;
+pub use proof::{ACR, AMR, Asked, Proof};
+pub use roles::{Given, Role, Roles};
 
 /// What a provider says of a person, as a sign-in yields it and a store keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -37,6 +43,21 @@ pub struct Profile {
     /// When the person last proved who they are, in Unix seconds; 0 if the provider did not say.
     #[serde(default)]
     pub auth_time: u64,
+    /// What the sign-in was to prove, if it was begun for that.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub asked: Option<Asked>,
+}
+
+impl Profile {
+    /// The same person, with what they proved when they signed in: a renewal is no proof, whatever it says.
+    #[must_use]
+    pub fn with_proof_of(mut self, before: &Self) -> Self {
+        for name in [ACR, AMR] {
+            self.claims.remove(name);
+            self.claims.extend(before.claims.get(name).map(|claim| (name.to_owned(), claim.clone())));
+        }
+        Self { auth_time: before.auth_time, asked: before.asked.clone(), ..self }
+    }
 }
 
 /// A person as rules and headers see them: packed into few pieces of memory, as a million of them are kept.
@@ -50,6 +71,7 @@ pub struct Identity {
     groups: Arc<Groups>,
     claims: Option<Box<Map<String, Value>>>,
     auth_time: u64,
+    asked: Option<Box<Asked>>,
 }
 
 /// A single-valued part of an [`Identity`].
@@ -75,7 +97,7 @@ impl Identity {
         ends.copy_from_slice(&all_ends);
         let claims: Map<String, Value> = wanted
             .iter()
-            .filter_map(|name| Some((name.clone(), profile.claims.get(name)?.clone())))
+            .filter_map(|name| Some((name.clone(), claim_at(&profile.claims, name)?.clone())))
             .collect();
         Self {
             issuer,
@@ -84,6 +106,7 @@ impl Identity {
             groups: Arc::new(Groups::pack(&profile.groups)),
             claims: (!claims.is_empty()).then(|| Box::new(claims)),
             auth_time: profile.auth_time,
+            asked: profile.asked.clone().map(Box::new),
         }
     }
 
@@ -114,7 +137,7 @@ impl Identity {
         self.groups.contains(group)
     }
 
-    /// A claim that the configuration asked to keep.
+    /// A claim that the configuration asked to keep, by the name it was asked for with; dots led into nested ones.
     pub fn claim(&self, name: &str) -> Option<&Value> {
         self.claims.as_ref()?.get(name)
     }
@@ -122,6 +145,11 @@ impl Identity {
     /// When the person last proved who they are, in Unix seconds; 0 if unknown.
     pub fn auth_time(&self) -> u64 {
         self.auth_time
+    }
+
+    /// What the sign-in was to prove, if it was begun for that.
+    pub fn asked(&self) -> Option<&Asked> {
+        self.asked.as_deref()
     }
 
     /// The bytes of a field, sharing this identity's memory.

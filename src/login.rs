@@ -7,6 +7,7 @@ mod heard;
 mod logout;
 mod providers;
 mod renew;
+mod tokens;
 
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -16,7 +17,7 @@ use serde_json::{Map, Value};
 use url::Url;
 
 use crate::browser::{NONCE_BYTES, Origins, Purpose, ReturnTo, Sealer};
-use crate::identity::Profile;
+use crate::identity::{Asked, Profile, Proof};
 use crate::jwt::{Expect, KeyRing, Kind};
 use crate::metrics::Metrics;
 use crate::oidc::{self, Ask, Prompt, Provider, ProviderError, Rules, Tokens, Userinfo};
@@ -29,6 +30,7 @@ pub use error::{Cause, Failed, LoginError};
 use heard::Heard;
 pub use logout::NotEnded;
 pub use providers::{Named, Providers, Registration};
+use tokens::Opened;
 
 /// The code flow (OpenID Connect Core 3.1) with each of the providers.
 pub struct Login {
@@ -38,6 +40,7 @@ pub struct Login {
     metrics: Arc<Metrics>,
     /// Logout tokens that were obeyed.
     heard: Mutex<Heard>,
+    opened: Opened,
 }
 
 /// What somebody wants to sign in for.
@@ -49,6 +52,8 @@ pub struct Wish<'p> {
     pub to: ReturnTo,
     /// As whom.
     pub account: Account,
+    /// What the sign-in is to prove.
+    pub proof: Option<Proof>,
 }
 
 /// Which account a sign-in is for.
@@ -133,7 +138,8 @@ impl Login {
         sealer: Arc<Sealer>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        Self { providers, sessions, sealer, metrics, heard: Mutex::new(Heard::new(MOST_HEARD)) }
+        let heard = Mutex::new(Heard::new(MOST_HEARD));
+        Self { providers, sessions, sealer, metrics, heard, opened: Opened::default() }
     }
 
     /// Where people can sign in.
@@ -156,6 +162,8 @@ impl Login {
         let turn = match (&known, wish.account) {
             // A person asked, so it is no circle.
             (_, Account::Retry | Account::Another) | (None, Account::Any) => 1,
+            // Nobody is asked twice for one proof.
+            (Some(_), Account::Any) if wish.proof.is_some() => 1,
             (Some(binding), Account::Any) => binding.next_turn(wish.at.name(), now),
         };
         self.set_out(wish, known, (turn, Cause::SessionCookie), now).await
@@ -185,6 +193,7 @@ impl Login {
             nonce: &binding.nonce(&state),
             verifier: &binding.verifier(&state),
             prompt,
+            proof: wish.proof.as_ref(),
         };
         let location = wish.at.provider.authorize_url(ask, now).await?;
         let binding = if fresh { Some(self.seal_binding(&binding)?) } else { None };
@@ -211,8 +220,10 @@ impl Login {
             return Err(Failed { error: LoginError::State, to: Some(to) });
         };
         let newer = |session: &Arc<Session>| {
-            let same = session.person.identity().issuer() == at.issuer();
-            same && session.created_at >= state.at && !state.another
+            let identity = session.person.identity();
+            let same = identity.issuer() == at.issuer();
+            let proven = state.proof.as_ref().is_none_or(|proof| proof.is_given_by(identity, now));
+            same && proven && session.created_at >= state.at && !state.another
         };
         if caller.live.as_ref().is_some_and(newer) {
             return Ok(Finished::Onward(to));
@@ -233,8 +244,9 @@ impl Login {
         let (cause, known) = match self.check(callback, &caller, state, now)? {
             Check::Redeem(code, binding) => match redeem(at, code, (&binding, state), now).await {
                 Ok(Redeemed { profile, sid, tokens }) => {
+                    let asked = state.proof.clone().map(|wanted| Asked { wanted, at: now });
                     let new = NewSession {
-                        profile,
+                        profile: Profile { asked, ..profile },
                         sid,
                         renew_at: tokens.renew_at(now),
                         tokens: tokens.to_json().map_err(|_| LoginError::Tokens)?,
@@ -252,7 +264,8 @@ impl Login {
         };
         let account = if state.another { Account::Another } else { Account::Any };
         let turn = (state.turn.saturating_add(1), cause);
-        Ok(Finished::Again(self.set_out(Wish { at, to, account }, known, turn, now).await?))
+        let wish = Wish { at, to, account, proof: state.proof.clone() };
+        Ok(Finished::Again(self.set_out(wish, known, turn, now).await?))
     }
 
     /// What to do with a callback whose state is ours.

@@ -86,6 +86,14 @@ pub struct Metrics {
     pub upstream_waiting: Gauge,
     /// Requests sent to a backend once more.
     pub upstream_retries: Counter,
+    /// Answers with more identity headers than there is room for.
+    pub heavy_answers: Counter,
+    /// Requests let in that a rule in report mode would have refused.
+    pub would_deny: Counter,
+    /// Requests that a backend did not answer.
+    pub upstream_failures: Counter,
+    /// Times that one of several targets was left alone for a while.
+    pub upstream_ejections: Counter,
 }
 
 impl Default for Metrics {
@@ -123,12 +131,22 @@ impl Default for Metrics {
             sign_in_failures: register.counter("sign_in_failures", "Sign-ins that failed at the callback"),
             sign_in_loops: register
                 .counter("sign_in_loops", "Sign-ins stopped because they went in a circle"),
+            heavy_answers: register
+                .counter("heavy_answers", "Answers with more identity headers than there is room for"),
+            would_deny: register
+                .counter("would_deny", "Requests let in that a rule in report mode would have refused"),
             connections: register.gauge("connections", "Connections open"),
             upstream_connections: register.gauge("upstream_connections", "Connections to backends open"),
             upstream_kept: register
                 .gauge("upstream_connections_kept", "Connections to backends kept for their next request"),
             upstream_waiting: register
                 .gauge("upstream_waiting", "Requests that wait for a connection to a backend"),
+            upstream_failures: register
+                .counter("upstream_failures", "Requests that a backend did not answer"),
+            upstream_ejections: register.counter(
+                "upstream_ejections",
+                "Times that one of several upstreams was left alone as it failed again and again",
+            ),
             upstream_retries: register.counter("upstream_retries", "Requests sent to a backend once more"),
             registry,
         }

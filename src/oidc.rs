@@ -19,6 +19,7 @@ pub use self::profile::{Mapped, Warning, merge, profile_of};
 pub use self::settings::{ClaimNames, ClientAuth, Settings};
 pub use self::tokens::Tokens;
 pub use self::userinfo::Userinfo;
+use crate::identity::Proof;
 use crate::outbound::Outbound;
 use crate::secret::Secret;
 
@@ -55,6 +56,8 @@ pub struct Ask<'a> {
     pub verifier: &'a str,
     /// What the provider should show although it knows the person.
     pub prompt: Option<Prompt>,
+    /// What it must ask the person to prove.
+    pub proof: Option<&'a Proof>,
 }
 
 /// What a provider should show although it knows the person.
@@ -135,8 +138,14 @@ impl Provider {
             .authorize_url(CoreAuthenticationFlow::AuthorizationCode, move || state, move || nonce)
             .set_pkce_challenge(PkceCodeChallenge::from_code_verifier_sha256(&verifier))
             .add_scopes(self.scopes(&document));
-        if let Some(prompt) = self.prompt(ask.prompt, &document) {
+        if let Some(prompt) = self.prompt(&ask, &document) {
             request = request.add_extra_param("prompt", prompt);
+        }
+        if let Some(max_age) = ask.proof.and_then(|proof| proof.max_age) {
+            request = request.add_extra_param("max_age", max_age.to_string());
+        }
+        if let Some(acr) = ask.proof.map(|proof| &proof.acr).filter(|acr| !acr.is_empty()) {
+            request = request.add_extra_param("acr_values", acr.join(" "));
         }
         Ok(request.url().0)
     }
@@ -294,10 +303,16 @@ impl Provider {
     }
 
     /// The configured words, and what this sign-in needs: `none` beside another is an error (Core 3.1.2.1).
-    fn prompt(&self, asked: Option<Prompt>, document: &Document) -> Option<String> {
+    fn prompt(&self, ask: &Ask<'_>, document: &Document) -> Option<String> {
         let configured = self.settings.prompt.as_deref();
-        let Some(Prompt::AnotherAccount) = asked else { return configured.map(str::to_owned) };
-        let needed = if document.offers_prompt("select_account") { "select_account" } else { "login" };
+        // A higher context is reached without another password where the provider knows such; age and methods are not.
+        let again = ask.proof.is_some_and(|proof| proof.max_age.is_some() || !proof.amr.is_empty());
+        let needed = match ask.prompt {
+            Some(Prompt::AnotherAccount) if document.offers_prompt("select_account") => "select_account",
+            Some(Prompt::AnotherAccount) => "login",
+            None if again => "login",
+            None => return configured.map(str::to_owned),
+        };
         let words = configured.unwrap_or_default().split_whitespace();
         let kept: Vec<&str> =
             words.filter(|&word| word != "none" && word != needed).chain([needed]).collect();

@@ -1,21 +1,30 @@
-//! Who may do what: apps by host, rules by path and method, and the one place that grants. Knows no HTTP
-//! messages, clocks or stores.
+//! Who may do what: apps by host, and the rule that decides about a request. Knows no HTTP messages, clocks or stores.
 
+mod capture;
+mod explain;
 mod hosts;
 mod matcher;
+mod query;
 mod requirement;
+mod rewrite;
 mod route;
+mod rule;
+mod term;
 
 use std::sync::Arc;
 
-use http::Method;
-
-use crate::headers::{HeaderSet, Person};
+use crate::headers::HeaderSet;
+use crate::identity::Roles;
 use crate::visit::{Target, is_within};
+pub use capture::Captured;
+pub use explain::{Explanation, Verdict};
 use hosts::Hosts;
 pub use matcher::{EmailPattern, HostPattern, PathPattern, PatternError};
-pub use requirement::{Requirement, TermError};
-pub use route::{Backend, Route};
+pub use query::{Fit, QueryPattern};
+pub use requirement::{Name, Requirement};
+pub use route::{Authorization, Backend, Route, Token};
+pub use rule::{Decision, Grant, Refusal, Rule, StepUp};
+pub use term::{TermError, Terms};
 
 /// One line of `[apps]`: a host, or a part of one, and who may use it.
 #[derive(Clone, Debug)]
@@ -69,150 +78,6 @@ impl App {
     }
 }
 
-/// Who may do some part of an app.
-#[derive(Clone, Debug)]
-pub struct Rule {
-    /// How logs name it.
-    pub name: String,
-    path: Option<PathPattern>,
-    methods: Vec<Method>,
-    allow: Requirement,
-}
-
-impl Rule {
-    /// A rule for the paths and methods named; no path is every path, no methods are all.
-    pub fn new(name: String, path: Option<PathPattern>, methods: Vec<Method>, allow: Requirement) -> Self {
-        Self { name, path, methods, allow }
-    }
-
-    /// Whether the rule speaks of a request. `HEAD` counts as `GET`, whose answer it describes (RFC 9110 9.3.2).
-    fn covers(&self, path: &str, method: &Method) -> bool {
-        let method = if method == Method::HEAD { &Method::GET } else { method };
-        (self.methods.is_empty() || self.methods.contains(method))
-            && self.path.as_ref().is_none_or(|pattern| pattern.matches(path))
-    }
-
-    /// Decides for one person, or for nobody in particular, as everybody is whom the app's providers do not know. The
-    /// only place that mints a [`Grant`].
-    pub fn admits<'p>(&'p self, app: &'p App, person: Option<Arc<Person>>) -> Decision<'p> {
-        let person = person.filter(|person| app.takes_people_of(person.identity().issuer()));
-        if self.allow.met_by(person.as_deref().map(Person::identity)) {
-            return Decision::Allow(Grant { app, rule: self, person, by_token: false });
-        }
-        match person {
-            None if self.allow.can_be_met() => Decision::SignIn,
-            person => {
-                let missing = self.allow.in_words();
-                Decision::Forbid(Refusal::NotAllowed { missing, person, by_token: false })
-            }
-        }
-    }
-
-    /// Whether it lets everybody in without asking who they are.
-    pub fn is_public(&self) -> bool {
-        self.allow.met_by(None)
-    }
-}
-
-/// What was decided. An error is never one of these but for [`Decision::Unavailable`], which lets nobody in.
-#[derive(Debug)]
-pub enum Decision<'p> {
-    /// Let in, with the proof.
-    Allow(Grant<'p>),
-    /// Signing in may help.
-    SignIn,
-    /// Signing in would not help.
-    Forbid(Refusal),
-    /// The token that was shown counts for nothing here; why, in words of ours.
-    BadToken(String),
-    /// What is needed to decide cannot be reached.
-    Unavailable,
-}
-
-impl Decision<'_> {
-    /// The same decision about somebody who came with a token, to whom no sign-in is offered.
-    #[must_use]
-    pub fn by_token(self) -> Self {
-        match self {
-            Self::Allow(grant) => Self::Allow(Grant { by_token: true, ..grant }),
-            Self::SignIn => Self::BadToken(OTHER_ISSUER.to_owned()),
-            Self::Forbid(Refusal::NotAllowed { missing, person, .. }) => {
-                Self::Forbid(Refusal::NotAllowed { missing, person, by_token: true })
-            }
-            decision @ (Self::Forbid(Refusal::UnknownHost | Refusal::AmbiguousPath)
-            | Self::BadToken(_)
-            | Self::Unavailable) => decision,
-        }
-    }
-}
-
-/// Why somebody was refused.
-#[derive(Clone, Debug)]
-pub enum Refusal {
-    /// No line of the configuration speaks of the host.
-    UnknownHost,
-    /// The path names different things to different servers, and rules of this host look at paths.
-    AmbiguousPath,
-    /// The rule wants something the person does not have; in words, any one of which would do.
-    NotAllowed {
-        /// Such as `group family`.
-        missing: Vec<String>,
-        /// Who it is; nobody in particular where nobody at all is let in.
-        person: Option<Arc<Person>>,
-        /// Whether it is known by a token.
-        by_token: bool,
-    },
-}
-
-/// Proof that a rule let a request in; minted by [`Rule::admits`] alone.
-#[derive(Debug)]
-pub struct Grant<'p> {
-    app: &'p App,
-    rule: &'p Rule,
-    person: Option<Arc<Person>>,
-    by_token: bool,
-}
-
-impl<'p> Grant<'p> {
-    /// The app that was asked for.
-    pub fn app(&self) -> &'p App {
-        self.app
-    }
-
-    /// The rule that let the request in.
-    pub fn rule(&self) -> &'p Rule {
-        self.rule
-    }
-
-    /// The same grant if the person is also `wanted`, which can only take away.
-    pub fn narrowed(self, wanted: &Requirement) -> Decision<'p> {
-        let identity = self.person().map(Person::identity);
-        if wanted.met_by(identity) {
-            Decision::Allow(self)
-        } else if identity.is_none() && wanted.can_be_met() {
-            Decision::SignIn
-        } else {
-            let Self { person, by_token, .. } = self;
-            Decision::Forbid(Refusal::NotAllowed { missing: wanted.in_words(), person, by_token })
-        }
-    }
-
-    /// Whether a token let them in, which is then foregate's and no affair of the app's.
-    pub fn by_token(&self) -> bool {
-        self.by_token
-    }
-
-    /// Who was let in; nobody in particular for a public rule.
-    pub fn person(&self) -> Option<&Person> {
-        self.person.as_deref()
-    }
-
-    /// The same, to be kept.
-    pub fn shared_person(&self) -> Option<&Arc<Person>> {
-        self.person.as_ref()
-    }
-}
-
 /// What the policy says of a target, before anybody's identity counts.
 #[derive(Debug)]
 pub enum Ruling<'p> {
@@ -222,6 +87,8 @@ pub enum Ruling<'p> {
     UnknownHost,
     /// The path cannot be judged.
     AmbiguousPath,
+    /// The query cannot be judged.
+    AmbiguousQuery,
 }
 
 /// All apps, found by host in one or two look-ups however many there are.
@@ -232,6 +99,7 @@ pub struct Policy {
     /// foregate's own pages on its own host.
     own: App,
     fallback: Option<Fallback>,
+    roles: Arc<Roles>,
 }
 
 /// What answers for hosts that no line names.
@@ -254,7 +122,8 @@ impl Policy {
     /// Sorts the apps by host. Of two apps for the same part of a host the first one counts. The rules of `own`
     /// come before those of all others on its host, but only for the paths they name.
     pub fn new(apps: Vec<App>, own: App, fallback: Option<Fallback>) -> Self {
-        let mut policy = Self { exact: Hosts::default(), wildcard: Hosts::default(), own, fallback };
+        let (exact, wildcard, roles) = (Hosts::default(), Hosts::default(), Arc::default());
+        let mut policy = Self { exact, wildcard, own, fallback, roles };
         for app in apps {
             let (map, host) = match &app.host {
                 HostPattern::Exact(host) => (&mut policy.exact, host),
@@ -263,6 +132,22 @@ impl Policy {
             map.entry(host.as_str().into()).or_default().add(app);
         }
         policy
+    }
+
+    /// The same rules, with the roles they speak of.
+    #[must_use]
+    pub fn with_roles(self, roles: Arc<Roles>) -> Self {
+        Self { roles, ..self }
+    }
+
+    /// What groups make of people.
+    pub fn roles(&self) -> &Roles {
+        &self.roles
+    }
+
+    /// What terms without a path of their own may speak of.
+    pub fn terms(&self) -> Terms<'_> {
+        Terms { roles: &self.roles, path: None }
     }
 
     /// Finds the rule that decides about `target`: of the host's apps the one with the longest prefix, of its
@@ -274,11 +159,14 @@ impl Policy {
         }
         let Some(site) = self.site(&target.host) else { return self.fall_back(target) };
         match target.path.canonical() {
-            Some(path) => site.rule_for(path, &target.method),
+            Some(path) => site.rule_for(path, target),
             None if site.paths_matter => Ruling::AmbiguousPath,
-            None => match site.rule_for("/", &target.method) {
-                Ruling::Rule(_, rule) if rule.is_public() => Ruling::AmbiguousPath,
-                ruling @ (Ruling::Rule(..) | Ruling::UnknownHost | Ruling::AmbiguousPath) => ruling,
+            None => match site.rule_for("/", target) {
+                Ruling::Rule(_, rule) if rule.admits_strangers() => Ruling::AmbiguousPath,
+                ruling @ (Ruling::Rule(..)
+                | Ruling::UnknownHost
+                | Ruling::AmbiguousPath
+                | Ruling::AmbiguousQuery) => ruling,
             },
         }
     }
@@ -328,7 +216,7 @@ impl Policy {
     fn fall_back(&self, target: &Target<'_>) -> Ruling<'_> {
         match &self.fallback {
             Some(fallback) if fallback.covers(&target.host) => match target.path.canonical() {
-                None if fallback.app.last.is_public() => Ruling::AmbiguousPath,
+                None if fallback.app.last.admits_strangers() => Ruling::AmbiguousPath,
                 None | Some(_) => Ruling::Rule(&fallback.app, &fallback.app.last),
             },
             Some(_) | None => Ruling::UnknownHost,
@@ -354,10 +242,16 @@ impl Site {
         self.apps.iter().find(|app| app.prefix.as_deref().is_none_or(|prefix| is_below(path, prefix)))
     }
 
-    fn rule_for(&self, path: &str, method: &Method) -> Ruling<'_> {
+    fn rule_for(&self, path: &str, target: &Target<'_>) -> Ruling<'_> {
         let Some(app) = self.app_at(path) else { return Ruling::UnknownHost };
-        let rule = app.rules.iter().find(|rule| rule.covers(path, method)).unwrap_or(&app.last);
-        Ruling::Rule(app, rule)
+        for rule in app.rules.iter().filter(|rule| rule.covers(path, &target.method)) {
+            match rule.query.fit(target.query) {
+                Fit::Yes => return Ruling::Rule(app, rule),
+                Fit::Unclear => return Ruling::AmbiguousQuery,
+                Fit::No => {}
+            }
+        }
+        Ruling::Rule(app, &app.last)
     }
 }
 
@@ -366,7 +260,6 @@ fn is_below(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
 }
 
-const OTHER_ISSUER: &str = "the app takes no tokens of this issuer";
 /// Where foregate's own pages are.
 const OWN_PATHS: &str = "/.foregate/";
 

@@ -7,6 +7,7 @@ mod frames;
 mod held;
 mod http2;
 mod listener;
+mod messages;
 mod phase;
 mod prelude;
 mod proxy_protocol;
@@ -22,9 +23,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::{Body, Incoming};
+use hyper::header::{CONNECTION, HeaderValue, TRANSFER_ENCODING};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Request, Response, StatusCode};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use ipnet::IpNet;
 use tokio_util::sync::CancellationToken;
@@ -168,9 +170,9 @@ async fn accept(
     listener: &Listener,
     connections: &Arc<Connections>,
 ) -> io::Result<(Stream, Option<SocketAddr>, Entry)> {
-    let entry = Arc::clone(connections).enter().await;
+    let mut entry = Arc::clone(connections).enter().await;
     let (stream, address) = listener.accept().await?;
-    entry.phase().accepted();
+    entry.accepted();
     Ok((stream, address, entry))
 }
 
@@ -214,6 +216,8 @@ impl<S: Serve> Connection<S> {
         if begun.http2 {
             let streams =
                 Streams::new(Arc::clone(entry.phase()), connection.tasks.clone(), connection.send_timeout);
+            // One that has heard nothing yet, so that it also hears what was no news to a handshake.
+            let watch = Watch::new(Arc::clone(entry.phase()));
             let served =
                 Box::pin(http2::serve(begun.stream, watch, (connection.serve, begun.peer), streams)).await;
             note_end(begun.peer, served);
@@ -227,8 +231,13 @@ impl<S: Serve> Connection<S> {
         let (peer, serve) = (self.peer, self.serve);
         let service = service_fn(|request: Request<Incoming>| {
             let busy = phase.busy();
-            let answer = serve.serve(request, peer);
-            async move { Ok::<_, Infallible>(answer.await.map(|body| Held::new(body, busy))) }
+            let answer = (!phase.is_unclear() && is_clear(&request)).then(|| serve.serve(request, peer));
+            async move {
+                Ok::<_, Infallible>(match answer {
+                    Some(answer) => answer.await.map(|body| Held::new(body, busy)),
+                    None => refusal(Held::empty(busy)),
+                })
+            }
         });
         let connection = pin!(
             http1::Builder::new()
@@ -236,11 +245,31 @@ impl<S: Serve> Connection<S> {
                 .header_read_timeout(None)
                 .max_buf_size(HEAD_BYTES as usize)
                 .max_header_size(HEAD_BYTES as usize)
-                .serve_connection(TokioIo::new(Phased::new(stream, Arc::clone(&phase))), service)
+                .serve_connection(TokioIo::new(Phased::keeping(stream, entry)), service)
+                .with_upgrades()
         );
         let mut watch = Watch::new(Arc::clone(&phase));
         note_end(peer, watch.until_end(connection, |connection| connection.graceful_shutdown()).await);
     }
+}
+
+/// Whether the length of a request is told in a way that every server understands: at most one coding, and no other
+/// than `chunked` (RFC 9112 6.1). Headers are not asked where hyper knows the length.
+fn is_clear(request: &Request<Incoming>) -> bool {
+    if request.body().size_hint().exact().is_some() {
+        return true;
+    }
+    let mut codings = request.headers().get_all(TRANSFER_ENCODING).iter();
+    let chunked = codings.next().is_some_and(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked"));
+    chunked && codings.next().is_none()
+}
+
+/// What somebody gets whose bytes could be taken in two ways; it ends the connection.
+fn refusal<B>(body: B) -> Response<B> {
+    let mut response = Response::new(body);
+    *response.status_mut() = StatusCode::BAD_REQUEST;
+    response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
+    response
 }
 
 fn note_end(peer: Peer, ended: hyper::Result<()>) {

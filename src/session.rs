@@ -13,8 +13,10 @@ mod renewal;
 #[cfg(feature = "sqlite")]
 mod sqlite;
 pub mod store;
+mod tokens;
 mod told;
 mod upkeep;
+mod watch;
 mod who;
 
 use std::sync::Arc;
@@ -32,7 +34,7 @@ use crate::headers::Person;
 use crate::identity::{Identity, Profile};
 use crate::metrics::Metrics;
 use crate::secret::Secret;
-use crate::visit::{HANDLE_BYTES, SessionHandle};
+use crate::visit::{Credential, HANDLE_BYTES, SessionHandle};
 use cache::Cache;
 pub use names::{IdPrefix, NoName, name_of, parse_name};
 pub use outage::KEYS_FACT;
@@ -40,6 +42,7 @@ use renewal::Renewals;
 pub use renewal::{Due, Lease, Renewed};
 use store::{ANSWER_TIME, Admission, Location, Row, SessionKey, SessionStore, StoreError, TicketId};
 pub use upkeep::SYNC_EVERY;
+pub use watch::Watch;
 pub use who::{Meant, Who};
 
 /// How sessions are kept and for how long.
@@ -269,6 +272,16 @@ impl Sessions {
     /// Remembers that a session was used; the store learns of it within [`SYNC_EVERY`].
     pub fn note_use(&self, session: &Arc<Session>, now: u64) {
         self.cache.note_use(session, now);
+    }
+
+    /// An eye on the sessions that a credential shows: it has news when one of them may have ended or changed.
+    pub fn watch(&self, credential: &Credential) -> Watch {
+        self.cache.watchers.watch(credential)
+    }
+
+    /// Has everybody look again who watches, whatever they watch: when the rules have changed.
+    pub fn have_all_look(&self) {
+        self.cache.watchers.wake_all();
     }
 
     /// Keeps a new session, unless the person is disabled. The row is committed when this returns.

@@ -1,8 +1,10 @@
 //! Backends, where foregate itself is the proxy: kept connections, and requests that carry a grant. Knows no
 //! rules.
 
+mod balance;
 mod dial;
 mod exchange;
+mod health;
 mod link;
 mod outgoing;
 mod pool;
@@ -14,14 +16,20 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use http::header::{HOST, HeaderValue};
-use http::{Request, Response};
+use http::{Request, Response, StatusCode};
 use thiserror::Error;
+use tokio::task::JoinSet;
 use tokio::time::{Instant, MissedTickBehavior, interval};
 
+use crate::headers::Person;
+use crate::identity::Identity;
 use crate::metrics::Metrics;
 use crate::policy::Grant;
+use balance::Targets;
 use exchange::exchange;
-pub use outgoing::{Outgoing, RequestFault, Upload, Whole};
+pub use health::Check;
+use health::keep_checking;
+pub use outgoing::{Outgoing, RequestFault, Until, Upload, Whole};
 use pool::Pool;
 pub use pool::Tunnel;
 use reply::Streams;
@@ -35,6 +43,9 @@ pub enum UpstreamError {
     /// The app names none: 404.
     #[error("the app has no upstream")]
     None,
+    /// Checks say that none of its targets is well: 503 with `Retry-After`.
+    #[error("no upstream of the app is healthy")]
+    Down,
     /// As many requests wait for a connection as may: 503 with `Retry-After`.
     #[error("too many requests wait for {0}")]
     Full(Arc<str>),
@@ -55,6 +66,16 @@ pub enum UpstreamError {
     Request(RequestFault),
 }
 
+impl UpstreamError {
+    /// Whether it speaks against the target, rather than against the client or the rush.
+    fn is_of_target(&self) -> bool {
+        match self {
+            Self::Connect(..) | Self::Late(_) | Self::Broken(..) => true,
+            Self::None | Self::Down | Self::Full(_) | Self::Crowded(_) | Self::Request(_) => false,
+        }
+    }
+}
+
 /// Connections to all backends of the configuration.
 #[derive(Debug)]
 pub struct Upstreams {
@@ -65,7 +86,8 @@ pub struct Upstreams {
 
 #[derive(Debug)]
 struct Backend {
-    pools: Vec<Arc<Pool>>,
+    targets: Targets,
+    check: Option<Check>,
     stream_idle: Duration,
     body_bytes: Option<u64>,
 }
@@ -100,38 +122,76 @@ impl Upstreams {
             let bounded = Box::pin(body.bounded(backend.stream_idle, backend.body_bytes)).await;
             request = Request::from_parts(parts, bounded.map_err(UpstreamError::Request)?);
         }
-        self.deliver(backend, request, host.as_ref()).await
+        self.deliver(backend, request, host.as_ref(), grant.person().map(Person::identity)).await
     }
 
+    /// Another target gets only what was surely not sent.
     async fn deliver(
         &self,
         backend: &Backend,
-        request: Request<Outgoing>,
+        mut request: Request<Outgoing>,
         host: Option<&HeaderValue>,
+        person: Option<&Identity>,
     ) -> Result<Response<ReplyBody>, UpstreamError> {
-        let (mut request, mut last) = (request, UpstreamError::None);
-        for pool in &backend.pools {
+        let mut tried = Vec::new();
+        let mut last = UpstreamError::Down;
+        while let Some(place) = backend.targets.choose(&tried, person) {
+            let pool = &backend.targets.pools[place];
             let failed = match exchange(pool, request, host, &self.streams).await {
-                Ok(response) => return Ok(response),
+                Ok(response) => {
+                    self.note(backend, pool, !AT_THE_GATE.contains(&response.status()));
+                    return Ok(response);
+                }
                 Err(failed) => *failed,
             };
+            if failed.error.is_of_target() {
+                self.metrics.upstream_failures.inc();
+                self.note(backend, pool, false);
+            }
             last = failed.error;
-            // Another target gets only what was surely not sent.
             let Some(unsent) = failed.unsent else { break };
             request = unsent;
+            tried.push(place);
         }
         Err(last)
     }
 
+    /// Remembers what came of a request, where there is a choice the next time.
+    fn note(&self, backend: &Backend, pool: &Pool, answered: bool) {
+        if backend.targets.pools.len() == 1 {
+            return;
+        }
+        if answered {
+            pool.health.succeeded();
+        } else if let Some(pause) = pool.health.failed(Instant::now()) {
+            self.metrics.upstream_ejections.inc();
+            let (upstream, seconds) = (&*pool.name, pause.as_secs());
+            tracing::warn!(
+                upstream,
+                seconds,
+                "an upstream fails again and again, and is left alone for a while"
+            );
+        }
+    }
+
     /// Sees to connections and answers that nobody uses, until it is dropped. To be run once beside everything else.
     pub async fn watch(&self) {
+        // Dropped with this future, which ends them.
+        let mut checks = JoinSet::new();
+        for backend in &self.backends {
+            for pool in &backend.targets.pools {
+                if let Some(check) = backend.check.clone() {
+                    checks.spawn(keep_checking(Arc::clone(pool), check));
+                }
+            }
+        }
         let mut tick = interval(SWEEP_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
         loop {
             tick.tick().await;
             let now = Instant::now();
             self.streams.cut_idle(now);
-            let pools = self.backends.iter().flat_map(|backend| &backend.pools);
+            let pools = self.backends.iter().flat_map(|backend| &backend.targets.pools);
             let kept: usize = pools.map(|pool| pool.sweep(now)).sum();
             self.metrics.upstream_kept.set(i64::try_from(kept).unwrap_or(i64::MAX));
         }
@@ -144,11 +204,15 @@ impl Backend {
         let tls = if speaks_tls { Some(settings.tls.connectors()?) } else { None };
         let pool = |target| Arc::new(Pool::new(target, settings, tls.clone(), Arc::clone(metrics)));
         Ok(Self {
-            pools: settings.targets.iter().map(pool).collect(),
+            targets: Targets::new(settings.targets.iter().map(pool).collect(), settings.sticky),
+            check: settings.check.clone(),
             stream_idle: settings.times.stream_idle,
             body_bytes: settings.bounds.body_bytes,
         })
     }
 }
 
+/// Answers by which a proxy before the app says that there is none.
+const AT_THE_GATE: [StatusCode; 3] =
+    [StatusCode::BAD_GATEWAY, StatusCode::SERVICE_UNAVAILABLE, StatusCode::GATEWAY_TIMEOUT];
 const SWEEP_EVERY: Duration = Duration::from_secs(1);

@@ -1,16 +1,19 @@
 //! One request as the visitor made it. Knows neither rules nor sessions, nor which front proxy sent it.
 
 mod authorization;
+mod client;
 mod host;
 mod path;
 
 use std::borrow::Cow;
 use std::fmt;
+use std::net::IpAddr;
 
 use http::Method;
 use thiserror::Error;
 
 pub use authorization::{Authorization, Shown};
+pub use client::{Client, Nearest};
 pub use host::{is_within, parse_host};
 pub use path::Path;
 
@@ -23,6 +26,21 @@ pub struct Visit<'r> {
     pub credential: Credential,
     /// What else the visitor shows, for whoever asks.
     pub authorization: Authorization<'r>,
+    /// Where the visitor is; nobody knows without it.
+    pub client: Option<Client<'r>>,
+}
+
+impl<'r> Visit<'r> {
+    /// The same visit, from there.
+    #[must_use]
+    pub fn from(self, client: Client<'r>) -> Self {
+        Self { client: Some(client), ..self }
+    }
+
+    /// The visitor's address, if it is known for sure.
+    pub fn address(&self) -> Option<IpAddr> {
+        self.client.as_ref()?.address()
+    }
 }
 
 /// The address of a visit.

@@ -48,6 +48,7 @@ need() { packages="$packages $*"; }
 [ -n "$(find_part pgbouncer)" ] || need pgbouncer
 [ -n "$(find_part chromium)" ] || need chromium
 [ -d /usr/share/fonts/truetype/dejavu ] || need fonts-dejavu-core
+have curl || need curl
 have cc || need gcc libc6-dev
 have make || need make
 python3 -c 'import ensurepip, venv' 2>/dev/null || need python3-venv

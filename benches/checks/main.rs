@@ -9,6 +9,7 @@ mod load;
 mod people;
 mod proxies;
 mod replicas;
+mod rules;
 mod servers;
 mod sockets;
 
@@ -56,6 +57,7 @@ fn main() -> anyhow::Result<()> {
         ["memory", sessions, groups] => memory(number(sessions)?, number(groups)?, 1000),
         ["memory", sessions, groups, lists] => memory(number(sessions)?, number(groups)?, number(lists)?),
         ["decision"] => decision(),
+        ["rules"] => rules::run(),
         ["replicas", url, sessions] => two_workers()?.block_on(replicas::run(url, number(sessions)?)),
         ["rows", url, rows] => two_workers()?.block_on(replicas::rows(url, number(rows)?)),
         _ => bail!("no such part; benches/run.sh runs them all"),

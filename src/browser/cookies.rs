@@ -141,6 +141,20 @@ impl Cookies {
         }
     }
 
+    /// Whether a `Set-Cookie` is about a cookie of ours. One without a name is read by its value, as browsers send that
+    /// back as if it were a name and a value.
+    pub fn sets_ours(&self, line: &[u8]) -> bool {
+        let pair = line.split(|&byte| byte == b';').next().unwrap_or(line).trim_ascii();
+        let named = match pair.iter().position(|&byte| byte != b'=' && !byte.is_ascii_whitespace()) {
+            Some(start) => &pair[start..],
+            None => return false,
+        };
+        let name = named.split(|&byte| byte == b'=').next().unwrap_or(named).trim_ascii();
+        name == self.session.as_bytes()
+            || name == self.login.as_bytes()
+            || self.elsewhere.as_ref().is_some_and(|elsewhere| elsewhere.sets_ours(line))
+    }
+
     fn without_ours(&self, value: &[u8]) -> Option<HeaderValue> {
         let ours = |pair: &&[u8]| {
             let name = pair.split(|&byte| byte == b'=').next().unwrap_or(pair).trim_ascii();
@@ -347,6 +361,29 @@ mod tests {
             cookies(None, true).drop_session(),
             "__Host-foregate=; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=0"
         );
+    }
+
+    #[test]
+    fn a_backend_that_sets_a_cookie_of_ours_is_noticed() {
+        let own = cookies(None, true);
+        for (line, ours) in [
+            ("__Host-foregate=x; Path=/", true),
+            ("__Host-foregate-login=x", true),
+            (" __Host-foregate =x", true),
+            ("__Host-foregate", true),
+            ("=__Host-foregate=x", true),
+            (" = __Host-foregate=x; Secure", true),
+            ("==__Host-foregate=x", true),
+            ("a=__Host-foregate=x", false),
+            ("__Host-foregate2=x", false),
+            ("__host-foregate=x", false),
+            ("foregate=x", false),
+            ("sid=1; __Host-foregate=x", false),
+            ("", false),
+            ("=", false),
+        ] {
+            assert_eq!(own.sets_ours(line.as_bytes()), ours, "{line}");
+        }
     }
 
     #[test]

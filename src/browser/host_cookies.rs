@@ -39,6 +39,10 @@ impl Elsewhere {
     pub(super) fn hide(&self, headers: &mut HeaderMap) {
         self.cookies.hide(headers);
     }
+
+    pub(super) fn sets_ours(&self, line: &[u8]) -> bool {
+        self.cookies.sets_ours(line)
+    }
 }
 
 /// The cookies of one host outside the cookie domain. What is sealed for it opens at no other, so that an app that

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use url::Url;
 
 use super::backend::{Upstream, is_beside_upstream, read_upstream};
+use super::budget::{read_limit, read_shown, within};
+use super::conditions::with_mode;
 use super::findings::{Notebook, Place};
 use super::headers::read_headers;
 use super::keys::app_keys;
@@ -14,7 +16,8 @@ use super::rules::{note_unknown_entry, read_allow, read_rules};
 use super::values::{Reader, parse_duration};
 use super::written::{Entry, Node, Value};
 use crate::headers::{ASSERTION, HeaderSet};
-use crate::policy::{App, Backend, HostPattern, Limits, Requirement, Route, Rule};
+use crate::identity::Roles;
+use crate::policy::{App, Backend, HostPattern, Limits, Requirement, Route, Rule, Terms};
 use crate::upstream;
 
 /// The apps with their places, and who may use hosts that none of them names. What cannot be read is left out, with
@@ -24,6 +27,7 @@ pub(crate) struct Apps {
     pub backends: Vec<upstream::Settings>,
     pub fallback: Option<Requirement>,
     pub defaults: Defaults,
+    pub roles: Arc<Roles>,
 }
 
 /// What apps have that do not say otherwise.
@@ -48,17 +52,20 @@ impl Defaults {
 impl Reader {
     /// Reads `apps`, `allow` and `headers`. `None` is a finding.
     pub(crate) fn apps(&mut self, public_url: Option<&Url>, providers: &[Named]) -> Option<Apps> {
-        let fallback = self.node("allow").and_then(|node| read_allow(&node, &mut self.book));
-        let headers = self.node("headers").and_then(|node| read_headers(&node, &mut self.book));
+        let roles = Arc::new(self.roles());
+        let terms = Terms { roles: &roles, path: None };
+        let fallback = self.node("allow").and_then(|node| read_allow(&node, terms, &mut self.book));
+        let headers = self.node("headers").and_then(|node| read_headers(&node, &roles, &mut self.book));
         // A stand-in where there is a finding, so that the apps are still looked at.
         let headers = headers.or_else(|| HeaderSet::preset("remote"))?;
         let defaults = Defaults::new(headers, self.flag("assertion").unwrap_or_default());
+        let common = Common { defaults: &defaults, roles: &roles, providers };
         let node = self.node("apps")?;
         let mut list: Vec<(App, Place)> = Vec::new();
         let (mut hosts, mut backends) = (HashMap::new(), Vec::new());
         let entries = app_entries(&node, &mut self.book);
         for entry in entries {
-            let Some((mut app, upstream)) = read_app(entry, &defaults, providers, &mut self.book) else {
+            let Some((mut app, upstream)) = read_app(entry, common, &mut self.book) else {
                 continue;
             };
             app.route = upstream.map(|upstream| route(upstream, &mut backends));
@@ -74,7 +81,7 @@ impl Reader {
             self.note_inert(entries);
             self.note_unreachable(providers, &list);
         }
-        Some(Apps { list, backends, fallback, defaults })
+        Some(Apps { list, backends, fallback, defaults, roles })
     }
 
     /// Providers that no app lets anybody in from, where hosts that no line names are closed.
@@ -195,12 +202,16 @@ pub(crate) fn is_plain_path(path: &str) -> bool {
     path.is_empty() || path.split('/').skip(1).all(plain)
 }
 
-fn read_app(
-    entry: &Entry,
-    defaults: &Defaults,
-    providers: &[Named],
-    book: &mut Notebook,
-) -> Option<(App, Option<Upstream>)> {
+/// What apps may speak of.
+#[derive(Clone, Copy)]
+struct Common<'a> {
+    /// What those have that do not say otherwise.
+    defaults: &'a Defaults,
+    roles: &'a Arc<Roles>,
+    providers: &'a [Named],
+}
+
+fn read_app(entry: &Entry, common: Common<'_>, book: &mut Notebook) -> Option<(App, Option<Upstream>)> {
     let before = book.count();
     let key = match AppKey::parse(&entry.key) {
         Ok(key) => Some(key),
@@ -209,7 +220,7 @@ fn read_app(
             None
         }
     };
-    let body = read_body(entry, providers, book);
+    let body = read_body(entry, common, book);
     if book.count() > before {
         return None;
     }
@@ -218,11 +229,11 @@ fn read_app(
         let problem = format!("`strip_prefix` has no effect: `{}` has no prefix", entry.key);
         book.note(&entry.key_place, problem, "write the app as \"host/prefix\", or remove it");
     }
-    let assertion = body.assertion.unwrap_or(defaults.assertion);
+    let assertion = body.assertion.unwrap_or(common.defaults.assertion);
     let headers = match body.headers {
         Some(own) if assertion => Arc::new(own.with_place_for(ASSERTION)),
         Some(own) => Arc::new(own),
-        None => Arc::clone(defaults.headers(assertion)),
+        None => Arc::clone(common.defaults.headers(assertion)),
     };
     let app = App {
         name: entry.key.clone(),
@@ -230,7 +241,7 @@ fn read_app(
         prefix: key.prefix,
         port: key.port,
         rules: body.rules,
-        last: Rule::new(format!("{} allow", entry.key), None, Vec::new(), body.allow),
+        last: body.last,
         headers,
         route: None,
         assertion,
@@ -242,17 +253,17 @@ fn read_app(
 
 /// The way to an upstream, which joins the backends unless another app has the same.
 fn route(upstream: Upstream, backends: &mut Vec<upstream::Settings>) -> Route {
-    let Upstream { settings, preserve_host, base, strip_prefix } = upstream;
+    let Upstream { settings, preserve_host, base, strip_prefix, authorization } = upstream;
     let place = backends.iter().position(|known| *known == settings).unwrap_or_else(|| {
         backends.push(settings);
         backends.len() - 1
     });
-    Route { backend: Backend(place), preserve_host, base, strip_prefix }
+    Route { backend: Backend(place), preserve_host, base, strip_prefix, authorization }
 }
 
 /// What stands behind the key of an app.
 struct Body {
-    allow: Requirement,
+    last: Rule,
     rules: Vec<Rule>,
     headers: Option<HeaderSet>,
     assertion: Option<bool>,
@@ -262,10 +273,11 @@ struct Body {
 }
 
 impl Body {
-    fn new(allow: Requirement) -> Self {
+    fn new(app: &str, allow: Requirement) -> Self {
         let limits = Limits::default();
+        let last = Rule::new(format!("{app} allow"), None, Vec::new(), allow);
         Self {
-            allow,
+            last,
             rules: Vec::new(),
             headers: None,
             assertion: None,
@@ -276,9 +288,11 @@ impl Body {
     }
 }
 
-fn read_body(app: &Entry, providers: &[Named], book: &mut Notebook) -> Option<Body> {
+fn read_body(app: &Entry, common: Common<'_>, book: &mut Notebook) -> Option<Body> {
+    let Common { roles, providers, .. } = common;
+    let terms = Terms { roles, path: None };
     let Value::Table(entries) = &app.node.value else {
-        return Some(Body::new(read_allow(&app.node, book)?));
+        return Some(Body::new(&app.key, read_allow(&app.node, terms, book)?));
     };
     if let Some(nested) = entries.iter().find(|entry| is_split_host(app, entry)) {
         let problem = format!("`{}` and `{}` are parts of one host name", app.key, nested.key);
@@ -286,30 +300,32 @@ fn read_body(app: &Entry, providers: &[Named], book: &mut Notebook) -> Option<Bo
         return None;
     }
     let before = book.count();
-    let mut body = Body::new(Requirement::Nobody);
-    let (mut closed, mut allow_place) = (false, None);
+    let (mut allow, mut closed, mut allow_place) = (Requirement::Nobody, false, None);
+    let mut body = Body::new(&app.key, Requirement::Nobody);
+    let (mut groups, mut limit) = (None, None);
     for entry in entries {
         match entry.key.as_str() {
             "allow" => {
                 allow_place = Some(&entry.key_place);
-                body.allow = read_allow(&entry.node, book).unwrap_or(Requirement::Nobody);
+                allow = read_allow(&entry.node, terms, book).unwrap_or(Requirement::Nobody);
             }
-            "rules" => (body.rules, closed) = read_rules(&app.key, &entry.node, book).unwrap_or_default(),
-            "headers" => body.headers = read_headers(&entry.node, book),
+            "rules" => {
+                (body.rules, closed) = read_rules(&app.key, &entry.node, roles, book).unwrap_or_default();
+            }
+            "headers" => body.headers = read_headers(&entry.node, roles, book),
             "assertion" => body.assertion = read_flag(entry, book),
             // Read together, below.
-            key if key == "upstream" || is_beside_upstream(key) => {}
+            key if key == "upstream" || ["mode", "meanwhile"].contains(&key) || is_beside_upstream(key) => {}
             "idle" => body.limits.idle = read_seconds(entry, book),
             "lifetime" => body.limits.lifetime = read_seconds(entry, book),
             "provider" => body.issuers = read_issuers(&entry.node, providers, book),
-            "all" | "any" => {
-                let fix = format!("write allow = {{ {} = […] }}", entry.key);
-                book.note(&entry.key_place, format!("`{}` belongs into `allow`", entry.key), fix);
-            }
-            _ => note_unknown_entry(entry, "an app", app_keys(), book),
+            "groups" => groups = read_shown(entry, book),
+            "header_limit" => limit = read_limit(entry, book),
+            _ => note_strange(entry, book),
         }
     }
     body.upstream = read_upstream(entries, book);
+    body.last = with_mode(Body::new(&app.key, allow).last, entries, terms, book).unwrap_or(body.last);
     match allow_place {
         Some(place) if closed => {
             book.note(
@@ -324,7 +340,28 @@ fn read_body(app: &Entry, providers: &[Named], book: &mut Notebook) -> Option<Bo
         }
         Some(_) | None => {}
     }
+    if book.count() == before && (groups.is_some() || limit.is_some()) {
+        let set = body.headers.as_ref().unwrap_or_else(|| common.defaults.headers(false));
+        let rules = body.rules.iter().chain([&body.last]);
+        body.headers = within(set, (groups, limit), rules, book);
+    }
     (book.count() == before).then_some(body)
+}
+
+/// Notes a name that an app does not know, or that belongs elsewhere.
+fn note_strange(entry: &Entry, book: &mut Notebook) {
+    let name = entry.key.as_str();
+    match name {
+        "max_auth_age" | "acr" | "amr" | "query" | "methods" | "path" => {
+            let fix = format!("write rules = [{{ {name} = …, allow = … }}]");
+            book.note(&entry.key_place, format!("`{name}` belongs into a rule"), fix);
+        }
+        "all" | "any" => {
+            let fix = format!("write allow = {{ {name} = […] }}");
+            book.note(&entry.key_place, format!("`{name}` belongs into `allow`"), fix);
+        }
+        _ => note_unknown_entry(entry, "an app", app_keys(), book),
+    }
 }
 
 fn read_flag(entry: &Entry, book: &mut Notebook) -> Option<bool> {
@@ -337,7 +374,7 @@ fn read_flag(entry: &Entry, book: &mut Notebook) -> Option<bool> {
 }
 
 /// A length of time of an app.
-fn read_seconds(entry: &Entry, book: &mut Notebook) -> Option<u64> {
+pub(crate) fn read_seconds(entry: &Entry, book: &mut Notebook) -> Option<u64> {
     let seconds = match &entry.node.value {
         Value::Text(text) => parse_duration(text).map(|time| time.as_secs()).filter(|seconds| *seconds > 0),
         Value::Count(_) | Value::Flag(_) | Value::List(_) | Value::Table(_) | Value::Odd(_) => None,

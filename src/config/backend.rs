@@ -6,15 +6,17 @@ mod target;
 use std::sync::Arc;
 use std::time::Duration;
 
+use http::uri::PathAndQuery;
 use rustls::pki_types::ServerName;
 
 use super::findings::Notebook;
 use super::keys::UPSTREAM_KEYS;
 use super::values::parse_duration;
 use super::written::{Entry, Value};
+use crate::policy::{Authorization, Token};
 use crate::upstream::tls::{Roots, Tls};
-use crate::upstream::{Bounds, Protocol, Settings, Target, Times};
-use files::{read_certificates, read_key};
+use crate::upstream::{Bounds, Check, Protocol, Settings, Target, Times};
+use files::{read_basic, read_certificates, read_key};
 use target::read_targets;
 
 /// What an app says of its upstream.
@@ -24,6 +26,7 @@ pub(crate) struct Upstream {
     pub preserve_host: bool,
     pub base: Option<String>,
     pub strip_prefix: bool,
+    pub authorization: Authorization,
 }
 
 /// Reads `upstream` and what stands beside it in an app's table. Without `upstream` nothing of it has an effect.
@@ -41,9 +44,25 @@ pub(crate) fn read_upstream(app: &[Entry], book: &mut Notebook) -> Option<Upstre
     let (times, bounds) = (keys.times(), keys.bounds());
     let preserve_host = keys.flag("preserve_host").unwrap_or(true);
     let strip_prefix = keys.flag("strip_prefix").unwrap_or(false);
+    let check = keys.check();
+    let sticky = keys.flag("sticky").unwrap_or(false);
     let (targets, base) = targets?;
-    let settings = Settings { targets, tls: Arc::new(tls?), times, bounds };
-    Some(Upstream { settings, preserve_host, base, strip_prefix })
+    if let (Some(entry), [_]) = (keys.entry("sticky"), targets.as_slice()) {
+        keys.book.note(&entry.key_place, "`sticky` has no effect: there is one upstream", "remove it");
+    }
+    let authorization = keys.authorization().unwrap_or_default();
+    let settings = Settings { targets, tls: Arc::new(tls?), times, bounds, sticky, check };
+    Some(Upstream { settings, preserve_host, base, strip_prefix, authorization })
+}
+
+fn authorization_called(name: &str) -> Option<Authorization> {
+    Some(match name {
+        "keep" => Authorization::Keep,
+        "remove" => Authorization::Remove,
+        "access-token" => Authorization::Token(Token::Access),
+        "id-token" => Authorization::Token(Token::Id),
+        _ => return None,
+    })
 }
 
 /// Whether a key of an app says something about its upstream.
@@ -79,6 +98,27 @@ impl<'a> Keys<'a, '_> {
             self.book.note(&entry.node.place, problem, format!("write {wanted}"));
         }
         value
+    }
+
+    fn authorization(&mut self) -> Option<Authorization> {
+        let name = "authorization";
+        let Value::Table(entries) = &self.entry(name)?.node.value else {
+            return self.read(name, AUTHORIZATIONS, |value| match value {
+                Value::Text(text) => authorization_called(text),
+                Value::Flag(_) | Value::Count(_) | Value::List(_) | Value::Table(_) | Value::Odd(_) => None,
+            });
+        };
+        let [Entry { key, node, .. }] = entries.as_slice() else {
+            return self.read(name, AUTHORIZATIONS, |_| None);
+        };
+        let (Value::Text(file), "basic_file") = (&node.value, key.as_str()) else {
+            return self.read(name, AUTHORIZATIONS, |_| None);
+        };
+        let note = |problem: String| {
+            let problem = format!("`basic_file` names {}, {problem}", file.escape_debug());
+            self.book.note(&node.place, problem, "name a file with one line, user:password");
+        };
+        read_basic(file).map(Authorization::Fixed).map_err(note).ok()
     }
 
     fn flag(&mut self, name: &str) -> Option<bool> {
@@ -148,6 +188,34 @@ impl<'a> Keys<'a, '_> {
             pending: self.count("max_pending_requests", unset.pending),
             body_bytes,
         }
+    }
+
+    /// How targets are asked whether they are well.
+    fn check(&mut self) -> Option<Check> {
+        let wanted = "a path such as /health";
+        let path = self.text("health_path", wanted).map(|text| {
+            Some(text)
+                .filter(|text| text.starts_with('/') && !text.contains('#'))?
+                .parse::<PathAndQuery>()
+                .ok()
+        });
+        if self.entry("health_path").is_none() {
+            for entry in self.app.iter().filter(|entry| entry.key.starts_with("health_")) {
+                let problem = format!("`{}` has no effect without `health_path`", entry.key);
+                self.book.note(&entry.key_place, problem, "write health_path = \"/health\", or remove it");
+            }
+        }
+        if path == Some(None) {
+            self.read::<()>("health_path", wanted, |_| None);
+        }
+        let count = |number| u32::try_from(number).unwrap_or(u32::MAX);
+        Some(Check {
+            path: path??,
+            interval: self.time("health_interval", CHECK_EVERY),
+            timeout: self.time("health_timeout", CHECK_TIME),
+            fails: count(self.count("health_fails", CHECKS)),
+            passes: count(self.count("health_passes", CHECKS)),
+        })
     }
 
     /// The TLS facts; they have no effect where no target speaks TLS.
@@ -228,6 +296,11 @@ fn parse_size(text: &str) -> Option<u64> {
     number.parse::<u64>().ok()?.checked_mul(factor).filter(|size| *size > 0)
 }
 
+const AUTHORIZATIONS: &str = "\"keep\", \"remove\", \"access-token\", \"id-token\" or { basic_file = \"…\" }";
+const CHECK_EVERY: Duration = Duration::from_secs(10);
+const CHECK_TIME: Duration = Duration::from_secs(5);
+/// Answers in a row that change what is thought of a target.
+const CHECKS: usize = 2;
 const TLS_KEYS: [&str; 6] =
     ["insecure", "ca_file", "client_cert_file", "client_key_file", "server_name", "http2"];
 
@@ -255,5 +328,26 @@ mod tests {
         ] {
             assert_eq!(parse_size(text), size, "{text}");
         }
+    }
+
+    #[test]
+    fn a_password_is_one_line_of_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        for (text, value) in [
+            ("user:pass", Some("Basic dXNlcjpwYXNz")),
+            ("user:pass\n", Some("Basic dXNlcjpwYXNz")),
+            ("user:pass\r\n", Some("Basic dXNlcjpwYXNz")),
+            ("üser:a:b", Some("Basic w7xzZXI6YTpi")),
+            ("user", None),
+            ("", None),
+            ("a:b\nc:d", None),
+            ("a:b\u{0}", None),
+        ] {
+            let file = dir.path().join("basic");
+            std::fs::write(&file, text).unwrap();
+            let read = read_basic(file.to_str().unwrap()).ok();
+            assert_eq!(read.as_ref().map(crate::secret::Secret::expose), value, "{text:?}");
+        }
+        assert!(read_basic("/nowhere/basic").is_err());
     }
 }

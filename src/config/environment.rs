@@ -112,8 +112,11 @@ pub(crate) fn read(kind: Kind, text: &str, place: &Place, book: &mut Notebook) -
         | Kind::Choice(_)
         | Kind::Allow
         | Kind::Headers
+        | Kind::Authorization
+        | Kind::Roles
         | Kind::Apps
-        | Kind::Issuers => Value::Text(text.to_owned()),
+        | Kind::Issuers
+        | Kind::Tests => Value::Text(text.to_owned()),
     };
     Some(Node { value, place: place.clone() })
 }
@@ -123,7 +126,13 @@ fn is_toml(kind: Kind, text: &str) -> bool {
         // An IPv6 address begins like an array, and holds no quotes.
         Kind::Addresses => text.trim_start().starts_with('[') && text.contains(['"', '\'']),
         Kind::Texts | Kind::Certificates => text.trim_start().starts_with('['),
-        Kind::Allow | Kind::Headers | Kind::Apps | Kind::Issuers => text.trim_start().starts_with(['[', '{']),
+        Kind::Allow
+        | Kind::Headers
+        | Kind::Authorization
+        | Kind::Roles
+        | Kind::Apps
+        | Kind::Issuers
+        | Kind::Tests => text.trim_start().starts_with(['[', '{']),
         Kind::Text
         | Kind::Url
         | Kind::Address

@@ -1,14 +1,17 @@
 //! What a backend is told: `headers`. Knows no apps.
 
+use std::sync::Arc;
+
 use super::findings::Notebook;
 use super::written::{Node, Value};
 use crate::headers::HeaderSet;
+use crate::identity::Roles;
 
 /// Reads a preset's name, or a table of names and templates.
-pub(crate) fn read_headers(node: &Node, book: &mut Notebook) -> Option<HeaderSet> {
+pub(crate) fn read_headers(node: &Node, roles: &Arc<Roles>, book: &mut Notebook) -> Option<HeaderSet> {
     let entries = match &node.value {
         Value::Text(name) => {
-            let set = HeaderSet::preset(name);
+            let set = HeaderSet::preset_with(name, roles);
             if set.is_none() {
                 let problem = format!("`{}` is not a set of headers", name.escape_debug());
                 book.note(&node.place, problem, HEADERS_FIX);
@@ -35,6 +38,10 @@ pub(crate) fn read_headers(node: &Node, book: &mut Notebook) -> Option<HeaderSet
         };
         let line = (entry.key.clone(), template.clone());
         match HeaderSet::templates(std::slice::from_ref(&line)) {
+            Ok(set) if set.speaks_of_roles() && roles.is_empty() => {
+                let problem = format!("the template of `{}` speaks of roles, and there are none", entry.key);
+                book.note(&entry.node.place, problem, "write a table such as [roles.editor], or remove it");
+            }
             Ok(_) => lines.push(line),
             Err(error) => book.note_error(&entry.key_place, &error),
         }
@@ -42,7 +49,8 @@ pub(crate) fn read_headers(node: &Node, book: &mut Notebook) -> Option<HeaderSet
     if book.count() > before {
         return None;
     }
-    HeaderSet::templates(&lines).map_err(|error| book.note_error(&node.place, &error)).ok()
+    let set = HeaderSet::templates(&lines).map_err(|error| book.note_error(&node.place, &error)).ok();
+    set.map(|set| set.knowing(roles))
 }
 
 const HEADERS_FIX: &str =

@@ -47,10 +47,16 @@ pub(crate) enum Kind {
     Allow,
     /// A preset of identity headers, or names with templates.
     Headers,
+    /// The roles by name.
+    Roles,
+    /// What a backend is shown as `Authorization`.
+    Authorization,
     /// The apps by host.
     Apps,
     /// Issuers of tokens by name.
     Issuers,
+    /// What the rules are to decide.
+    Tests,
 }
 
 /// What holds for a setting that is not written.
@@ -275,6 +281,12 @@ pub(crate) const KEYS: &[Key] = &[
         "How long a client may take none of an answer that is there for it.",
     ),
     key(
+        "server.limits.tunnel_idle_timeout",
+        Kind::Duration,
+        Value("1h"),
+        "How long a WebSocket through foregate's own reverse proxy may stay without a byte.",
+    ),
+    key(
         "server.limits.connections",
         Kind::Count,
         Value("20000"),
@@ -413,10 +425,22 @@ pub(crate) const KEYS: &[Key] = &[
         "Further issuers whose tokens count, for apps that name them in provider.",
     ),
     key(
+        "roles",
+        Kind::Roles,
+        Value("{}"),
+        "What members of groups may do: [roles.editor] with groups, inherits and permissions.",
+    ),
+    key(
         "apps",
         Kind::Apps,
         Value("{}"),
         "Who may use which app, by host: \"wiki.example.com\" = \"group:family\".",
+    ),
+    key(
+        "tests",
+        Kind::Tests,
+        Value("[]"),
+        "What the rules are to decide, tried at each start: [[tests]] with url, as and expect.",
     ),
 ];
 
@@ -431,13 +455,23 @@ const STORE: Unset = if cfg!(feature = "sqlite") {
 const LONGEST_PROVIDER_NAME: usize = 40;
 
 /// Settings of the interface that this version does not know yet.
-const LATER: &[&str] = &["roles", "tenants", "emergency", "audit", "compat"];
+const LATER: &[&str] = &["tenants", "emergency", "audit", "compat"];
 
 /// What an app's table may hold, with what it means.
 pub(crate) const APP_KEYS: &[(&str, &str)] = &[
     ("allow", "Who may use what no rule speaks of; without it nobody but by the rules."),
     ("rules", "Tried in order before allow."),
+    ("mode", "report, if `allow` is to tell whom it would keep out before it bites."),
+    ("meanwhile", "Who is let in as long as `allow` is in report mode."),
     ("headers", "The identity headers this app gets."),
+    (
+        "groups",
+        "Which groups it is told: all, matching (those its rules name), or names with * for any text.",
+    ),
+    (
+        "header_limit",
+        "Bytes that its identity headers may take; groups are left out where they would take more.",
+    ),
     ("assertion", "Whether its backend gets a signed assertion of who was let in."),
     ("idle", "A session not used for this long has to sign in anew for this app; shorter than session.idle."),
     (
@@ -455,6 +489,17 @@ pub(crate) const UPSTREAM_KEYS: &[(&str, Kind, &str)] = &[
         Kind::Flag,
         "Whether the prefix in the app's key is taken off the paths it gets; false.",
     ),
+    (
+        "authorization",
+        Kind::Authorization,
+        "What the app is shown as Authorization: keep, remove, access-token, id-token, or a basic_file; keep.",
+    ),
+    ("sticky", Kind::Flag, "Whether each person stays at one of several upstreams; false."),
+    ("health_path", Kind::Text, "What each upstream is asked for to see whether it is well; nothing."),
+    ("health_interval", Kind::Duration, "How often; 10s."),
+    ("health_timeout", Kind::Duration, "How long the answer may take; 5s."),
+    ("health_fails", Kind::Count, "Bad answers in a row after which it gets no requests; 2."),
+    ("health_passes", Kind::Count, "Good answers in a row after which it gets them again; 2."),
     ("http2", Kind::Flag, "Whether an https:// upstream is offered HTTP/2; true."),
     ("insecure", Kind::Flag, "Whether anybody's certificate will do; false."),
     ("ca_file", Kind::Text, "The PEM file of those whose certificates are good, instead of the system's."),
@@ -500,7 +545,19 @@ pub(crate) const ISSUER_CLAIM_KEYS: &[(&str, &str)] = &[
 pub(crate) const RULE_KEYS: &[(&str, &str)] = &[
     ("path", "The path: exact, or with /** at the end, or with * or {name} for a segment."),
     ("methods", "The methods; all where there is no such line."),
+    (
+        "query",
+        "The parameters of the query, each with the value or values it may have; any where there is no such line.",
+    ),
     ("allow", "Who is let in."),
+    ("mode", "report, for a rule that is to tell whom it would keep out before it bites."),
+    ("meanwhile", "Who is let in as long as the rule is in report mode."),
+    (
+        "max_auth_age",
+        "How long ago they may have proved to the provider who they are; they are sent there again else.",
+    ),
+    ("acr", "What kind of sign-in the provider must vouch for; any one of these."),
+    ("amr", "By what the provider must say they signed in; any one of these."),
 ];
 
 /// The names of what an app's table may hold.
@@ -518,8 +575,31 @@ pub(crate) fn rule_keys() -> impl Iterator<Item = &'static str> + Clone {
 pub(crate) const UPSTREAM: &str =
     "Where the app itself is, if foregate is its reverse proxy: http://host:port, or several in an array.";
 
-/// What apps and rules may hold in later versions.
-pub(crate) const LATER_IN_APPS: &[&str] = &["max_auth_age", "acr"];
+/// What a role's table may hold, with what it means.
+pub(crate) const ROLE_KEYS: &[(&str, &str)] = &[
+    ("groups", "Whose members have the role; any one of them is enough."),
+    ("inherits", "The roles whose permissions it has too."),
+    ("permissions", "What those who have the role may do."),
+];
+
+/// The names of what a role's table may hold.
+pub(crate) fn role_keys() -> impl Iterator<Item = &'static str> + Clone {
+    ROLE_KEYS.iter().map(|(name, _)| *name)
+}
+
+/// What a test's table may hold, with what it means.
+pub(crate) const TEST_KEYS: &[(&str, &str)] = &[
+    ("url", "The whole address that is asked for."),
+    ("method", "The method; GET where there is no such line."),
+    ("as", "Who asks: nobody, or such as user=alice,groups=a;b; nobody where there is no such line."),
+    ("from", "The address of the visitor, for rules that look at networks."),
+    ("expect", "What is decided: allow, sign-in, step-up, forbid or malformed."),
+];
+
+/// The names of what a test's table may hold.
+pub(crate) fn test_keys() -> impl Iterator<Item = &'static str> + Clone {
+    TEST_KEYS.iter().map(|(name, _)| *name)
+}
 
 #[cfg(test)]
 mod tests {
@@ -547,7 +627,7 @@ mod tests {
         assert!(is_table("server") && is_table("server.limits") && !is_table("serve") && !is_table("apps"));
         assert!(is_table("providers") && is_table("providers.a") && is_table("providers.a.claims"));
         assert!(!is_table("providers.a.b") && !is_table("providers.A"));
-        assert!(is_later("tenants.a") && is_later("compat_file") && !is_later("rolesx"));
+        assert!(is_later("tenants.a") && is_later("compat_file") && !is_later("tenantsx"));
     }
 
     #[test]
@@ -572,7 +652,7 @@ mod tests {
         let spread = of_tables(&["provider".into(), "providers.a".into()]);
         let count = KEYS.iter().filter(|key| key.path.starts_with("provider.")).count();
         assert_eq!(spread.len(), KEYS.len() + count);
-        assert_eq!(spread.last().map(|(path, _)| path.as_str()), Some("apps"));
+        assert_eq!(spread.last().map(|(path, _)| path.as_str()), Some("tests"));
     }
 
     #[test]

@@ -4,22 +4,24 @@ use std::collections::HashSet;
 
 use http::Method;
 
+use super::conditions::{read_age, read_query, read_words, with_mode};
 use super::findings::{Notebook, Place, nearest};
-use super::keys::{LATER_IN_APPS, rule_keys};
+use super::keys::rule_keys;
 use super::written::{Entry, Node, Value};
-use crate::policy::{PathPattern, Requirement, Rule};
+use crate::identity::{Proof, Roles};
+use crate::policy::{PathPattern, QueryPattern, Requirement, Rule, TermError, Terms};
 
 /// Reads who is let in: a term, an array of which any one is enough, `{ any = […] }` or `{ all = […] }`.
-pub(crate) fn read_allow(node: &Node, book: &mut Notebook) -> Option<Requirement> {
+pub(crate) fn read_allow(node: &Node, terms: Terms<'_>, book: &mut Notebook) -> Option<Requirement> {
     match &node.value {
-        Value::Text(text) => read_term(text, &node.place, book),
-        Value::List(list) => read_several(list, &node.place, Several::Any, book),
+        Value::Text(text) => read_term(text, &node.place, terms, book),
+        Value::List(list) => read_several((list, &node.place), Several::Any, terms, book),
         Value::Table(entries) => match entries.as_slice() {
             [Entry { key, node: Node { value: Value::List(list), place }, .. }] if key == "any" => {
-                read_several(list, place, Several::Any, book)
+                read_several((list, place), Several::Any, terms, book)
             }
             [Entry { key, node: Node { value: Value::List(list), place }, .. }] if key == "all" => {
-                read_several(list, place, Several::All, book)
+                read_several((list, place), Several::All, terms, book)
             }
             _ => {
                 let fix = "write { all = [\"…\", \"…\"] } or { any = [\"…\", \"…\"] }";
@@ -39,28 +41,46 @@ pub(crate) fn read_allow(node: &Node, book: &mut Notebook) -> Option<Requirement
     }
 }
 
-fn read_term(text: &str, place: &Place, book: &mut Notebook) -> Option<Requirement> {
-    let wanted = match Requirement::parse_term(text) {
-        Ok(wanted) => wanted,
-        Err(error) => {
-            book.note_error(place, &error);
-            return None;
+fn read_term(text: &str, place: &Place, terms: Terms<'_>, book: &mut Notebook) -> Option<Requirement> {
+    match terms.parse(text) {
+        Ok(_) if is_ragged(text) => {
+            let problem = format!("`{}` has white space around its name", text.escape_debug());
+            book.note(place, problem, "remove it");
+            None
         }
-    };
-    let name = match &wanted {
-        Requirement::User(name) | Requirement::Group(name) => name,
-        Requirement::Nobody
-        | Requirement::Public
-        | Requirement::SignedIn
-        | Requirement::Email(_)
-        | Requirement::Any(_)
-        | Requirement::All(_) => return Some(wanted),
-    };
-    if name.trim() != &**name || name.contains(char::is_control) {
-        book.note(place, format!("`{}` has white space around its name", text.escape_debug()), "remove it");
-        return None;
+        Ok(wanted) => Some(wanted),
+        Err(error) => {
+            let meant = match &error {
+                TermError::NoRole(name) => nearest(name, terms.roles.roles().map(|role| &*role.name)),
+                TermError::NoPermission(name) => {
+                    nearest(name, terms.roles.permissions().map(|one| &*one.name))
+                }
+                TermError::Unknown(_)
+                | TermError::Empty(_)
+                | TermError::Pattern(_)
+                | TermError::Claim(_)
+                | TermError::Network(_)
+                | TermError::Braces(_)
+                | TermError::NotInPath(..)
+                | TermError::NoCapture(_) => None,
+            };
+            match (meant, error.to_string().rsplit_once(": ")) {
+                (Some(meant), Some((problem, _))) => {
+                    book.note(place, problem, format!("did you mean `{meant}`?"))
+                }
+                (Some(_) | None, _) => book.note_error(place, &error),
+            }
+            None
+        }
     }
-    Some(wanted)
+}
+
+/// Whether a name has blanks at an end, or what no name has. No e-mail address, role or network gets here with such.
+fn is_ragged(term: &str) -> bool {
+    let name = term.split_once(':').map_or("", |(_, name)| name);
+    let ends = name.split_once('=').filter(|_| term.starts_with("claim:"));
+    let (claim, value) = ends.unwrap_or((name, name));
+    [claim, value].iter().any(|name| name.trim() != *name) || term.contains(char::is_control)
 }
 
 /// How the entries of an array count.
@@ -70,7 +90,12 @@ enum Several {
     All,
 }
 
-fn read_several(list: &[Node], place: &Place, how: Several, book: &mut Notebook) -> Option<Requirement> {
+fn read_several(
+    (list, place): (&[Node], &Place),
+    how: Several,
+    terms: Terms<'_>,
+    book: &mut Notebook,
+) -> Option<Requirement> {
     if list.is_empty() {
         book.note(place, "this `allow` is empty", "write \"nobody\" if nobody is to be let in");
         return None;
@@ -78,7 +103,7 @@ fn read_several(list: &[Node], place: &Place, how: Several, book: &mut Notebook)
     let before = book.count();
     let mut wanted: Vec<Requirement> = Vec::new();
     for node in list {
-        let Some(one) = read_allow(node, book) else { continue };
+        let Some(one) = read_allow(node, terms, book) else { continue };
         if wanted.contains(&one) {
             book.note(&node.place, "this entry stands there twice", "remove one of the two");
         }
@@ -88,7 +113,11 @@ fn read_several(list: &[Node], place: &Place, how: Several, book: &mut Notebook)
                 Requirement::SignedIn
                 | Requirement::User(_)
                 | Requirement::Group(_)
+                | Requirement::Role(_)
+                | Requirement::Permission(_)
                 | Requirement::Email(_)
+                | Requirement::Claim(..)
+                | Requirement::Network(_)
                 | Requirement::Any(_)
                 | Requirement::All(_),
                 _,
@@ -116,6 +145,7 @@ struct Scope {
     path: Option<PathShape>,
     /// Without HEAD, which counts as GET; none are all.
     methods: HashSet<Method>,
+    query: QueryPattern,
     place: Place,
 }
 
@@ -127,7 +157,12 @@ struct PathShape {
 }
 
 /// Reads the rules of an app. The flag is whether they speak of every request, so that nothing is left for `allow`.
-pub(crate) fn read_rules(app: &str, node: &Node, book: &mut Notebook) -> Option<(Vec<Rule>, bool)> {
+pub(crate) fn read_rules(
+    app: &str,
+    node: &Node,
+    roles: &Roles,
+    book: &mut Notebook,
+) -> Option<(Vec<Rule>, bool)> {
     let Value::List(list) = &node.value else {
         book.note(&node.place, format!("`rules` is {}", node.value.kind()), RULES_FIX);
         return None;
@@ -140,7 +175,7 @@ pub(crate) fn read_rules(app: &str, node: &Node, book: &mut Notebook) -> Option<
     let mut rules = Vec::new();
     let mut scopes: Vec<Scope> = Vec::new();
     for (index, node) in list.iter().enumerate() {
-        let Some((rule, scope)) = read_rule(&format!("{app} rule {}", index + 1), node, book) else {
+        let Some((rule, scope)) = read_rule(&format!("{app} rule {}", index + 1), node, roles, book) else {
             continue;
         };
         if let Some(wider) = scopes.iter().find(|earlier| earlier.covers(&scope)) {
@@ -156,18 +191,30 @@ pub(crate) fn read_rules(app: &str, node: &Node, book: &mut Notebook) -> Option<
     (book.count() == before).then_some((rules, closed))
 }
 
-fn read_rule(name: &str, node: &Node, book: &mut Notebook) -> Option<(Rule, Scope)> {
+fn read_rule(name: &str, node: &Node, roles: &Roles, book: &mut Notebook) -> Option<(Rule, Scope)> {
     let Value::Table(entries) = &node.value else {
         book.note(&node.place, format!("a rule is a table, and this is {}", node.value.kind()), RULES_FIX);
         return None;
     };
     let before = book.count();
-    let (mut path, mut methods, mut allow) = (None, Vec::new(), None);
+    // Before all else, as terms speak of its segments.
+    let path = entries.iter().find(|entry| entry.key == "path");
+    let path = path.and_then(|entry| read_path(&entry.node, book));
+    let unread = book.count() > before;
+    let terms = Terms { roles, path: path.as_ref().map(|(_, pattern)| pattern) };
+    let (mut methods, mut allow) = (Vec::new(), None);
+    let (mut query, mut proof) = (QueryPattern::default(), Proof::default());
     for entry in entries {
         match entry.key.as_str() {
-            "path" => path = read_path(&entry.node, book),
+            "path" | "mode" | "meanwhile" => {}
             "methods" => methods = read_methods(&entry.node, book).unwrap_or_default(),
-            "allow" => allow = read_allow(&entry.node, book),
+            // What a path that cannot be read has no segment for is no other mistake.
+            "allow" if unread => {}
+            "allow" => allow = read_allow(&entry.node, terms, book),
+            "query" => query = read_query(&entry.node, book).unwrap_or_default(),
+            "max_auth_age" => proof.max_age = read_age(entry, book),
+            "acr" => proof.acr = read_words(entry, book),
+            "amr" => proof.amr = read_words(entry, book),
             _ => note_unknown_entry(entry, "a rule", rule_keys(), book),
         }
     }
@@ -177,9 +224,17 @@ fn read_rule(name: &str, node: &Node, book: &mut Notebook) -> Option<(Rule, Scop
     if book.count() > before {
         return None;
     }
+    if allow == Some(Requirement::Public) && !proof.is_empty() {
+        let problem = "this rule lets everybody in and wants a proof of who they are";
+        book.note(&node.place, problem, "write allow = \"signed-in\", or whom you mean");
+        return None;
+    }
     let (text, pattern) = path.unzip();
-    let scope = Scope::of(text.as_deref(), &methods, node.place.clone());
-    Some((Rule::new(name.to_owned(), pattern, methods, allow?), scope))
+    let scope = Scope { query: query.clone(), ..Scope::of(text.as_deref(), &methods, node.place.clone()) };
+    let terms = Terms { roles, path: pattern.as_ref() };
+    let rule =
+        Rule::new(name.to_owned(), pattern.clone(), methods, allow?).with_query(query).with_proof(proof);
+    Some((with_mode(rule, entries, terms, book)?, scope))
 }
 
 fn read_path(node: &Node, book: &mut Notebook) -> Option<(String, PathPattern)> {
@@ -245,10 +300,6 @@ pub(crate) fn note_unknown_entry(
     book: &mut Notebook,
 ) {
     book.hide(&entry.node.place);
-    if LATER_IN_APPS.contains(&entry.key.as_str()) {
-        book.note(&entry.key_place, format!("`{}` is not known to this version", entry.key), "remove it");
-        return;
-    }
     let fix = match nearest(&entry.key, known.clone()) {
         Some(meant) => format!("did you mean `{meant}`?"),
         None => format!("remove it; {of} has {}", known.collect::<Vec<_>>().join(", ")),
@@ -259,7 +310,7 @@ pub(crate) fn note_unknown_entry(
 impl Scope {
     fn of(path: Option<&str>, methods: &[Method], place: Place) -> Self {
         let methods = methods.iter().filter(|method| **method != Method::HEAD).cloned().collect();
-        Self { path: path.map(PathShape::of), methods, place }
+        Self { path: path.map(PathShape::of), methods, query: QueryPattern::default(), place }
     }
 
     /// Whether every request of the other scope is also one of this.
@@ -267,6 +318,7 @@ impl Scope {
         let all_methods =
             self.methods.is_empty() || (!other.methods.is_empty() && other.methods.is_subset(&self.methods));
         all_methods
+            && self.query.covers(&other.query)
             && match (&self.path, &other.path) {
                 (None, _) => true,
                 (Some(path), None) => path.open && path.segments.is_empty(),
@@ -302,6 +354,7 @@ mod tests {
     use super::*;
     use crate::config::findings::Origin;
     use crate::config::written::read_value;
+    use crate::policy::Name;
 
     fn node(text: &str) -> (Node, Notebook) {
         let mut book = Notebook::default();
@@ -319,7 +372,7 @@ mod tests {
 
     #[test]
     fn allow_is_a_term_an_array_or_a_table() {
-        let group = |name: &str| Requirement::Group(name.into());
+        let group = |name: &str| Requirement::Group(Name::Fixed(name.into()));
         for (text, wanted) in [
             ("'signed-in'", Requirement::SignedIn),
             ("['group:a']", group("a")),
@@ -332,7 +385,8 @@ mod tests {
             ),
         ] {
             let (node, mut book) = node(text);
-            assert_eq!(read_allow(&node, &mut book), Some(wanted), "{text}");
+            let terms = Terms { roles: &Roles::default(), path: None };
+            assert_eq!(read_allow(&node, terms, &mut book), Some(wanted), "{text}");
         }
     }
 
@@ -344,11 +398,28 @@ mod tests {
         for (text, wanted) in [
             (
                 "'everyone'",
-                "`everyone` is not an allow term; use public, signed-in, user:NAME, group:NAME or email:PATTERN",
+                "`everyone` is not an allow term; use public, signed-in, user:NAME, group:NAME, role:NAME, permission:NAME, email:PATTERN, claim:NAME=VALUE or network:CIDR",
+            ),
+            ("'role:x'", "there is no role `x`; write a table [roles.NAME] for it"),
+            ("'permission:x'", "no role has the permission `x`; add it to the permissions of a role"),
+            ("'claim:x'", "`claim:x` does not say which value; write claim:NAME=VALUE"),
+            ("'claim: x=y'", "`claim: x=y` has white space around its name; remove it"),
+            ("'claim:x=y '", "`claim:x=y ` has white space around its name; remove it"),
+            (
+                "'network:10.0.0.1/8'",
+                "`10.0.0.1/8` is no network; write such as network:10.0.0.0/8 or network:192.0.2.7",
             ),
             (
-                "'role:x'",
-                "`role:x` is not known to this version; use public, signed-in, user:NAME, group:NAME or email:PATTERN",
+                "'group:{x}'",
+                "`group:{x}` speaks of {x}, which the path of its rule does not have; name a segment of the path so",
+            ),
+            (
+                "'role:{x}'",
+                "`role:{x}` cannot hold a part of the path; only names of users and groups and values of claims can",
+            ),
+            (
+                "'group:a}'",
+                "`group:a}` holds braces that are no part of the path; write one {name} of the rule's path at a time",
             ),
             ("'group:'", "`group:` names nobody; write the name behind the colon"),
             ("'group: a'", "`group: a` has white space around its name; remove it"),
@@ -364,7 +435,8 @@ mod tests {
             ("['user:a', 'user:a']", "this entry stands there twice; remove one of the two"),
         ] {
             let (node, mut book) = node(text);
-            assert_eq!(read_allow(&node, &mut book), None, "{text}");
+            let terms = Terms { roles: &Roles::default(), path: None };
+            assert_eq!(read_allow(&node, terms, &mut book), None, "{text}");
             assert_eq!(problems(book), [wanted], "{text}");
         }
     }
@@ -400,7 +472,50 @@ mod tests {
                 "HEAD alone is never reached, as it counts as GET; write \"GET\"",
             ),
             ("[{ pth = '/a', allow = 'public' }]", "`pth` is not a setting of a rule; did you mean `path`?"),
-            ("[{ acr = 'mfa', allow = 'public' }]", "`acr` is not known to this version; remove it"),
+            (
+                "[{ acr = 'mfa', allow = 'public' }]",
+                "this rule lets everybody in and wants a proof of who they are; write allow = \"signed-in\", or whom you mean",
+            ),
+            (
+                "[{ acr = 'm fa', allow = 'signed-in' }]",
+                "`m fa` is no word that a provider could say; write letters, digits and signs without blanks and quotes",
+            ),
+            (
+                "[{ amr = [], allow = 'signed-in' }]",
+                "`amr` is empty; write such as \"mfa\" or [\"otp\", \"hwk\"]",
+            ),
+            (
+                "[{ acr = 5, allow = 'signed-in' }]",
+                "`acr` is a number; write such as \"mfa\" or [\"otp\", \"hwk\"]",
+            ),
+            (
+                "[{ max_auth_age = '10s', allow = 'signed-in' }]",
+                "`max_auth_age` is shorter than a sign-in takes; write 30s or more, such as 10m",
+            ),
+            (
+                "[{ max_auth_age = 'soon', allow = 'signed-in' }]",
+                "`max_auth_age` is not a length of time; write a number with s, m, h, d or w, such as 30m or 12h",
+            ),
+            (
+                "[{ query = 'a=b', allow = 'signed-in' }]",
+                "`query` is text; write such as { action = \"edit\" } or { action = [\"edit\", \"delete\"] }",
+            ),
+            (
+                "[{ query = {}, allow = 'signed-in' }]",
+                "`query` is empty; write such as { action = \"edit\" } or { action = [\"edit\", \"delete\"] }",
+            ),
+            (
+                "[{ query = { a = [] }, allow = 'signed-in' }]",
+                "the parameter `a` can have no value; write such as { action = \"edit\" } or { action = [\"edit\", \"delete\"] }",
+            ),
+            (
+                "[{ query = { 'a[]' = '1' }, allow = 'signed-in' }]",
+                "no rule can be sure of a parameter `a[]`; write names in letters and digits, with - _ and . between them",
+            ),
+            (
+                "[{ query = { a = ['1', '2'] }, allow = 'public' }, { query = { a = '1', b = '2' }, allow = 'user:a' }]",
+                hidden,
+            ),
             (
                 "['public']",
                 "a rule is a table, and this is text; write rules = [ { path = \"/health\", allow = \"public\" } ]",
@@ -414,7 +529,7 @@ mod tests {
             ),
         ] {
             let (node, mut book) = node(text);
-            assert!(read_rules("app", &node, &mut book).is_none(), "{text}");
+            assert!(read_rules("app", &node, &Roles::default(), &mut book).is_none(), "{text}");
             assert_eq!(problems(book), [wanted], "{text}");
         }
     }

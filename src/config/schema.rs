@@ -3,9 +3,10 @@
 use serde_json::{Map, Value as Json, json};
 
 use super::keys::{
-    APP_KEYS, ISSUER_CLAIM_KEYS, ISSUER_KEYS, KEYS, Key, Kind, PROVIDERS, RULE_KEYS, UPSTREAM, UPSTREAM_KEYS,
-    Unset, split,
+    APP_KEYS, ISSUER_CLAIM_KEYS, ISSUER_KEYS, KEYS, Key, Kind, PROVIDERS, ROLE_KEYS, RULE_KEYS, TEST_KEYS,
+    UPSTREAM, UPSTREAM_KEYS, Unset, split,
 };
+use crate::policy::Verdict;
 
 /// The JSON Schema (draft 2020-12) of the configuration file.
 pub fn schema() -> String {
@@ -90,12 +91,19 @@ fn shape(kind: Kind) -> Json {
         Kind::Texts => json!({ "type": "array", "items": { "type": "string", "minLength": 1 } }),
         Kind::Allow => json!({ "$ref": "#/$defs/allow" }),
         Kind::Headers => json!({ "$ref": "#/$defs/headers" }),
+        Kind::Authorization => json!({ "anyOf": [
+            { "enum": ["keep", "remove", "access-token", "id-token"] },
+            { "type": "object", "additionalProperties": false, "required": ["basic_file"],
+              "properties": { "basic_file": { "type": "string", "minLength": 1 } } },
+        ] }),
         Kind::Apps => json!({ "type": "object", "additionalProperties": { "$ref": "#/$defs/app" } }),
         Kind::Issuers => json!({
             "type": "object",
             "propertyNames": { "pattern": NAME },
             "additionalProperties": { "$ref": "#/$defs/issuer" },
         }),
+        Kind::Tests => json!({ "type": "array", "items": { "$ref": "#/$defs/test" } }),
+        Kind::Roles => json!({ "type": "object", "additionalProperties": { "$ref": "#/$defs/role" } }),
     }
 }
 
@@ -122,9 +130,13 @@ fn providers() -> Json {
 
 fn default(kind: Kind, text: &str) -> Json {
     match kind {
-        Kind::Count | Kind::Flag | Kind::Apps | Kind::Issuers | Kind::Certificates => {
-            serde_json::from_str(text).unwrap_or(Json::Null)
-        }
+        Kind::Count
+        | Kind::Flag
+        | Kind::Roles
+        | Kind::Apps
+        | Kind::Issuers
+        | Kind::Tests
+        | Kind::Certificates => serde_json::from_str(text).unwrap_or(Json::Null),
         Kind::Text
         | Kind::Url
         | Kind::Address
@@ -133,7 +145,8 @@ fn default(kind: Kind, text: &str) -> Json {
         | Kind::Choice(_)
         | Kind::Texts
         | Kind::Allow
-        | Kind::Headers => json!(text),
+        | Kind::Headers
+        | Kind::Authorization => json!(text),
     }
 }
 
@@ -156,9 +169,18 @@ fn definitions() -> Json {
         insert(&mut rule, name, described(app_shape(name), doc));
     }
     rule.insert("required".to_owned(), json!(["allow"]));
+    let mut role = object("What members of some groups may do.");
+    for (name, doc) in ROLE_KEYS {
+        insert(&mut role, name, described(shape(Kind::Texts), doc));
+    }
+    let mut test = object("What the rules are to decide about one request.");
+    for (name, doc) in TEST_KEYS {
+        insert(&mut test, name, described(test_shape(name), doc));
+    }
+    test.insert("required".to_owned(), json!(["url", "expect"]));
     json!({
         "allow": { "anyOf": [{ "$ref": "#/$defs/term" }, several, of("any"), of("all")] },
-        "term": { "type": "string", "pattern": "^(nobody|public|signed-in|(user|group|email):.+)$" },
+        "term": { "type": "string", "pattern": "^(nobody|public|signed-in|(user|group|role|permission|email|claim|network):.+)$" },
         "headers": { "anyOf": [
             { "enum": ["remote", "authentik", "oauth2-proxy"] },
             { "type": "object", "minProperties": 1, "additionalProperties": { "type": "string" } },
@@ -166,6 +188,8 @@ fn definitions() -> Json {
         "app": { "anyOf": [{ "$ref": "#/$defs/term" }, several, app] },
         "rule": rule,
         "issuer": issuer(),
+        "role": role,
+        "test": test,
     })
 }
 
@@ -196,19 +220,41 @@ fn issuer() -> Map<String, Json> {
 /// The shape of one of [`APP_KEYS`] and [`RULE_KEYS`].
 fn app_shape(name: &str) -> Json {
     match name {
-        "allow" => shape(Kind::Allow),
+        "allow" | "meanwhile" => shape(Kind::Allow),
+        "header_limit" => json!({ "type": "integer", "minimum": 256, "maximum": 65536 }),
+        "groups" => json!({ "anyOf": [{ "enum": ["all", "matching"] }, shape(Kind::Texts)] }),
+        "mode" => shape(Kind::Choice(&["report"])),
         "headers" => shape(Kind::Headers),
         "rules" => json!({ "type": "array", "minItems": 1, "items": { "$ref": "#/$defs/rule" } }),
         "methods" => {
             json!({ "type": "array", "minItems": 1, "items": { "type": "string", "pattern": "^[^a-z ]+$" } })
         }
         "assertion" => shape(Kind::Flag),
-        "idle" | "lifetime" => shape(Kind::Duration),
+        "idle" | "lifetime" | "max_auth_age" => shape(Kind::Duration),
+        "query" => {
+            let value = json!({ "type": "string" });
+            let values = json!({ "anyOf": [value, { "type": "array", "minItems": 1, "items": value }] });
+            json!({ "type": "object", "minProperties": 1, "additionalProperties": values })
+        }
+        "acr" | "amr" => {
+            let word = json!({ "type": "string", "pattern": "^[!#-\\[\\]-~]+$" });
+            json!({ "anyOf": [word, { "type": "array", "minItems": 1, "items": word }] })
+        }
         "provider" => {
             let name = json!({ "type": "string", "pattern": NAME });
             json!({ "anyOf": [name, { "type": "array", "minItems": 1, "items": name }] })
         }
         _ => json!({ "type": "string", "pattern": "^/" }),
+    }
+}
+
+/// The shape of one of [`TEST_KEYS`].
+fn test_shape(name: &str) -> Json {
+    match name {
+        "url" => shape(Kind::Url),
+        "method" => json!({ "type": "string", "pattern": "^[A-Z]+$" }),
+        "expect" => json!({ "enum": Verdict::ALL.map(Verdict::as_str) }),
+        _ => shape(Kind::Text),
     }
 }
 
@@ -244,6 +290,8 @@ mod tests {
             "/properties/server/properties/limits",
             "/$defs/app/anyOf/2",
             "/$defs/rule",
+            "/$defs/role",
+            "/$defs/test",
         ] {
             assert_eq!(
                 schema.pointer(&format!("{table}/additionalProperties")),

@@ -35,6 +35,10 @@ impl Reader {
         })
     }
 
+    pub(crate) fn tunnel_idle(&mut self) -> Option<Duration> {
+        self.duration("server.limits.tunnel_idle_timeout", SECOND).map(|idle| idle.value)
+    }
+
     /// What opens the operator's API, which may do without only where nobody from elsewhere can connect.
     pub(crate) fn admin_token(&mut self, admin_listen: Option<SocketAddr>) -> Option<Option<Secret>> {
         let path = "server.admin_token";

@@ -12,7 +12,7 @@ pub(super) struct Line {
     origin: String,
 }
 
-/// All settings in the order of their table, each app on a line of its own.
+/// All settings in the order of their table, each app and each role on a line of its own.
 pub(super) fn lines(reader: &Reader) -> Vec<Line> {
     let mut lines = Vec::new();
     for (path, key) in of_tables(&reader.provider_tables()) {
@@ -25,13 +25,13 @@ pub(super) fn lines(reader: &Reader) -> Vec<Line> {
                 }
                 lines.push(Line { name: path, value: "***".to_owned(), origin });
             }
-            Some(Node { value: Value::Table(apps), .. })
-                if matches!(key.kind, Kind::Apps | Kind::Issuers) =>
+            Some(Node { value: Value::Table(named), .. })
+                if matches!(key.kind, Kind::Apps | Kind::Issuers | Kind::Roles) =>
             {
-                lines.extend(apps.iter().map(|app| Line {
-                    name: format!("{path}.{}", quoted(&app.key)),
-                    value: app.node.value.to_toml().to_string(),
-                    origin: reader.book.whence(&app.key_place),
+                lines.extend(named.iter().map(|entry| Line {
+                    name: format!("{path}.{}", quoted(&entry.key)),
+                    value: entry.node.value.to_toml().to_string(),
+                    origin: reader.book.whence(&entry.key_place),
                 }));
             }
             Some(node) => lines.push(Line {
@@ -72,7 +72,13 @@ pub(super) fn table(lines: &[Line]) -> String {
 fn unset(kind: Kind, unset: Unset) -> String {
     match unset {
         Unset::Value(text) => match kind {
-            Kind::Count | Kind::Flag | Kind::Apps | Kind::Issuers | Kind::Certificates => text.to_owned(),
+            Kind::Count
+            | Kind::Flag
+            | Kind::Roles
+            | Kind::Apps
+            | Kind::Issuers
+            | Kind::Tests
+            | Kind::Certificates => text.to_owned(),
             Kind::Text
             | Kind::Url
             | Kind::Address
@@ -81,7 +87,8 @@ fn unset(kind: Kind, unset: Unset) -> String {
             | Kind::Choice(_)
             | Kind::Texts
             | Kind::Allow
-            | Kind::Headers => quoted(text),
+            | Kind::Headers
+            | Kind::Authorization => quoted(text),
         },
         Unset::Words(words) => format!("({words})"),
         Unset::Needed(_) => "(not set)".to_owned(),

@@ -7,7 +7,7 @@ use proptest::prelude::*;
 use super::findings::Origin;
 use super::*;
 use crate::oidc::ClientAuth;
-use crate::policy::{Backend, HostPattern, Route};
+use crate::policy::{Authorization, Backend, HostPattern, Route};
 use crate::upstream::Place;
 
 const PROVIDER: &str =
@@ -110,7 +110,7 @@ fn every_setting_is_read_and_none_is_inert() {
         server.admin_token = "hunter2"
         server.trusted_proxies = ["10.0.0.1", "unix", "10.1.2.3/16"]
         server.drain = "1m"
-        server.limits = {{ head_timeout = "5s", idle_timeout = "2h", send_timeout = "5m", connections = 9 }}
+        server.limits = {{ head_timeout = "5s", idle_timeout = "2h", send_timeout = "5m", tunnel_idle_timeout = "3h", connections = 9 }}
         [session]
         store = "postgres://u:hunter2@db/foregate"
         keys = ["{}"]
@@ -142,9 +142,15 @@ fn every_setting_is_read_and_none_is_inert() {
         jwks_url = "https://keys.example.com/jwks"
         audiences = ["ci"]
         claims = {{ username = "u", name = "n", email = "e", groups = "realm.roles" }}
+        [roles]
+        r = {{ groups = ["g"], permissions = ["p"] }}
         [apps]
-        "a.example.com:9443/x" = "public"
+        "a.example.com:9443/x" = ["role:r", "claim:org.id=7"]
         "ci.example.com:9443" = {{ provider = "ci", allow = "signed-in" }}
+        [[tests]]
+        url = "https://a.example.com/x"
+        as = "user=bob,groups=g"
+        expect = "allow"
         "#,
         key.expose(),
         crt = file("crt"),
@@ -180,7 +186,6 @@ fn every_setting_is_read_and_none_is_inert() {
     assert_eq!(provider.internal_url.as_ref().map(Url::as_str), Some("http://authentik:9000/"));
     assert!(provider.require_verified_email);
     assert_eq!(provider.claims.groups, "realm.roles");
-    assert_eq!(config.wanted_claims(), ["team"]);
     let bearer = config.bearer.as_ref().unwrap();
     assert_eq!(
         (bearer.audiences.as_slice(), bearer.cache_tokens),
@@ -197,6 +202,7 @@ fn every_setting_is_read_and_none_is_inert() {
     assert_eq!((ci.claims.username.as_str(), ci.claims.groups.as_str()), ("u", "realm.roles"));
     assert!(!config.apps[0].takes_people_of("https://ci.example.com"));
     assert!(config.apps[1].takes_people_of("https://ci.example.com"));
+    assert_eq!(config.wanted_claims(), ["org.id", "team"]);
     let app = &config.apps[0];
     assert_eq!(
         (app.name.as_str(), app.port, app.prefix.as_deref()),
@@ -219,9 +225,19 @@ fn the_example_of_the_interface_works_without_what_comes_later() {
         allow    = "signed-in"
         rules = [
           { path = "/health", allow = "public" },
-          { path = "/api/v1/kb", methods = ["POST"], allow = "group:editors" },
-          { path = "/api/v1/kb/{kb_id}/**", methods = ["DELETE"], allow = { all = ["group:a", "email:*@example.com"] } },
+          { path = "/api/v1/kb", methods = ["POST"], allow = "permission:kb:create" },
+          { path = "/api/v1/kb/{kb_id}/**", methods = ["DELETE"], allow = ["role:kb-admin", "group:kb-owner:{kb_id}"] },
         ]
+        [roles.kb-viewer]
+        groups = ["kb-viewer"]
+        permissions = ["kb:read"]
+        [roles.kb-editor]
+        groups = ["kb-editor"]
+        inherits = ["kb-viewer"]
+        permissions = ["kb:create", "kb:update"]
+        [roles.kb-admin]
+        groups = ["kb-admin"]
+        inherits = ["kb-editor"]
         "#,
     );
     let names: Vec<&str> = config.apps.iter().map(|app| app.name.as_str()).collect();
@@ -231,7 +247,13 @@ fn the_example_of_the_interface_works_without_what_comes_later() {
     assert_eq!(kb.host, HostPattern::Exact("kb.example.com".into()));
     assert_eq!(
         kb.route,
-        Some(Route { backend: Backend(0), preserve_host: true, base: None, strip_prefix: false })
+        Some(Route {
+            backend: Backend(0),
+            preserve_host: true,
+            base: None,
+            strip_prefix: false,
+            authorization: Authorization::Keep,
+        })
     );
     let [target] = config.backends[0].targets.as_slice() else { panic!("{:?}", config.backends) };
     assert_eq!((target.authority.as_str(), &target.place), ("kb:8000", &Place::Tcp("kb".into(), 8000)));
@@ -240,7 +262,87 @@ fn the_example_of_the_interface_works_without_what_comes_later() {
         "kb.example.com rule 1"
     );
     assert_eq!(kb.last.name, "kb.example.com allow");
-    assert_eq!(kb.headers.names().count(), 12);
+    assert_eq!(kb.headers.names().count(), 14, "those of the preset, X-Roles and X-Permissions");
+    let readers = config.roles.permission("kb:read").unwrap().groups().collect::<Vec<_>>();
+    assert_eq!(readers, ["kb-admin", "kb-editor", "kb-viewer"]);
+}
+
+#[test]
+#[expect(clippy::too_many_lines, reason = "a table")]
+fn a_role_that_cannot_be_meant_is_a_finding() {
+    let table = "write a table such as [roles.editor], and below it groups = [\"editors\"]";
+    for (roles, allow, told) in [
+        ("a = { groups = ['g'], inherits = ['zebra'] }", "public", format!("there is no role `zebra` to inherit; fix: {table}")),
+        (
+            "editor = { groups = ['g'] }\nb = { inherits = ['editr'] }",
+            "public",
+            "there is no role `editr` to inherit; fix: did you mean `editor`?".to_owned(),
+        ),
+        (
+            "a = { groups = ['g'], inherits = ['b'] }\nb = { inherits = ['c'] }\nc = { inherits = ['a'] }",
+            "public",
+            "`a` inherits itself: a inherits b inherits c inherits a; fix: take one of them out of `inherits`".to_owned(),
+        ),
+        (
+            "a = { groups = ['g'], inherits = ['a'] }",
+            "public",
+            "`a` inherits itself: a inherits a; fix: take one of them out of `inherits`".to_owned(),
+        ),
+        (
+            "a = { permissions = ['p'] }",
+            "public",
+            "nobody can have the role `a`: no group gives it; fix: write its groups, or inherit it by a role that has some"
+                .to_owned(),
+        ),
+        ("a = ['g']", "public", format!("the role `a` is an array; fix: {table}")),
+        ("a = { groups = [] }", "public", "`groups` is empty; fix: remove it".to_owned()),
+        ("a = { groups = 'g' }", "public", "`groups` is text; fix: write groups = [\"…\"]".to_owned()),
+        (
+            "a = { groups = ['g', 'g'] }",
+            "public",
+            "this entry stands there twice; fix: remove one of the two".to_owned(),
+        ),
+        (
+            "a = { groups = [' g'] }",
+            "public",
+            "` g` is empty or has white space around it; fix: write the name alone".to_owned(),
+        ),
+        (
+            "a = { group = ['g'] }",
+            "public",
+            "`group` is not a setting of a role; fix: did you mean `groups`?".to_owned(),
+        ),
+        (
+            "\"{a}\" = { groups = ['g'] }",
+            "public",
+            "`{a}` cannot be the name of a role; fix: write a name without braces and without blanks at its ends"
+                .to_owned(),
+        ),
+        (
+            "editor = { groups = ['g'], permissions = ['kb:read'] }",
+            "role:editr",
+            "there is no role `editr`; fix: did you mean `editor`?".to_owned(),
+        ),
+        (
+            "editor = { groups = ['g'], permissions = ['kb:read'] }",
+            "permission:kb:rea",
+            "no role has the permission `kb:rea`; fix: did you mean `kb:read`?".to_owned(),
+        ),
+    ] {
+        let text = file(&format!("allow = '{allow}'"), &format!("[roles]\n{roles}\n"));
+        let found: Vec<String> = findings(&text)
+            .iter()
+            .map(|line| line.splitn(4, ':').nth(3).unwrap_or_default().trim().to_owned())
+            .collect();
+        assert_eq!(found, [told], "{roles} {allow}");
+    }
+    let text = file("headers = { 'X-R' = '{roles}' }\nallow = 'public'", "");
+    assert_eq!(
+        findings(&text),
+        [
+            "foregate.toml:2:21: the template of `X-R` speaks of roles, and there are none; fix: write a table such as [roles.editor], or remove it"
+        ]
+    );
 }
 
 #[test]
@@ -292,7 +394,7 @@ foregate.toml:11:22: both `provider.client_secret` (foregate.toml:10) and `provi
    |
 11 | client_secret_file = "/run/secret"
    |                      ^^^^^^^^^^^^^
-foregate.toml:13:19: `everyone` is not an allow term; fix: use public, signed-in, user:NAME, group:NAME or email:PATTERN
+foregate.toml:13:19: `everyone` is not an allow term; fix: use public, signed-in, user:NAME, group:NAME, role:NAME, permission:NAME, email:PATTERN, claim:NAME=VALUE or network:CIDR
    |
 13 | "a.example.com" = "everyone"
    |                   ^^^^^^^^^^
@@ -368,7 +470,7 @@ fn each_setting_is_refused_for_its_own_reason() {
         (
             "headers = { 'X' = '{nope}' }",
             "",
-            "2:13: the template of `X` holds `{nope}`; fix: placeholders are {username}, {name}, {email}, {groups}, {uid} and {claim:NAME}",
+            "2:13: the template of `X` holds `{nope}`; fix: placeholders are {username}, {name}, {email}, {groups}, {roles}, {permissions}, {uid} and {claim:NAME}",
         ),
         (
             "headers = { 'X' = 5 }",
@@ -551,7 +653,7 @@ fn each_app_is_refused_for_its_own_reason() {
         ),
         (
             "'a.example.com' = { allow = 'public', acr = 'mfa' }",
-            "8:39: `acr` is not known to this version; fix: remove it",
+            "8:39: `acr` belongs into a rule; fix: write rules = [{ acr = …, allow = … }]",
         ),
         (
             "'a.example.com' = { allow = 'public', all = ['user:a'] }",
@@ -604,6 +706,18 @@ fn each_app_is_refused_for_its_own_reason() {
         (
             "'a.example.com' = { allow = 'public', upstream = 'http://a', strip_prefix = true }",
             "8:1: `strip_prefix` has no effect: `a.example.com` has no prefix; fix: write the app as \"host/prefix\", or remove it",
+        ),
+        (
+            "'a.example.com' = { allow = 'public', upstream = 'http://a', sticky = true }",
+            "8:62: `sticky` has no effect: there is one upstream; fix: remove it",
+        ),
+        (
+            "'a.example.com' = { allow = 'public', upstream = 'http://a', health_fails = 2 }",
+            "8:62: `health_fails` has no effect without `health_path`; fix: write health_path = \"/health\", or remove it",
+        ),
+        (
+            "'a.example.com' = { allow = 'public', upstream = 'http://a', health_path = 'health' }",
+            "8:76: `health_path` cannot be `health`; fix: write a path such as /health",
         ),
         (
             "'a.example.com' = { allow = 'public', upstream = 'http://a', connect_timeout = '0s' }",

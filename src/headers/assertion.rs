@@ -13,8 +13,8 @@ use quick_cache::sync::Cache;
 use serde_json::json;
 use zeroize::Zeroizing;
 
-use super::Person;
-use crate::identity::{Field, Identity};
+use super::{HeaderSet, Person};
+use crate::identity::Field;
 
 /// Signs assertions with the newest key, each for [`LIFETIME_SECONDS`], and keeps them for the requests that follow.
 pub struct Signer {
@@ -47,8 +47,9 @@ impl Signer {
         Ok(Self { issuer, keys: keys?, made: Cache::new(MOST_KEPT) })
     }
 
-    /// A token about `person` for `audience`, good for two minutes at least from `now`, in Unix seconds.
-    pub fn assert(&self, person: &Arc<Person>, audience: String, now: u64) -> HeaderValue {
+    /// A token about `person` for `audience`, which tells of groups and roles what `set` does; good for two minutes at
+    /// least from `now`, in Unix seconds.
+    pub fn assert(&self, person: &Arc<Person>, set: &HeaderSet, audience: String, now: u64) -> HeaderValue {
         let key = (Arc::as_ptr(person).addr(), audience);
         if let Some(made) = self.made.get(&key)
             && now < made.stale_at
@@ -56,7 +57,7 @@ impl Signer {
         {
             return made.value.clone();
         }
-        let mut value = self.sign(person.identity(), &key.1, now);
+        let mut value = self.sign((person, set), &key.1, now);
         value.set_sensitive(true);
         let stale_at = now.saturating_add(REUSE_SECONDS);
         let made = Made { person: Arc::clone(person), value: value.clone(), stale_at };
@@ -70,11 +71,12 @@ impl Signer {
         json!({ "keys": keys }).to_string()
     }
 
-    fn sign(&self, identity: &Identity, audience: &str, now: u64) -> HeaderValue {
+    fn sign(&self, (person, set): (&Person, &HeaderSet), audience: &str, now: u64) -> HeaderValue {
+        let (identity, roles) = (person.identity(), &set.roles);
         let empty = HeaderValue::from_static("");
         let Some(key) = self.keys.first() else { return empty };
         let head = json!({ "alg": "EdDSA", "typ": "JWT", "kid": key.id });
-        let claims = json!({
+        let mut claims = json!({
             "iss": self.issuer,
             "aud": audience,
             "sub": identity.field(Field::Subject),
@@ -82,10 +84,14 @@ impl Signer {
             "preferred_username": identity.field(Field::Username),
             "name": identity.field(Field::Name),
             "email": identity.field(Field::Email),
-            "groups": identity.groups().collect::<Vec<_>>(),
+            "groups": set.told_groups(person),
             "iat": now,
             "exp": now.saturating_add(LIFETIME_SECONDS),
         });
+        if !roles.is_empty() {
+            claims["roles"] = roles.roles_of(identity).collect();
+            claims["permissions"] = roles.permissions_of(identity).collect();
+        }
         let encode = |text: String| URL_SAFE_NO_PAD.encode(text);
         let signed = format!("{}.{}", encode(head.to_string()), encode(claims.to_string()));
         let signature = URL_SAFE_NO_PAD.encode(key.pair.sign(signed.as_bytes()));
@@ -135,7 +141,12 @@ mod tests {
     use serde_json::Value;
 
     use super::*;
-    use crate::identity::Profile;
+    use crate::headers::{Budget, GroupPattern};
+    use crate::identity::{Identity, Profile, Role, Roles};
+
+    fn set() -> HeaderSet {
+        HeaderSet::preset("remote").unwrap()
+    }
 
     fn person(username: &str) -> Arc<Person> {
         let profile = Profile {
@@ -167,7 +178,7 @@ mod tests {
     #[test]
     fn a_backend_reads_it_with_the_published_keys_and_for_its_own_name_only() {
         let signer = signer(&[1, 2]);
-        let token = signer.assert(&person("alice"), "https://kb.test".into(), 1_000);
+        let token = signer.assert(&person("alice"), &set(), "https://kb.test".into(), 1_000);
         let claims = read(&token, &signer.key_set(), "https://kb.test").unwrap();
         assert_eq!(
             claims,
@@ -183,10 +194,23 @@ mod tests {
     }
 
     #[test]
+    fn it_tells_of_groups_and_roles_what_the_headers_do() {
+        let role = Role { name: "reader".into(), groups: vec!["family".into()], ..Role::default() };
+        let roles = Arc::new(Roles::new(&[Role { permissions: vec!["read".into()], ..role }]));
+        let none = Budget { shown: Some(Box::new([GroupPattern::parse("x*")])), ..Budget::default() };
+        let set = HeaderSet::preset_with("remote", &roles).unwrap().within(none);
+        let signer = signer(&[1]);
+        let token = signer.assert(&person("alice"), &set, "https://kb.test".into(), 1_000);
+        let claims = read(&token, &signer.key_set(), "https://kb.test").unwrap();
+        let told = (&claims["groups"], &claims["roles"], &claims["permissions"]);
+        assert_eq!(told, (&json!([]), &json!(["reader"]), &json!(["read"])));
+    }
+
+    #[test]
     fn one_is_signed_for_each_person_app_and_interval() {
         let signer = signer(&[1]);
         let (alice, bob) = (person("alice"), person("bob"));
-        let made = |person, audience: &str, now| signer.assert(person, audience.to_owned(), now);
+        let made = |person, audience: &str, now| signer.assert(person, &set(), audience.to_owned(), now);
         let first = made(&alice, "https://kb.test", 1_000);
         for (person, audience, now, same) in [
             (&alice, "https://kb.test", 1_179, true),

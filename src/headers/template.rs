@@ -6,7 +6,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::fold;
-use crate::identity::{Field, GLUE, Identity};
+use crate::identity::{Field, GLUE, Identity, Roles};
 
 /// Why a header of the configuration cannot be sent.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -22,7 +22,8 @@ pub enum HeaderError {
     Twice(String),
     /// A placeholder that is not known, or not closed.
     #[error(
-        "the template of `{0}` holds {1}: placeholders are {{username}}, {{name}}, {{email}}, {{groups}}, {{uid}} and {{claim:NAME}}"
+        "the template of `{0}` holds {1}: placeholders are {{username}}, {{name}}, {{email}}, {{groups}}, \
+         {{roles}}, {{permissions}}, {{uid}} and {{claim:NAME}}"
     )]
     Placeholder(String, String),
 }
@@ -31,11 +32,21 @@ pub enum HeaderError {
 #[derive(Clone, Debug, Default)]
 pub(super) struct Template(Vec<Part>);
 
+/// The groups that are told.
+#[derive(Clone, Copy)]
+pub(super) enum Told<'a> {
+    All,
+    /// These, sorted.
+    Only(&'a [&'a str]),
+}
+
 #[derive(Clone, Debug)]
 enum Part {
     Text(String),
     Field(Field),
     Groups(char),
+    Roles(char),
+    Permissions(char),
     Claim(String, char),
 }
 
@@ -64,18 +75,20 @@ impl Template {
     }
 
     /// The value for one identity: never more than one line, never split by what a name holds.
-    pub(super) fn value(&self, identity: &Identity) -> HeaderValue {
+    pub(super) fn value(&self, identity: &Identity, roles: &Roles, told: Told<'_>) -> HeaderValue {
         let shared = match self.0.as_slice() {
             [Part::Field(field)] => {
                 share(identity.shared_field(*field), [identity.field(*field)].into_iter(), None)
             }
-            [Part::Groups(GLUE)] => share(identity.shared_groups(), identity.groups(), Some(GLUE)),
+            [Part::Groups(GLUE)] if matches!(told, Told::All) => {
+                share(identity.shared_groups(), identity.groups(), Some(GLUE))
+            }
             _ => None,
         };
         shared.unwrap_or_else(|| {
             let mut text = String::new();
             for part in &self.0 {
-                part.write(identity, &mut text);
+                part.write((identity, told), roles, &mut text);
             }
             HeaderValue::from_bytes(text.trim_matches(' ').as_bytes())
                 .unwrap_or_else(|_| HeaderValue::from_static(""))
@@ -85,8 +98,18 @@ impl Template {
     pub(super) fn wanted_claims(&self) -> impl Iterator<Item = String> {
         self.0.iter().filter_map(|part| match part {
             Part::Claim(name, _) => Some(name.clone()),
-            Part::Text(_) | Part::Field(_) | Part::Groups(_) => None,
+            Part::Text(_) | Part::Field(_) | Part::Groups(_) | Part::Roles(_) | Part::Permissions(_) => None,
         })
+    }
+
+    /// How often it tells the groups.
+    pub(super) fn groups(&self) -> usize {
+        self.0.iter().filter(|part| matches!(part, Part::Groups(_))).count()
+    }
+
+    /// Whether it tells what somebody may do by their roles.
+    pub(super) fn speaks_of_roles(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Roles(_) | Part::Permissions(_)))
     }
 }
 
@@ -112,6 +135,10 @@ impl Part {
             "uid" => Self::Field(Field::Subject),
             "groups" => Self::Groups(GLUE),
             "groups:|" => Self::Groups('|'),
+            "roles" => Self::Roles(GLUE),
+            "roles:|" => Self::Roles('|'),
+            "permissions" => Self::Permissions(GLUE),
+            "permissions:|" => Self::Permissions('|'),
             _ => {
                 let claim = name.strip_prefix("claim:")?;
                 let (claim, separator) = claim.strip_suffix(":|").map_or((claim, GLUE), |claim| (claim, '|'));
@@ -120,11 +147,16 @@ impl Part {
         })
     }
 
-    fn write(&self, identity: &Identity, text: &mut String) {
+    fn write(&self, (identity, told): (&Identity, Told<'_>), roles: &Roles, text: &mut String) {
         match self {
             Self::Text(fixed) => text.push_str(fixed),
             Self::Field(field) => encode(identity.field(*field), None, text),
-            Self::Groups(separator) => join(identity.groups(), *separator, text),
+            Self::Groups(separator) => match told {
+                Told::All => join(identity.groups(), *separator, text),
+                Told::Only(groups) => join(groups.iter().copied(), *separator, text),
+            },
+            Self::Roles(separator) => join(roles.roles_of(identity), *separator, text),
+            Self::Permissions(separator) => join(roles.permissions_of(identity), *separator, text),
             Self::Claim(name, separator) => match identity.claim(name) {
                 Some(Value::Array(values)) => {
                     let values: Vec<String> = values.iter().map(plain_text).collect();
@@ -183,6 +215,12 @@ fn encode(value: &str, separator: Option<char>, text: &mut String) {
             text.push(c);
         }
     }
+}
+
+/// Bytes that a value takes at most, encoded.
+pub(super) fn longest_bytes(value: &str) -> usize {
+    let plain = is_clean(value, Some(GLUE)) && is_clean(value, Some('|'));
+    if plain { value.len() } else { 3 * value.len() }
 }
 
 /// Reads a header name that may carry an identity.

@@ -9,7 +9,8 @@ use http_body_util::{BodyExt as _, Limited};
 use hyper::body::Incoming;
 use hyper::body::{Body as HttpBody, Frame, SizeHint};
 
-use crate::upstream::{ReplyBody, ReplyError};
+use super::LiveBody;
+use crate::upstream::ReplyBody;
 
 /// The one body type of all answers.
 #[derive(Debug)]
@@ -20,7 +21,12 @@ pub enum Body {
     Full(Bytes),
     /// What a backend sends, as it comes.
     Stream(ReplyBody),
+    /// The same where it may take so long that its visitor is judged again meanwhile.
+    Live(Box<LiveBody<ReplyBody>>),
 }
+
+/// Whatever a body broke off for.
+pub(super) type BoxError = Box<dyn std::error::Error + Send + Sync>;
 
 impl From<String> for Body {
     fn from(text: String) -> Self {
@@ -30,12 +36,12 @@ impl From<String> for Body {
 
 impl HttpBody for Body {
     type Data = Bytes;
-    type Error = ReplyError;
+    type Error = BoxError;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, ReplyError>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
         match &mut *self {
             Self::Empty => Poll::Ready(None),
             Self::Full(bytes) => {
@@ -43,7 +49,8 @@ impl HttpBody for Body {
                 *self = Self::Empty;
                 Poll::Ready((!bytes.is_empty()).then(|| Ok(Frame::data(bytes))))
             }
-            Self::Stream(incoming) => Pin::new(incoming).poll_frame(cx),
+            Self::Stream(incoming) => Pin::new(incoming).poll_frame(cx).map_err(Into::into),
+            Self::Live(live) => Pin::new(live).poll_frame(cx),
         }
     }
 
@@ -52,6 +59,7 @@ impl HttpBody for Body {
             Self::Empty => true,
             Self::Full(bytes) => bytes.is_empty(),
             Self::Stream(incoming) => incoming.is_end_stream(),
+            Self::Live(live) => live.is_end_stream(),
         }
     }
 
@@ -60,6 +68,7 @@ impl HttpBody for Body {
             Self::Empty => SizeHint::with_exact(0),
             Self::Full(bytes) => SizeHint::with_exact(bytes.len() as u64),
             Self::Stream(incoming) => incoming.size_hint(),
+            Self::Live(live) => live.size_hint(),
         }
     }
 }

@@ -14,12 +14,13 @@ use super::chooser::{self, Wanted};
 use super::intent::intent;
 use super::pages::{CSS, Forbidden, Page, Trouble, UnknownHost};
 use super::portal::elsewhere::{self, Here};
+use super::portal::step_up;
 use super::{Site, reference, unix_now};
 use crate::browser::ReturnTo;
-use crate::identity::Field;
+use crate::identity::{Field, Proof};
 use crate::login::{Account, BINDING_LIFETIME, Begun, LoginError, Wish};
 use crate::metrics::Outcome;
-use crate::policy::Refusal;
+use crate::policy::{Refusal, StepUp};
 use crate::visit::{Intent, Shown, Visit};
 
 /// Why somebody is not let in.
@@ -27,12 +28,28 @@ use crate::visit::{Intent, Shown, Visit};
 pub(super) enum Denied {
     /// They may be after a sign-in.
     SignIn,
+    /// They may be after a sign-in that proves more.
+    StepUp {
+        /// What it must prove.
+        wanted: Proof,
+        /// Whether the provider was asked for that already.
+        was_refused: bool,
+        /// Whether it is a program with a token, which is never sent anywhere.
+        by_token: bool,
+    },
     /// They may not.
     Forbidden(Refusal),
     /// Their token counts for nothing, for this reason.
     BadToken(String),
     /// Nobody can tell.
     Unavailable,
+}
+
+impl From<StepUp<'_>> for Denied {
+    fn from(step: StepUp<'_>) -> Self {
+        let (was_refused, by_token) = (step.was_refused(), step.by_token);
+        Self::StepUp { wanted: step.wanted.clone(), was_refused, by_token }
+    }
 }
 
 /// The answer to a visitor who is not let in. With `bare` a sign-in is a 401 with its `Location`, which nginx
@@ -49,6 +66,10 @@ pub(super) async fn answer(
         Denied::SignIn if intent == Intent::Navigation => sign_in(site, parts, visit, bare).await,
         Denied::SignIn => (Outcome::SignIn, sign_in_problem(site, page_of(site, parts, visit).as_ref())),
         Denied::BadToken(reason) => (Outcome::SignIn, token_problem(site, parts, visit, &reason)),
+        Denied::StepUp { wanted, was_refused, by_token } => {
+            let intent = if by_token { Intent::Call } else { intent };
+            step_up::answer(site, (parts, visit), (&wanted, was_refused), (intent, bare))
+        }
         Denied::Forbidden(refusal) => (Outcome::Forbidden, forbidden(site, visit, &refusal, intent)),
         Denied::Unavailable => (Outcome::Unavailable, unavailable(intent)),
     }
@@ -69,7 +90,7 @@ async fn sign_in(site: &Site, parts: &Parts, visit: &Visit<'_>, bare: bool) -> (
     let [at] = wanted.providers.as_slice() else {
         return (Outcome::SignIn, answer::redirect(status, &chooser::address(site, &to)));
     };
-    let wish = Wish { at, to: to.clone(), account: Account::Any };
+    let wish = Wish { at, to: to.clone(), account: Account::Any, proof: None };
     let begun = tokio::time::timeout(BEGIN_TIME, site.login.begin(wish, &bindings, unix_now())).await;
     let Ok(begun) = begun else { return (Outcome::Unavailable, unavailable(Intent::Navigation)) };
     match begun {
@@ -143,7 +164,7 @@ fn challenge(shown: Shown<'_>, wrong: &str) -> HeaderValue {
 
 /// The page a script runs on, as what it asks for is nothing to land on: its referrer if that is the same host,
 /// else the host's start.
-fn page_of(site: &Site, parts: &Parts, visit: &Visit<'_>) -> Option<ReturnTo> {
+pub(super) fn page_of(site: &Site, parts: &Parts, visit: &Visit<'_>) -> Option<ReturnTo> {
     site.with_origins(|origins| {
         let referrer = parts.headers.get(REFERER).and_then(|value| value.to_str().ok());
         let page = referrer.and_then(|text| ReturnTo::parse(text, origins));
@@ -158,6 +179,10 @@ fn forbidden(site: &Site, visit: &Visit<'_>, refusal: &Refusal, intent: Intent) 
         Refusal::UnknownHost => return unknown_host(host, intent),
         Refusal::AmbiguousPath => {
             let text = "foregate: this path means different things to different servers, so no rule can be sure of it.\n";
+            return answer::text(StatusCode::BAD_REQUEST, text);
+        }
+        Refusal::AmbiguousQuery => {
+            let text = "foregate: this query means different things to different servers, and a rule depends on it.\n";
             return answer::text(StatusCode::BAD_REQUEST, text);
         }
         Refusal::NotAllowed { missing, person, by_token } => (missing, person, *by_token),
@@ -361,7 +386,7 @@ impl crate::login::Cause {
 const BEGIN_TIME: Duration = Duration::from_millis(2500);
 /// RFC 6750 3.1, for a token that is good and not good enough.
 const INSUFFICIENT: &str = "Bearer realm=\"foregate\", error=\"insufficient_scope\"";
-const FOREGATE_SIGN_IN: HeaderName = HeaderName::from_static("foregate-sign-in");
+pub(super) const FOREGATE_SIGN_IN: HeaderName = HeaderName::from_static("foregate-sign-in");
 const CIRCLE: &str = "The sign-in went in a circle";
 const NOT_FINISHED: &str = "The sign-in could not be finished";
 const BUSY: &str = "Please try again in a moment";

@@ -75,7 +75,7 @@ impl Dialect {
 /// A visit to `target` with all that a request shows for it.
 fn visit<'r>(target: Target<'r>, headers: &'r HeaderMap, cookies: &Cookies) -> Visit<'r> {
     let credential = cookies.credential_at(&target.host, headers);
-    Visit { target, credential, authorization: Authorization::of(headers) }
+    Visit { target, credential, authorization: Authorization::of(headers), client: None }
 }
 
 /// Traefik, Caddy, HAProxy: X-Forwarded-Method, -Proto, -Host and -Uri.
@@ -87,10 +87,18 @@ fn forwarded(headers: &HeaderMap) -> Result<Target<'_>, Malformed> {
 /// nginx: X-Original-URL and X-Original-Method.
 fn original_url(headers: &HeaderMap) -> Result<Target<'_>, Malformed> {
     let [method, url] = read([ORIGINAL_METHOD, ORIGINAL_URL], headers)?;
+    read_url(url, parse_method(method)?)
+}
+
+/// What a whole address asks for, as a front proxy would tell of it.
+///
+/// # Errors
+/// [`Malformed`] for all that a check about it would be refused for.
+pub fn read_url(url: &[u8], method: Method) -> Result<Target<'_>, Malformed> {
     let colon = url.windows(3).position(|part| part == b"://").ok_or(Malformed::Scheme)?;
     let rest = &url[colon + 3..];
     let slash = rest.iter().position(|&byte| byte == b'/').ok_or(Malformed::Path)?;
-    target(Scheme::parse(&url[..colon])?, &rest[..slash], &rest[slash..], parse_method(method)?)
+    target(Scheme::parse(&url[..colon])?, &rest[..slash], &rest[slash..], method)
 }
 
 /// Envoy: the request line behind the prefix, Host, and X-Forwarded-Proto where Envoy sends it.
@@ -112,7 +120,8 @@ fn request_line(parts: &Parts, fallback: Scheme) -> Result<Target<'_>, Malformed
     target(scheme, host, uri.as_bytes(), parts.method.clone())
 }
 
-fn target<'r>(
+/// The target of these words, each in its one spelling.
+pub(super) fn target<'r>(
     scheme: Scheme,
     host: &'r [u8],
     uri: &'r [u8],

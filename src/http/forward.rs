@@ -11,11 +11,13 @@ use super::answer;
 use super::body::Body;
 use super::denial::{self, Denied};
 use super::dialect::Dialect;
+use super::intent::client;
 use super::portal::elsewhere::{Here, OwnPage};
 use super::{Site, unix_now};
 use crate::metrics::Outcome;
-use crate::policy::{Decision, Grant, Refusal, Requirement};
+use crate::policy::{Decision, Grant, Refusal};
 use crate::server::Peer;
+use crate::visit::Visit;
 
 /// Answers one check, and counts it.
 #[expect(clippy::disallowed_methods, reason = "the faces are where time enters")]
@@ -31,7 +33,7 @@ async fn decide(site: &Site, dialect: Dialect, parts: &Parts, peer: Peer) -> (Ou
         return (Outcome::Untrusted, refuse_stranger(site, dialect, peer));
     }
     let visit = match dialect.read(parts, &site.cookies, site.scheme()) {
-        Ok(visit) => visit,
+        Ok(visit) => visit.from(client(&parts.headers, peer, &site.trusted_proxies)),
         Err(malformed) => {
             tracing::info!(dialect = dialect.name(), peer = %peer.address, reason = %malformed, "a check is malformed");
             let response = answer::text(StatusCode::BAD_REQUEST, format!("foregate: {malformed}.\n"));
@@ -46,13 +48,15 @@ async fn decide(site: &Site, dialect: Dialect, parts: &Parts, peer: Peer) -> (Ou
         return (outcome, in_form(dialect, response));
     }
     let decision = site.gate.judge(&visit, unix_now()).await;
-    match narrowed(decision, dialect, parts) {
+    match narrowed(site, decision, dialect, (parts, &visit)) {
         Decision::Allow(grant) => {
-            let mut response = allow(dialect, &parts.method, &grant);
+            site.note_report(&grant, &visit);
+            let mut response = allow(site, dialect, &parts.method, &grant);
             site.assert(&grant, &visit.target.host, response.headers_mut());
             (Outcome::Allowed, response)
         }
         Decision::SignIn => deny(site, dialect, parts, &visit, Denied::SignIn).await,
+        Decision::StepUp(step) => deny(site, dialect, parts, &visit, step.into()).await,
         Decision::Forbid(refusal) => deny(site, dialect, parts, &visit, Denied::Forbidden(refusal)).await,
         Decision::BadToken(reason) => deny(site, dialect, parts, &visit, Denied::BadToken(reason)).await,
         Decision::Unavailable => deny(site, dialect, parts, &visit, Denied::Unavailable).await,
@@ -61,7 +65,12 @@ async fn decide(site: &Site, dialect: Dialect, parts: &Parts, peer: Peer) -> (Ou
 
 /// The auth address may ask for more than the rules do: `?allow=group:admins`. It can never ask for less, so it
 /// does no harm where a front proxy appends the visitor's own query.
-fn narrowed<'p>(decision: Decision<'p>, dialect: Dialect, parts: &Parts) -> Decision<'p> {
+fn narrowed<'p>(
+    site: &Site,
+    decision: Decision<'p>,
+    dialect: Dialect,
+    (parts, visit): (&Parts, &Visit<'_>),
+) -> Decision<'p> {
     let (Decision::Allow(_), Some(query)) = (&decision, parts.uri.query()) else { return decision };
     if dialect == Dialect::Envoy {
         return decision;
@@ -69,8 +78,8 @@ fn narrowed<'p>(decision: Decision<'p>, dialect: Dialect, parts: &Parts) -> Deci
     let mut decision = decision;
     for (_, term) in url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "allow") {
         let Decision::Allow(grant) = decision else { return decision };
-        decision = match Requirement::parse_term(&term) {
-            Ok(wanted) => grant.narrowed(&wanted),
+        decision = match site.gate.policy.terms().parse(&term) {
+            Ok(wanted) => grant.narrowed(&wanted, visit),
             Err(error) => {
                 tracing::warn!(%error, "the auth address narrows by a term that is none, so nobody is let in");
                 Decision::Forbid(Refusal::NotAllowed { missing: Vec::new(), person: None, by_token: false })
@@ -81,11 +90,15 @@ fn narrowed<'p>(decision: Decision<'p>, dialect: Dialect, parts: &Parts) -> Deci
 }
 
 /// 200, no body, the complete set: whatever a client sent in its place is overwritten.
-fn allow(dialect: Dialect, asked: &Method, grant: &Grant<'_>) -> Response<Body> {
+fn allow(site: &Site, dialect: Dialect, asked: &Method, grant: &Grant<'_>) -> Response<Body> {
     let set = &grant.app().headers;
     let mut response = Response::new(Body::Empty);
     let headers = response.headers_mut();
-    *headers = set.uncached_lines(grant.person());
+    let (lines, heavy) = set.weighed_lines(grant.person());
+    *headers = lines;
+    if let Some(heavy) = heavy {
+        site.note_heavy(grant, heavy);
+    }
     if asked == Method::HEAD {
         // Said for every other method by itself; some clients wait for a body they are not told about.
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
@@ -100,7 +113,7 @@ async fn deny(
     site: &Site,
     dialect: Dialect,
     parts: &Parts,
-    visit: &crate::visit::Visit<'_>,
+    visit: &Visit<'_>,
     denied: Denied,
 ) -> (Outcome, Response<Body>) {
     let (outcome, response) =

@@ -13,16 +13,17 @@ use url::{Url, form_urlencoded};
 
 use super::body::{Body, read_form};
 use super::dialect::direct;
-use super::intent::{is_same_origin, navigates};
+use super::intent::{client, is_same_origin, navigates};
 use super::pages::{CSS, FormKept, FormResumed, FormWanted, KEEP, PICK_UP, Page, SEND, Trouble};
-use super::portal::elsewhere;
+use super::portal::{elsewhere, step_up};
 use super::{Site, answer, reference, unix_now};
 use crate::browser::{KeptForm, LONGEST_KEPT_FORM, ReturnTo};
 use crate::headers::Person;
-use crate::identity::Field;
+use crate::identity::{Field, Proof};
 use crate::policy::{Decision, Grant, Refusal};
+use crate::server::Peer;
 use crate::session::random;
-use crate::visit::{Authorization, Credential, Path, Scheme, Target, Visit};
+use crate::visit::{Authorization, Client, Credential, Path, Scheme, Target, Visit};
 
 /// How many forms may be read at a time. Whoever is one too many is answered as if forms were not kept.
 #[derive(Debug)]
@@ -69,7 +70,7 @@ pub(super) fn page_of(path: &str) -> &str {
 
 /// `/.foregate/resume` of a host that foregate is the proxy of. A GET, back from the sign-in, takes the form out of the
 /// browser; a POST brings it, and gets it back as a page that sends it.
-pub(super) async fn resume(site: &Site, request: Request<Incoming>) -> Response<Body> {
+pub(super) async fn resume(site: &Site, request: Request<Incoming>, peer: Peer) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let nothing = || answer::text(StatusCode::NOT_FOUND, super::NO_SUCH_PAGE);
     let Ok(visit) = direct(&parts, &site.cookies, site.scheme()) else { return nothing() };
@@ -87,7 +88,10 @@ pub(super) async fn resume(site: &Site, request: Request<Incoming>) -> Response<
         return window.trouble(&FOREIGN);
     }
     match window.brought(body).await {
-        Ok((form, kept)) => window.judged(&form, &kept, (target.scheme, credential)).await,
+        Ok((form, kept)) => {
+            let client = client(&parts.headers, peer, &site.trusted_proxies);
+            window.judged(&form, &kept, (target.scheme, credential, client)).await
+        }
         Err(why) => window.trouble(why),
     }
 }
@@ -98,6 +102,8 @@ enum Waits {
     FromNow,
     /// A sign-in still.
     SignIn,
+    /// A sign-in that proves this.
+    StepUp(Proof),
     /// Another account than this one.
     Account(Arc<Person>),
     /// The store.
@@ -144,18 +150,25 @@ impl<'a> Window<'a> {
     }
 
     /// What the judge says of a form as if it came now by itself: nothing of it is shown to whoever may not send it.
-    async fn judged(&self, form: &KeptForm, kept: &str, by: (Scheme, Credential)) -> Response<Body> {
+    async fn judged(
+        &self,
+        form: &KeptForm,
+        kept: &str,
+        by: (Scheme, Credential, Client<'_>),
+    ) -> Response<Body> {
         let (path, query) = form.path_and_query();
         let Ok(path) = Path::parse(path.as_bytes()) else { return self.trouble(&BROKEN) };
-        let (scheme, credential) = by;
+        let (scheme, credential, client) = by;
         let (host, query) = (Cow::Borrowed(self.host), query.map(str::as_bytes));
         let target = Target { scheme, host, path, query, method: Method::POST };
         // A person sends it, who has a session.
-        let visit = Visit { target, credential, authorization: Authorization::default() };
+        let authorization = Authorization::default();
+        let visit = Visit { target, credential, authorization, client: Some(client) };
         let now = unix_now();
         let waits = match self.site.gate.judge(&visit, now).await {
             Decision::Allow(grant) => return self.send(form, &grant, now).await,
             Decision::SignIn | Decision::BadToken(_) => Waits::SignIn,
+            Decision::StepUp(step) => Waits::StepUp(step.wanted.clone()),
             Decision::Unavailable => Waits::Store,
             Decision::Forbid(Refusal::NotAllowed { person: Some(person), .. }) => Waits::Account(person),
             Decision::Forbid(_) => return self.trouble(&BROKEN),
@@ -197,7 +210,7 @@ impl<'a> Window<'a> {
         let (status, title, happened) = waits.story();
         let person = if let Waits::Account(person) = waits { Some(person) } else { None };
         let field = |field| person.map_or("", |person| person.identity().field(field));
-        let sign_in = self.sign_in(form, person.is_some())?;
+        let sign_in = self.sign_in(form, waits)?;
         let script = if matches!(waits, Waits::FromNow) { KEEP } else { "" };
         let page = FormKept {
             css: CSS,
@@ -222,12 +235,17 @@ impl<'a> Window<'a> {
     }
 
     /// The sign-in that leads back here.
-    fn sign_in(&self, form: &KeptForm, as_another: bool) -> Option<Url> {
+    fn sign_in(&self, form: &KeptForm, waits: &Waits) -> Option<Url> {
         let back = format!("{}{RESUME}{}", self.origin, form.path_and_query().0);
         let back = self.site.with_origins(|origins| ReturnTo::parse(&back, origins))?;
-        let more: &[(&str, &str)] = if as_another { &[("account", "other")] } else { &[] };
-        let here = elsewhere::sign_in_at(self.site, &back, more);
-        Some(here.unwrap_or_else(|| self.site.own_url("/.foregate/sign-in", Some(&back), more)))
+        let said = match waits {
+            Waits::Account(_) => vec![("account", "other".to_owned())],
+            Waits::StepUp(proof) => step_up::in_address(proof),
+            Waits::FromNow | Waits::SignIn | Waits::Store => Vec::new(),
+        };
+        let more: Vec<(&str, &str)> = said.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let here = elsewhere::sign_in_at(self.site, &back, &more);
+        Some(here.unwrap_or_else(|| self.site.own_url("/.foregate/sign-in", Some(&back), &more)))
     }
 
     fn trouble(&self, why: &Useless) -> Response<Body> {
@@ -255,6 +273,9 @@ impl Waits {
             Self::FromNow => (StatusCode::UNAUTHORIZED, "Your sign-in has ended", "Please sign in again."),
             Self::SignIn => {
                 (StatusCode::UNAUTHORIZED, "You are not signed in yet", "Nobody is signed in for this.")
+            }
+            Self::StepUp(_) => {
+                (StatusCode::UNAUTHORIZED, "This needs a stronger or newer sign-in", "Please sign in again.")
             }
             Self::Account(_) => {
                 (StatusCode::FORBIDDEN, "This account may not send it", "Somebody else may have to sign in.")

@@ -7,6 +7,7 @@ mod leave;
 pub(super) mod logout;
 mod query;
 pub(super) mod session;
+pub(super) mod step_up;
 
 use std::sync::Arc;
 
@@ -23,7 +24,7 @@ use super::intent::{client_address, intent, user_agent};
 use super::pages::{CSS, Page, SignOut, SignedIn, SignedOut};
 use super::{Site, answer, unix_now};
 use crate::browser::{Origins, Purpose, ReturnTo};
-use crate::identity::Field;
+use crate::identity::{Field, Proof};
 use crate::login::{
     Account, BINDING_LIFETIME, Callback, Caller, Farewell, Finished, LoginError, Named, Wish,
 };
@@ -56,10 +57,16 @@ pub(super) async fn sign_in(site: &Site, parts: &Parts) -> Response<Body> {
         Err(error) => return trouble(site, &LoginError::Store(error), Some(&errand.to)),
     };
     let wanted = Wanted::on(site, &errand.to);
+    let proof = step_up::wanted(&query);
     let chosen = wanted.named(query.one("provider").ok().flatten().as_deref());
+    // Whoever is to prove more does so where they are signed in.
+    let own = live.as_ref().filter(|live| proof.is_some() && wanted.knows(live));
+    let own = own.and_then(|live| site.login.providers().of_issuer(live.person.identity().issuer()));
+    let chosen = chosen.or(own);
     let counts = |session: &&Arc<Session>| {
         let is_chosen = |named: &Named| named.issuer() == session.person.identity().issuer();
-        wanted.takes(session, now) && chosen.is_none_or(is_chosen)
+        let is_proven = |proof: &Proof| proof.is_given_by(session.person.identity(), now);
+        wanted.takes(session, now) && chosen.is_none_or(is_chosen) && proof.as_ref().is_none_or(is_proven)
     };
     if let Some(live) = live.as_ref().filter(|_| account != Account::Another).filter(counts) {
         return match errand.onward(site, live.handle(), now) {
@@ -71,7 +78,7 @@ pub(super) async fn sign_in(site: &Site, parts: &Parts) -> Response<Body> {
         return chooser::page(site, (&errand, account), &wanted, live.as_deref());
     };
     let bindings: Vec<&str> = site.cookies.bindings(&parts.headers).collect();
-    match site.login.begin(Wish { at, to: errand.carried(site), account }, &bindings, now).await {
+    match site.login.begin(Wish { at, to: errand.carried(site), account, proof }, &bindings, now).await {
         Ok(begun) => to_provider(site, StatusCode::FOUND, begun),
         Err(error) => trouble(site, &error, Some(&errand.to)),
     }

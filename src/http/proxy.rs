@@ -1,38 +1,74 @@
 //! foregate as the proxy itself: the same judge, then the backend with the identity headers. Knows no rules.
 
+mod homeward;
+mod hop;
+mod live;
+mod outward;
+mod shown;
+mod trouble;
+mod tunnel;
+mod upgrade;
+mod way;
+
+use std::sync::Arc;
 use std::time::Instant;
 
-use http::header::{self, AUTHORIZATION, CONNECTION, HOST, HeaderMap, HeaderName, HeaderValue};
-use http::{Method, Request, Response, StatusCode, Uri, Version};
+use arc_swap::ArcSwap;
+use http::header::HeaderMap;
+use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::body::Body;
 use super::denial::{self, Denied};
 use super::dialect::direct;
-use super::intent::client_address;
+use super::intent::{client, intent};
 use super::portal::elsewhere::{Here, OwnPage};
 use super::{Site, answer, kept_form, portal, unix_now};
-use crate::headers::fold;
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant};
 use crate::server::Peer;
-use crate::upstream::{Outgoing, RequestFault, UpstreamError};
+use crate::upstream::{Outgoing, ReplyBody};
+pub use homeward::Meddlers;
+use hop::Hop;
+pub use live::LiveBody;
+use live::{Kept, Live, is_long};
+use shown::Shown;
+pub use tunnel::Tunnels;
+use upgrade::Socket;
+use way::Way;
+
+/// What is read of a request before anything of it is removed, and what the backend is told of its visitor.
+struct Told {
+    hop: Hop,
+    way: Way,
+    identity: HeaderMap,
+    shown: Shown,
+}
 
 /// Answers a request to a host with an upstream, and counts the decision; on any other host there is nothing.
 #[expect(clippy::disallowed_methods, reason = "the faces are where time enters")]
-pub(super) async fn answer(site: &Site, request: Request<Incoming>, peer: Peer) -> Response<Body> {
-    if request.method() == Method::CONNECT || request.method() == Method::TRACE {
-        return answer::wrong_method("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
-    }
+pub(super) async fn answer(
+    house: &Arc<ArcSwap<Site>>,
+    site: &Site,
+    request: Request<Incoming>,
+    peer: Peer,
+) -> Response<Body> {
     let started = Instant::now();
     let counted = |outcome| site.metrics.decided(outcome, started.elapsed().as_secs_f64());
-    let (parts, body) = request.into_parts();
+    let (mut parts, body) = request.into_parts();
+    if !upgrade::settle_method(&mut parts) {
+        return answer::wrong_method("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+    }
     let visit = match direct(&parts, &site.cookies, site.scheme()) {
-        Ok(visit) => visit,
+        Ok(visit) => visit.from(client(&parts.headers, peer, &site.trusted_proxies)),
         Err(malformed) => {
             counted(Outcome::Malformed);
             return answer::text(StatusCode::BAD_REQUEST, format!("foregate: {malformed}.\n"));
         }
+    };
+    let Ok(hop) = Hop::of_request(&parts.headers) else {
+        counted(Outcome::Malformed);
+        return answer::text(StatusCode::BAD_REQUEST, NAMES_MORE);
     };
     if !site.gate.policy.is_proxied(&visit.target.host) {
         if site.public_url.host_str() == Some(&visit.target.host) && parts.uri.path() == "/" {
@@ -50,11 +86,15 @@ pub(super) async fn answer(site: &Site, request: Request<Incoming>, peer: Peer) 
     let denied = match site.gate.judge(&visit, unix_now()).await {
         Decision::Allow(grant) => {
             counted(Outcome::Allowed);
-            let mut lines = grant.app().headers.lines(grant.person());
-            site.assert(&grant, &visit.target.host, &mut lines);
-            drop(visit);
-            return forward(site, &grant, lines, Request::from_parts(parts, body), peer).await;
+            site.note_report(&grant, &visit);
+            let mut identity = grant.app().headers.lines(grant.person());
+            site.assert(&grant, &visit.target.host, &mut identity);
+            let kept = Kept::of(&parts, visit, &grant);
+            let way = Way::of(&parts.headers, peer, &site.trusted_proxies);
+            let passage = Passage { house, site, grant };
+            return passage.begin(Request::from_parts(parts, body), (hop, way, identity), kept).await;
         }
+        Decision::StepUp(step) => step.into(),
         Decision::SignIn => match kept_form::keep(site, &parts, &visit, body).await {
             Some(response) => {
                 counted(Outcome::SignIn);
@@ -71,128 +111,106 @@ pub(super) async fn answer(site: &Site, request: Request<Incoming>, peer: Peer) 
     response
 }
 
-async fn forward(
-    site: &Site,
-    grant: &Grant<'_>,
-    lines: HeaderMap,
-    mut request: Request<Incoming>,
-    peer: Peer,
-) -> Response<Body> {
-    if is_websocket(request.headers()) {
-        return answer::text(StatusCode::NOT_IMPLEMENTED, "foregate does not pass WebSockets on yet.\n");
+/// A request that was let in, between its visitor and the backend.
+struct Passage<'s> {
+    house: &'s Arc<ArcSwap<Site>>,
+    site: &'s Site,
+    grant: Grant<'s>,
+}
+
+impl Passage<'_> {
+    /// Finds what the backend is shown of the person, then sends the request.
+    async fn begin(
+        self,
+        request: Request<Incoming>,
+        (hop, way, identity): (Hop, Way, HeaderMap),
+        kept: Kept,
+    ) -> Response<Body> {
+        let Ok(shown) = Shown::to(self.site, &self.grant, kept.credential()).await else {
+            return denial::unavailable(intent(request.headers(), request.method()));
+        };
+        self.forward(request, Told { hop, way, identity, shown }, kept).await
     }
-    let host = request.headers().get(HOST).cloned();
-    let client = client_address(request.headers(), peer, &site.trusted_proxies);
-    let headers = request.headers_mut();
-    drop_hop_by_hop(headers);
-    drop_routing(headers);
-    site.own_names.strip(headers);
-    site.cookies.hide(headers);
-    if grant.by_token() {
-        // As with our cookies: an app that had it could use it at all others.
-        headers.remove(AUTHORIZATION);
-    }
-    headers.extend(lines);
-    headers.insert("x-forwarded-proto", HeaderValue::from_static(site.scheme().as_str()));
-    if let (Some(host), Ok(client)) = (host, HeaderValue::from_str(&client.to_string())) {
-        headers.insert(HOST, host.clone());
-        headers.insert("x-forwarded-host", host);
-        headers.insert("x-forwarded-for", client);
-    }
-    // The path that was judged, without the authority that an absolute address has.
-    let path = request.uri().path_and_query().cloned();
-    *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
-    *request.version_mut() = Version::HTTP_11;
-    match site.upstreams.send(grant, request.map(Outgoing::from)).await {
-        Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => {
-            answer::text(StatusCode::BAD_GATEWAY, "The app behind foregate answered what nobody asked.\n")
+
+    /// Sends the request to the backend, and the answer back.
+    async fn forward(self, request: Request<Incoming>, told: Told, kept: Kept) -> Response<Body> {
+        let (mut parts, body) = request.into_parts();
+        let intent = intent(&parts.headers, &parts.method);
+        let socket = Socket::wanted(&mut parts, &told.hop, &body);
+        outward::prepare(self.site, &self.grant, told, socket.as_ref(), &mut parts);
+        let watched = if is_long(&body) {
+            Watched::Already(Live::begin(self.house, kept))
+        } else {
+            Watched::NotYet(kept)
+        };
+        let body = match &watched {
+            Watched::NotYet(_) => Outgoing::from(body),
+            Watched::Already(live) => Outgoing::from(body).until(live.until()),
+        };
+        let request = Request::from_parts(parts, body);
+        let sending = self.site.upstreams.send(&self.grant, request);
+        let sent = match &watched {
+            Watched::NotYet(_) => sending.await,
+            Watched::Already(live) => tokio::select! {
+                biased;
+                () = live.refused() => return trouble::ended(),
+                sent = sending => sent,
+            },
+        };
+        match sent {
+            Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => match socket {
+                Some(socket) if socket.is_opened_by(&response) => {
+                    self.open(socket, response, watched.live(self.house))
+                }
+                // Nobody asked, or for something else.
+                Some(_) | None => trouble::odd_answer(intent),
+            },
+            Ok(response) => self.bring(response, watched),
+            Err(error) => trouble::no_answer(&error, intent),
         }
-        Ok(response) => {
-            let mut response = response.map(Body::Stream);
-            // The version is of the connection to the backend, not of this one (RFC 9110 2.5).
-            *response.version_mut() = Version::HTTP_11;
-            drop_hop_by_hop(response.headers_mut());
-            response
+    }
+
+    fn bring(&self, response: Response<ReplyBody>, watched: Watched) -> Response<Body> {
+        let (mut parts, body) = response.into_parts();
+        homeward::prepare(self.site, self.grant.app(), &mut parts);
+        let body = if is_long(&body) {
+            Body::Live(Box::new(LiveBody::new(body, watched.live(self.house))))
+        } else {
+            Body::Stream(body)
+        };
+        Response::from_parts(parts, body)
+    }
+
+    /// Answers that the WebSocket is open, and joins the two connections once both are.
+    fn open(&self, socket: Socket, mut response: Response<ReplyBody>, live: Live) -> Response<Body> {
+        let backend = hyper::upgrade::on(&mut response);
+        let (mut parts, _) = response.into_parts();
+        let held = parts.extensions.remove();
+        homeward::prepare(self.site, self.grant.app(), &mut parts);
+        let visitor = socket.tell(&mut parts);
+        self.site.tunnels.open(visitor, (backend, held), live);
+        Response::from_parts(parts, Body::Empty)
+    }
+}
+
+/// Whether anybody watches over a request yet: what is short ends by itself.
+#[expect(
+    clippy::large_enum_variant,
+    reason = "there is one for each request, and a box would be made for each"
+)]
+enum Watched {
+    NotYet(Kept),
+    Already(Live),
+}
+
+impl Watched {
+    fn live(self, house: &Arc<ArcSwap<Site>>) -> Live {
+        match self {
+            Self::NotYet(kept) => Live::begin(house, kept),
+            Self::Already(live) => live,
         }
-        Err(error) => no_answer(&error),
     }
 }
 
-fn no_answer(error: &UpstreamError) -> Response<Body> {
-    let status = match error {
-        UpstreamError::None => return answer::text(StatusCode::NOT_FOUND, NOTHING_HERE),
-        UpstreamError::Full(_) | UpstreamError::Crowded(_) => StatusCode::SERVICE_UNAVAILABLE,
-        UpstreamError::Connect(..) | UpstreamError::Broken(..) => StatusCode::BAD_GATEWAY,
-        UpstreamError::Late(_) => StatusCode::GATEWAY_TIMEOUT,
-        UpstreamError::Request(RequestFault::Idle) => StatusCode::REQUEST_TIMEOUT,
-        UpstreamError::Request(RequestFault::Broken) => StatusCode::BAD_REQUEST,
-        UpstreamError::Request(RequestFault::TooLarge) => StatusCode::PAYLOAD_TOO_LARGE,
-    };
-    let reference = super::reference();
-    tracing::warn!(ref = reference, %error, "a backend did not answer");
-    let mut response =
-        answer::text(status, format!("The app behind foregate does not answer. Reference: {reference}\n"));
-    if status == StatusCode::SERVICE_UNAVAILABLE {
-        response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("5"));
-    }
-    response
-}
-
-/// Removes what speaks of one connection only, first of all what `Connection` names (RFC 9110 7.6.1).
-fn drop_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = headers
-        .get_all(CONNECTION)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .flat_map(|value| value.split(','))
-        .filter_map(|name| name.trim().parse().ok())
-        .collect();
-    for name in named.iter().chain(&HOP_BY_HOP) {
-        headers.remove(name);
-    }
-}
-
-fn is_websocket(headers: &HeaderMap) -> bool {
-    let named = |value: &HeaderValue| {
-        value.as_bytes().to_ascii_lowercase().windows(9).any(|part| part == b"websocket")
-    };
-    headers.get_all(header::UPGRADE).iter().any(named)
-}
-
-/// Removes what a client says of its own way here, which is rebuilt, and of another address than the one that was
-/// judged, which some backends would serve instead: in every spelling.
-fn drop_routing(headers: &mut HeaderMap) {
-    let routes = |name: &&HeaderName| {
-        let folded = fold(name.as_str());
-        ["xforwarded", "xoriginal", "xrewrite"].iter().any(|start| folded.starts_with(start))
-            || OTHER_ROUTES.contains(&folded.as_str())
-    };
-    let named: Vec<HeaderName> = headers.keys().filter(routes).cloned().collect();
-    for name in named {
-        headers.remove(name);
-    }
-}
-
-const HOP_BY_HOP: [HeaderName; 7] = [
-    CONNECTION,
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
-/// Further names, folded, by which backends are told of another scheme, method or person than the one judged.
-const OTHER_ROUTES: [&str; 10] = [
-    "forwarded",
-    "foregateassertion",
-    "frontendhttps",
-    "http2settings",
-    "xhttpmethod",
-    "xhttpmethodoverride",
-    "xmethodoverride",
-    "xrealip",
-    "xscheme",
-    "xurlscheme",
-];
 const NOTHING_HERE: &str = "foregate is here, but no app of its own is on this host.\n";
+const NAMES_MORE: &str = "foregate: the header Connection names a field that is meant for the app.\n";

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{Account, Wish};
+use crate::identity::Proof;
 
 /// The browser's half, in the login cookie: one for all attempts of a browser.
 #[derive(Clone, Debug)]
@@ -42,6 +43,9 @@ pub(super) struct State {
     /// Whether another account was asked for.
     #[serde(rename = "o")]
     pub(super) another: bool,
+    /// What it is to prove.
+    #[serde(rename = "w", default, skip_serializing_if = "Option::is_none")]
+    pub(super) proof: Option<Proof>,
     /// What nonce and verifier come from, together with the browser's half.
     #[serde(rename = "s")]
     seed: String,
@@ -128,6 +132,7 @@ impl State {
             to: wish.to.as_str().to_owned(),
             turn,
             another: wish.account == Account::Another,
+            proof: wish.proof.clone(),
             seed: URL_SAFE_NO_PAD.encode(seed),
             bound_to: binding.name(),
         }

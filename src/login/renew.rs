@@ -138,6 +138,7 @@ async fn who_now(
     now: u64,
 ) -> Result<Result<(Profile, Option<String>), Over>, LoginError> {
     let rules = at.provider.keys_and_rules(now).await?;
+    let (before, _) = lease.as_before();
     // Some providers send no ID token with a renewal: what the last one said still holds, and userinfo is newer.
     let subject = session.person.identity().field(Field::Subject);
     if new.id_token == old.id_token {
@@ -146,7 +147,7 @@ async fn who_now(
             return Ok(Err(Over::Person));
         }
         let profile = profile(at, &claims, new, &rules, now).await?;
-        return Ok(Ok((profile, lease.sid().map(str::to_owned))));
+        return Ok(Ok((profile.with_proof_of(&before), lease.sid().map(str::to_owned))));
     }
     let access_token = Some(new.access_token.expose());
     let expected = expect(&rules, Kind::Id { nonce: None, access_token, code: None });
@@ -159,7 +160,7 @@ async fn who_now(
         return Ok(Err(Over::Session));
     }
     let profile = profile(at, &claims, new, &rules, now).await?;
-    Ok(Ok((profile, sid)))
+    Ok(Ok((profile.with_proof_of(&before), sid)))
 }
 
 fn renewed(

@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::error::ProfileError;
 use super::settings::{ClaimNames, Settings};
-use crate::identity::Profile;
+use crate::identity::{Profile, claim_at};
 
 type Claims = Map<String, Value>;
 
@@ -66,7 +66,7 @@ pub(super) fn map(claims: &Claims, settings: &Settings) -> Result<Mapped, Profil
 /// # Errors
 /// See [`ProfileError`].
 pub fn profile_of(claims: &Claims, issuer: &str, names: &ClaimNames) -> Result<Mapped, ProfileError> {
-    let text = |path: &str| find(claims, path).and_then(plain_text).unwrap_or_default();
+    let text = |path: &str| claim_at(claims, path).and_then(plain_text).unwrap_or_default();
     let subject = subject(claims)?;
     let username = Some(text(&names.username)).filter(|name| !name.is_empty());
     let mut profile = Profile {
@@ -82,7 +82,7 @@ pub fn profile_of(claims: &Claims, issuer: &str, names: &ClaimNames) -> Result<M
     let used: usize = singles.iter().map(|text| text.len()).sum();
     let left = TEXT_LIMIT_BYTES.checked_sub(used).ok_or(ProfileError::TooLong)?;
     let mut warnings = Vec::new();
-    profile.groups = groups(find(claims, &names.groups), left, &mut warnings);
+    profile.groups = groups(claim_at(claims, &names.groups), left, &mut warnings);
     profile.claims = kept(claims, &mut warnings);
     Ok(Mapped { profile, warnings })
 }
@@ -91,15 +91,6 @@ fn subject(claims: &Claims) -> Result<&str, ProfileError> {
     let subject = claims.get("sub").and_then(Value::as_str).filter(|subject| !subject.is_empty());
     // PostgreSQL keeps no NUL, and a name that only one store keeps would be two people.
     subject.filter(|subject| !subject.contains('\0')).ok_or(ProfileError::NoSubject)
-}
-
-/// The value at a path: the name as it is, else its parts between dots, so that names with dots work as well.
-fn find<'a>(claims: &'a Claims, path: &str) -> Option<&'a Value> {
-    if let Some(value) = claims.get(path) {
-        return Some(value);
-    }
-    path.match_indices('.')
-        .find_map(|(dot, _)| find(claims.get(&path[..dot])?.as_object()?, &path[dot + 1..]))
 }
 
 fn plain_text(value: &Value) -> Option<String> {

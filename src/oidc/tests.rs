@@ -109,7 +109,7 @@ fn document(base: &str, over: &Value) -> Value {
 }
 
 fn ask() -> Ask<'static> {
-    Ask { state: "st&te", nonce: "n-1", verifier: VERIFIER, prompt: None }
+    Ask { state: "st&te", nonce: "n-1", verifier: VERIFIER, prompt: None, proof: None }
 }
 
 fn header<'a>(request: &'a str, name: &str) -> Option<&'a str> {

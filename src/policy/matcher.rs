@@ -1,5 +1,7 @@
 //! Patterns for hosts, paths and e-mail addresses. Each knows one part of a request and nothing else.
 
+use std::fmt;
+
 use thiserror::Error;
 
 use crate::visit::parse_host;
@@ -17,6 +19,9 @@ pub enum PatternError {
         "`{0}` is not a path pattern: start with `/`, end in `/**` for all below, use `*` or `{{name}}` for one whole segment"
     )]
     Path(String),
+    /// A name for two segments.
+    #[error("`{0}` stands there twice in one path: give each segment a name of its own")]
+    Twice(String),
     /// An e-mail pattern other than an address or `*@domain`.
     #[error("`{0}` is not an e-mail pattern: write `bob@example.com` or `*@example.com`")]
     Email(String),
@@ -50,6 +55,8 @@ impl HostPattern {
 /// Which paths a rule speaks of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathPattern {
+    /// As it was written.
+    text: Box<str>,
     segments: Vec<Segment>,
     /// Whether it ends in `/**` and covers everything below.
     open: bool,
@@ -58,7 +65,8 @@ pub struct PathPattern {
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Segment {
     Exactly(String),
-    Any,
+    /// Any, and what terms call it if it has a name.
+    Any(Option<Box<str>>),
 }
 
 impl PathPattern {
@@ -72,7 +80,7 @@ impl PathPattern {
         let refused = || PatternError::Path(text.to_owned());
         let path = text.strip_prefix('/').ok_or_else(refused)?;
         let (path, open) = match path.strip_suffix("**") {
-            Some("") => return Ok(Self { segments: Vec::new(), open: true }),
+            Some("") => return Ok(Self { text: text.into(), segments: Vec::new(), open: true }),
             Some(start) => (start.strip_suffix('/').ok_or_else(refused)?, true),
             None => (path, false),
         };
@@ -84,8 +92,21 @@ impl PathPattern {
                 let slash_at_end = segment.is_empty() && index == last && !open;
                 if slash_at_end { Some(Segment::Exactly(String::new())) } else { Segment::parse(segment) }
             })
-            .collect::<Option<_>>();
-        Ok(Self { segments: segments.ok_or_else(refused)?, open })
+            .collect::<Option<Vec<_>>>()
+            .ok_or_else(refused)?;
+        let mut names = segments.iter().filter_map(Segment::name).enumerate();
+        let twice = |(index, name): &(usize, &str)| {
+            segments.iter().filter_map(Segment::name).take(*index).any(|other| other == *name)
+        };
+        if let Some((_, name)) = names.find(twice) {
+            return Err(PatternError::Twice(format!("{{{name}}}")));
+        }
+        Ok(Self { text: text.into(), segments, open })
+    }
+
+    /// Which segment, counted from 0, is called so.
+    pub fn place_of(&self, name: &str) -> Option<usize> {
+        self.segments.iter().position(|segment| segment.name() == Some(name))
     }
 
     /// Whether `path`, canonical and starting with `/`, is one of those meant.
@@ -95,7 +116,7 @@ impl PathPattern {
             let Some(name) = asked.next() else { return false };
             let fits = match segment {
                 Segment::Exactly(text) => text == name,
-                Segment::Any => !name.is_empty(),
+                Segment::Any(_) => !name.is_empty(),
             };
             if !fits {
                 return false;
@@ -105,19 +126,33 @@ impl PathPattern {
     }
 }
 
+impl fmt::Display for PathPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.text)
+    }
+}
+
 impl Segment {
     fn parse(text: &str) -> Option<Self> {
         let name = text.strip_prefix('{').and_then(|rest| rest.strip_suffix('}'));
         if text == "*" || name.is_some_and(is_name) {
-            return Some(Self::Any);
+            return Some(Self::Any(name.map(Box::from)));
         }
         let bad = |c: char| c.is_control() || "*{}%?#;\\".contains(c);
         (!text.is_empty() && text != "." && text != ".." && !text.contains(bad))
             .then(|| Self::Exactly(text.to_owned()))
     }
+
+    fn name(&self) -> Option<&str> {
+        match self {
+            Self::Any(name) => name.as_deref(),
+            Self::Exactly(_) => None,
+        }
+    }
 }
 
-fn is_name(text: &str) -> bool {
+/// Whether a segment can be called so.
+pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
 }
 
@@ -151,6 +186,15 @@ impl EmailPattern {
             (_, None) => false,
             (Self::Address(whole), Some(_)) => whole.eq_ignore_ascii_case(address),
             (Self::Domain(wanted), Some((_, domain))) => wanted.eq_ignore_ascii_case(domain),
+        }
+    }
+}
+
+impl fmt::Display for EmailPattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Address(whole) => f.write_str(whole),
+            Self::Domain(domain) => write!(f, "*@{domain}"),
         }
     }
 }
@@ -207,8 +251,23 @@ mod tests {
     #[test]
     fn a_pattern_that_would_mislead_is_refused() {
         for text in [
-            "", "health", "/a/**/b", "/a**", "/a*", "/*.php", "/a//b", "/a/../b", "/a%2fb", "/a?b", "/a#b",
-            "/{}/x", "/{a-b}", "/a;b", "//",
+            "",
+            "health",
+            "/a/**/b",
+            "/a**",
+            "/a*",
+            "/*.php",
+            "/a//b",
+            "/a/../b",
+            "/a%2fb",
+            "/a?b",
+            "/a#b",
+            "/{}/x",
+            "/{a-b}",
+            "/a;b",
+            "//",
+            "/{a}/{a}",
+            "/{a}/b/{a}/**",
         ] {
             assert!(PathPattern::parse(text).is_err(), "{text}");
         }

@@ -1,9 +1,14 @@
-//! What a rule wants of a person, as a value. Knows no requests.
+//! What a rule wants of a visit, as a value. Knows no rules.
 
-use thiserror::Error;
+use std::fmt;
 
-use super::matcher::{EmailPattern, PatternError};
-use crate::identity::{Field, Identity};
+use ipnet::IpNet;
+
+use super::capture::Captured;
+use super::matcher::EmailPattern;
+use crate::headers::GroupPattern;
+use crate::identity::{Field, Given, Identity, holds};
+use crate::visit::Visit;
 
 /// What somebody must be to be let in.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -15,162 +20,226 @@ pub enum Requirement {
     /// Anybody who is signed in.
     SignedIn,
     /// The person who signs in by this name.
-    User(Box<str>),
+    User(Name),
     /// A member of this group.
-    Group(Box<str>),
+    Group(Name),
+    /// Somebody with this role.
+    Role(Given),
+    /// Somebody with a role that has this permission.
+    Permission(Given),
     /// A person with such an address.
     Email(EmailPattern),
+    /// A person of whom the provider says this: the name of a claim, and a value.
+    Claim(Box<str>, Name),
+    /// Whoever comes from there, known or not.
+    Network(IpNet),
     /// One of these is enough.
     Any(Vec<Self>),
     /// All of these together.
     All(Vec<Self>),
 }
 
-/// Why a term of `allow` cannot be used.
-#[derive(Clone, Debug, Error, PartialEq, Eq)]
-pub enum TermError {
-    /// A kind of term that is not known.
-    #[error("`{0}` is not an allow term: use public, signed-in, user:NAME, group:NAME or email:PATTERN")]
-    Unknown(String),
-    /// A kind that later versions will know.
-    #[error(
-        "`{0}` is not known to this version: use public, signed-in, user:NAME, group:NAME or email:PATTERN"
-    )]
-    NotYet(String),
-    /// Nothing behind the colon.
-    #[error("`{0}` names nobody: write the name behind the colon")]
-    Empty(String),
-    /// A pattern that cannot be used.
-    #[error(transparent)]
-    Pattern(#[from] PatternError),
+/// A name that a term is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Name {
+    /// This one.
+    Fixed(Box<str>),
+    /// One that the path of the visit fills in.
+    Captured(Captured),
+}
+
+impl Name {
+    /// Whether the name is one of somebody's. A path that cannot fill it in makes it nobody's.
+    fn is_one(&self, visit: &Visit<'_>, has: impl Fn(&str) -> bool) -> bool {
+        match self {
+            Self::Fixed(name) => has(name),
+            Self::Captured(captured) => captured.at(&visit.target.path).is_some_and(|name| has(&name)),
+        }
+    }
+
+    /// Whether the path of the visit can fill it in.
+    fn exists(&self, visit: &Visit<'_>) -> bool {
+        match self {
+            Self::Fixed(_) => true,
+            Self::Captured(captured) => captured.at(&visit.target.path).is_some(),
+        }
+    }
+
+    fn in_words(&self, visit: &Visit<'_>) -> String {
+        match self {
+            Self::Fixed(name) => name.to_string(),
+            Self::Captured(captured) => {
+                captured.at(&visit.target.path).unwrap_or_else(|| captured.as_written())
+            }
+        }
+    }
+}
+
+impl fmt::Display for Name {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Fixed(name) => f.write_str(name),
+            Self::Captured(captured) => f.write_str(&captured.as_written()),
+        }
+    }
+}
+
+impl fmt::Display for Requirement {
+    /// As it is written in a configuration.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let list = |several: &[Self]| several.iter().map(Self::to_string).collect::<Vec<_>>().join(", ");
+        match self {
+            Self::Nobody => f.write_str("nobody"),
+            Self::Public => f.write_str("public"),
+            Self::SignedIn => f.write_str("signed-in"),
+            Self::User(name) => write!(f, "user:{name}"),
+            Self::Group(name) => write!(f, "group:{name}"),
+            Self::Role(given) => write!(f, "role:{}", given.name),
+            Self::Permission(given) => write!(f, "permission:{}", given.name),
+            Self::Email(pattern) => write!(f, "email:{pattern}"),
+            Self::Claim(claim, value) => write!(f, "claim:{claim}={value}"),
+            Self::Network(network) => write!(f, "network:{network}"),
+            Self::Any(any) => write!(f, "any of ({})", list(any)),
+            Self::All(all) => write!(f, "all of ({})", list(all)),
+        }
+    }
 }
 
 impl Requirement {
-    /// Reads one term, such as `signed-in` or `group:Home Server Admins`.
-    ///
-    /// # Errors
-    /// [`TermError`] for everything that is not a term.
-    pub fn parse_term(text: &str) -> Result<Self, TermError> {
-        match text {
-            "public" => return Ok(Self::Public),
-            "signed-in" => return Ok(Self::SignedIn),
-            "nobody" => return Ok(Self::Nobody),
-            _ => {}
-        }
-        let (kind, name) = text.split_once(':').ok_or_else(|| TermError::Unknown(text.to_owned()))?;
-        let known = ["user", "group", "email"].contains(&kind);
-        if known && name.trim().is_empty() {
-            return Err(TermError::Empty(text.to_owned()));
-        }
-        match kind {
-            "user" => Ok(Self::User(name.into())),
-            "group" => Ok(Self::Group(name.into())),
-            "email" => Ok(Self::Email(EmailPattern::parse(name)?)),
-            "role" | "permission" | "claim" | "network" => Err(TermError::NotYet(text.to_owned())),
-            _ => Err(TermError::Unknown(text.to_owned())),
-        }
-    }
-
-    /// Whether this person, or nobody in particular, is what is wanted.
-    pub fn met_by(&self, identity: Option<&Identity>) -> bool {
-        match (self, identity) {
-            (Self::Public, _) | (Self::SignedIn, Some(_)) => true,
-            (Self::Nobody, _) | (Self::SignedIn | Self::User(_) | Self::Group(_) | Self::Email(_), None) => {
-                false
+    /// Whether this person, or nobody in particular, is what is wanted of this visit.
+    pub fn met_by(&self, identity: Option<&Identity>, visit: &Visit<'_>) -> bool {
+        let known = |test: &dyn Fn(&Identity) -> bool| identity.is_some_and(test);
+        match self {
+            Self::Nobody => false,
+            Self::Public => true,
+            Self::SignedIn => identity.is_some(),
+            Self::User(name) => {
+                known(&|identity| name.is_one(visit, |name| identity.field(Field::Username) == name))
             }
-            (Self::Any(any), _) => any.iter().any(|one| one.met_by(identity)),
-            (Self::All(all), _) => !all.is_empty() && all.iter().all(|one| one.met_by(identity)),
-            (Self::User(name), Some(identity)) => identity.field(Field::Username) == &**name,
-            (Self::Group(name), Some(identity)) => identity.is_in(name),
-            (Self::Email(pattern), Some(identity)) => pattern.matches(identity.field(Field::Email)),
+            Self::Group(name) => known(&|identity| name.is_one(visit, |name| identity.is_in(name))),
+            Self::Role(given) | Self::Permission(given) => known(&|identity| given.to(identity)),
+            Self::Email(pattern) => known(&|identity| pattern.matches(identity.field(Field::Email))),
+            Self::Claim(claim, value) => known(&|identity| {
+                let found = identity.claim(claim);
+                found.is_some_and(|found| value.is_one(visit, |value| holds(found, value)))
+            }),
+            Self::Network(network) => is_from(network, visit),
+            Self::Any(any) => any.iter().any(|one| one.met_by(identity, visit)),
+            Self::All(all) => !all.is_empty() && all.iter().all(|one| one.met_by(identity, visit)),
         }
     }
 
-    /// Whether anybody at all could meet it.
+    /// Whether anybody at all can be what is wanted.
     pub fn can_be_met(&self) -> bool {
         match self {
             Self::Nobody => false,
-            Self::Public | Self::SignedIn | Self::User(_) | Self::Group(_) | Self::Email(_) => true,
             Self::Any(any) => any.iter().any(Self::can_be_met),
             Self::All(all) => !all.is_empty() && all.iter().all(Self::can_be_met),
+            Self::Public
+            | Self::SignedIn
+            | Self::User(_)
+            | Self::Group(_)
+            | Self::Role(_)
+            | Self::Permission(_)
+            | Self::Email(_)
+            | Self::Claim(..)
+            | Self::Network(_) => true,
         }
     }
 
-    /// What is wanted, in words for a page; any one of them is enough.
-    pub fn in_words(&self) -> Vec<String> {
+    /// Whether some person could be what is wanted of this very visit.
+    pub(super) fn can_be_met_at(&self, visit: &Visit<'_>) -> bool {
+        match self {
+            Self::Nobody => false,
+            Self::Public | Self::SignedIn | Self::Role(_) | Self::Permission(_) | Self::Email(_) => true,
+            Self::User(name) | Self::Group(name) | Self::Claim(_, name) => name.exists(visit),
+            Self::Network(network) => is_from(network, visit),
+            Self::Any(any) => any.iter().any(|one| one.can_be_met_at(visit)),
+            Self::All(all) => !all.is_empty() && all.iter().all(|one| one.can_be_met_at(visit)),
+        }
+    }
+
+    /// Whether somebody nobody knows may ever be what is wanted.
+    pub fn admits_strangers(&self) -> bool {
+        match self {
+            Self::Public | Self::Network(_) => true,
+            Self::Nobody
+            | Self::SignedIn
+            | Self::User(_)
+            | Self::Group(_)
+            | Self::Role(_)
+            | Self::Permission(_)
+            | Self::Email(_)
+            | Self::Claim(..) => false,
+            Self::Any(any) => any.iter().any(Self::admits_strangers),
+            Self::All(all) => !all.is_empty() && all.iter().all(Self::admits_strangers),
+        }
+    }
+
+    /// What is missing, in words for a page; any one of them is enough.
+    pub fn missing(&self, identity: Option<&Identity>, visit: &Visit<'_>) -> Vec<String> {
         match self {
             Self::Nobody => Vec::new(),
             Self::Public => vec!["nothing".to_owned()],
             Self::SignedIn => vec!["any account".to_owned()],
             // Who else may come in is nobody's business.
             Self::User(_) | Self::Email(EmailPattern::Address(_)) => vec!["a certain account".to_owned()],
-            Self::Group(name) => vec![format!("membership in the group {name}")],
+            Self::Group(name) => vec![format!("membership in the group {}", name.in_words(visit))],
+            Self::Role(given) => vec![format!("the role {}", given.name)],
+            Self::Permission(given) => vec![format!("the permission {}", given.name)],
             Self::Email(EmailPattern::Domain(domain)) => vec![format!("an e-mail address at {domain}")],
-            Self::Any(any) => any.iter().flat_map(Self::in_words).collect(),
+            Self::Claim(name, _) => vec![format!("a certain value of {name}")],
+            Self::Network(_) => vec!["a visit from a certain network".to_owned()],
+            Self::Any(any) => any.iter().flat_map(|one| one.missing(identity, visit)).collect(),
             Self::All(all) => {
-                vec![
-                    all.iter()
-                        .map(|one| one.in_words().join(" or "))
-                        .collect::<Vec<_>>()
-                        .join(", together with "),
-                ]
+                let unmet = all.iter().filter(|one| !one.met_by(identity, visit));
+                let words: Vec<String> = unmet.map(|one| one.missing(identity, visit).join(" or ")).collect();
+                vec![words.join(", together with ")]
             }
         }
     }
+
+    /// The groups it looks at, also by roles.
+    pub fn groups(&self) -> Vec<GroupPattern> {
+        match self {
+            Self::Group(Name::Fixed(name)) => vec![GroupPattern::of([name.to_string()])],
+            Self::Group(Name::Captured(captured)) => vec![captured.pattern()],
+            Self::Role(given) | Self::Permission(given) => {
+                given.groups().map(|group| GroupPattern::of([group.to_owned()])).collect()
+            }
+            Self::Any(several) | Self::All(several) => several.iter().flat_map(Self::groups).collect(),
+            Self::Nobody
+            | Self::Public
+            | Self::SignedIn
+            | Self::User(_)
+            | Self::Email(_)
+            | Self::Claim(..)
+            | Self::Network(_) => Vec::new(),
+        }
+    }
+
+    /// The claims it looks at.
+    pub fn claims(&self) -> Vec<&str> {
+        match self {
+            Self::Claim(name, _) => vec![name],
+            Self::Any(several) | Self::All(several) => several.iter().flat_map(Self::claims).collect(),
+            Self::Nobody
+            | Self::Public
+            | Self::SignedIn
+            | Self::User(_)
+            | Self::Group(_)
+            | Self::Role(_)
+            | Self::Permission(_)
+            | Self::Email(_)
+            | Self::Network(_) => Vec::new(),
+        }
+    }
+}
+
+/// Whether a visit is surely from a network: an address nobody knows is from none.
+fn is_from(network: &IpNet, visit: &Visit<'_>) -> bool {
+    visit.address().is_some_and(|address| network.contains(&address))
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::identity::Profile;
-
-    fn bob() -> Identity {
-        let profile = Profile {
-            username: "bob".into(),
-            email: "bob@example.com".into(),
-            groups: vec!["family".into(), "a|b".into()],
-            ..Profile::default()
-        };
-        Identity::pack(&profile, "i".into(), &[])
-    }
-
-    #[test]
-    fn a_term_admits_whom_it_names_and_no_one_else() {
-        for (term, anyone, bob_too) in [
-            ("public", true, true),
-            ("nobody", false, false),
-            ("signed-in", false, true),
-            ("user:bob", false, true),
-            ("user:Bob", false, false),
-            ("user:bo", false, false),
-            ("group:family", false, true),
-            ("group:a|b", false, true),
-            ("group:a", false, false),
-            ("group:Family", false, false),
-            ("email:*@example.com", false, true),
-            ("email:bob@example.com", false, true),
-            ("email:*@example.org", false, false),
-        ] {
-            let wanted = Requirement::parse_term(term).unwrap();
-            assert_eq!(wanted.met_by(None), anyone, "{term}");
-            assert_eq!(wanted.met_by(Some(&bob())), bob_too, "{term}");
-        }
-    }
-
-    #[test]
-    fn empty_combinations_admit_nobody() {
-        for wanted in [Requirement::Any(vec![]), Requirement::All(vec![])] {
-            assert!(!wanted.met_by(Some(&bob())) && !wanted.can_be_met());
-        }
-        let both = Requirement::All(vec![Requirement::SignedIn, Requirement::Group("admins".into())]);
-        assert!(!both.met_by(Some(&bob())) && both.can_be_met());
-        assert_eq!(both.in_words(), ["any account, together with membership in the group admins"]);
-    }
-
-    #[test]
-    fn what_is_no_term_is_refused() {
-        for term in ["", "everyone", "Public", "group:", "user: ", "role:x", "group", "email:*", "mail:x@y"] {
-            assert!(Requirement::parse_term(term).is_err(), "{term}");
-        }
-    }
-}
+mod tests;

@@ -2,9 +2,27 @@
 
 use std::borrow::Cow;
 
+use http::Method;
+
 use super::*;
-use crate::identity::{Field, Identity, Profile};
-use crate::visit::{Path, Scheme};
+use crate::headers::Person;
+use crate::identity::{Field, Identity, Profile, Proof};
+use crate::visit::{self, Credential, Path, Scheme, Visit};
+
+fn term(text: &str) -> Requirement {
+    Terms { roles: &Roles::default(), path: None }.parse(text).unwrap()
+}
+
+fn visit(host: &'static str) -> Visit<'static> {
+    let path = Path::parse(b"/").unwrap();
+    let target = Target { scheme: Scheme::Https, host: host.into(), path, query: None, method: Method::GET };
+    Visit {
+        target,
+        credential: Credential::None,
+        authorization: visit::Authorization::default(),
+        client: None,
+    }
+}
 
 fn app(key: &str, allow: &str, rules: &[(&str, &str, &str)]) -> App {
     let (host, prefix) =
@@ -14,7 +32,7 @@ fn app(key: &str, allow: &str, rules: &[(&str, &str, &str)]) -> App {
         .map(|(path, methods, allow)| {
             let path = (!path.is_empty()).then(|| PathPattern::parse(path).unwrap());
             let methods = methods.split_whitespace().map(|method| method.parse().unwrap()).collect();
-            Rule::new((*allow).to_owned(), path, methods, Requirement::parse_term(allow).unwrap())
+            Rule::new((*allow).to_owned(), path, methods, term(allow))
         })
         .collect();
     App {
@@ -23,7 +41,7 @@ fn app(key: &str, allow: &str, rules: &[(&str, &str, &str)]) -> App {
         prefix,
         port: None,
         rules,
-        last: Rule::new(allow.to_owned(), None, Vec::new(), Requirement::parse_term(allow).unwrap()),
+        last: Rule::new(allow.to_owned(), None, Vec::new(), term(allow)),
         headers: Arc::new(HeaderSet::preset("remote").unwrap()),
         route: None,
         assertion: false,
@@ -31,6 +49,8 @@ fn app(key: &str, allow: &str, rules: &[(&str, &str, &str)]) -> App {
         issuers: None,
     }
 }
+
+const NOW: u64 = 2000;
 
 fn own() -> App {
     app("auth.test", "nobody", &[("/.foregate/sign-in", "", "public")])
@@ -63,6 +83,7 @@ fn decide(policy: &Policy, host: &str, path: &str, method: &str) -> String {
         Ruling::Rule(app, rule) => format!("{} {}", app.name, rule.name),
         Ruling::UnknownHost => "unknown".to_owned(),
         Ruling::AmbiguousPath => "ambiguous".to_owned(),
+        Ruling::AmbiguousQuery => "ambiguous query".to_owned(),
     }
 }
 
@@ -153,10 +174,10 @@ fn unnamed_hosts_fall_back_only_within_the_domain() {
 #[test]
 fn signing_in_is_offered_only_where_it_could_help() {
     let staff = app("a.test", "group:staff", &[]);
-    assert!(matches!(staff.last.admits(&staff, None), Decision::SignIn));
+    assert!(matches!(staff.last.admits(&staff, None, &visit("a.test"), NOW), Decision::SignIn));
     let closed = app("b.test", "nobody", &[]);
     assert!(
-        matches!(closed.last.admits(&closed, None), Decision::Forbid(Refusal::NotAllowed { missing, .. }) if missing.is_empty())
+        matches!(closed.last.admits(&closed, None, &visit("b.test"), NOW), Decision::Forbid(Refusal::NotAllowed { missing, .. }) if missing.is_empty())
     );
 }
 
@@ -206,12 +227,13 @@ fn people_of_an_issuer_that_an_app_does_not_take_are_nobody_there() {
     ] {
         let mut app = app("a.test", allow, &[]);
         app.issuers = issuers.map(|issuers: &str| issuers.split(' ').map(Box::from).collect());
-        let decision = match app.last.admits(&app, alice(issuer)) {
+        let decision = match app.last.admits(&app, alice(issuer), &visit("a.test"), NOW) {
             Decision::Allow(grant) => grant
                 .person()
                 .map_or("nobody in particular", |person| person.identity().field(Field::Username))
                 .to_owned(),
             Decision::SignIn => "sign in".to_owned(),
+            Decision::StepUp(_) => "step up".to_owned(),
             Decision::Forbid(_) => "forbidden".to_owned(),
             Decision::BadToken(reason) => reason,
             Decision::Unavailable => "unavailable".to_owned(),
@@ -233,4 +255,125 @@ fn a_page_belongs_to_the_app_that_would_decide_about_it() {
     ] {
         assert_eq!(policy.app_at(host, path).map(|app| app.name.as_str()), name, "{host}{path}");
     }
+}
+
+#[test]
+fn a_rule_for_some_queries_is_passed_over_only_if_no_server_would_apply_it() {
+    let mut app = app("a.test", "signed-in", &[("/x", "", "nobody"), ("/x", "GET", "public")]);
+    let wanted = [("do".to_owned(), vec!["delete".to_owned()])];
+    app.rules[0] = app.rules[0].clone().with_query(QueryPattern::new(&wanted).unwrap());
+    let policy = Policy::new(vec![app], own(), None);
+    for (path, query, decided) in [
+        ("/x", None, "public"),
+        ("/x", Some("do=show"), "public"),
+        ("/x", Some("do=delete"), "nobody"),
+        ("/x", Some("%64o=delete"), "nobody"),
+        ("/x", Some("do=show&do=delete"), "ambiguous query"),
+        ("/x", Some("DO=delete"), "ambiguous query"),
+        ("/x", Some("do=show;do=delete"), "ambiguous query"),
+        ("/y", Some("do=show&do=delete"), "signed-in"),
+    ] {
+        let target = Target {
+            scheme: Scheme::Https,
+            host: "a.test".into(),
+            path: Path::parse(path.as_bytes()).unwrap(),
+            query: query.map(str::as_bytes),
+            method: Method::GET,
+        };
+        let found = match policy.rule_for(&target) {
+            Ruling::Rule(_, rule) => rule.name.clone(),
+            Ruling::AmbiguousQuery => "ambiguous query".to_owned(),
+            Ruling::UnknownHost | Ruling::AmbiguousPath => "other".to_owned(),
+        };
+        assert_eq!(found, decided, "{path} {query:?}");
+    }
+}
+
+fn rewriting(key: &str, base: Option<&str>, strip_prefix: bool, rules: &[(&str, &str, &str)]) -> App {
+    let base = base.map(str::to_owned);
+    let authorization = Authorization::Keep;
+    let route = Route { backend: Backend(0), preserve_host: true, base, strip_prefix, authorization };
+    App { route: Some(route), ..app(key, "signed-in", rules) }
+}
+
+#[test]
+fn a_path_that_is_changed_on_the_way_is_judged_under_both_names() {
+    let open_below = [("/a/open/**", "", "public"), ("/admin/**", "", "group:staff")];
+    let open_all = [("/a/**", "", "public"), ("/open/admin/**", "POST", "group:staff")];
+    let based = [("/base/**", "", "group:staff"), ("/**", "", "public")];
+    for (key, base, strip, rules, method, asked, decided) in [
+        ("x.test/a", None, true, &open_below[..], "GET", "/a/open/x", "/open/x"),
+        ("x.test/a", None, true, &open_below, "GET", "/%61/open/x%20y", "/open/x%20y"),
+        ("x.test/a", None, true, &open_below, "GET", "/a/admin/x", "sign in"),
+        ("x.test/a", None, true, &open_below, "GET", "/%61/%61dmin/x", "sign in"),
+        ("x.test/a", None, true, &open_below, "GET", "/a/open%2fx", "ambiguous"),
+        ("x.test/a", None, true, &open_below, "GET", "/a//admin", "ambiguous"),
+        ("x.test/a", None, true, &open_all, "GET", "/a", "/"),
+        ("x.test/a", None, true, &open_all, "GET", "/a/", "/"),
+        ("x.test/a", None, true, &open_all, "GET", "/a/open/admin/x", "/open/admin/x"),
+        ("x.test/a", None, true, &open_all, "POST", "/a/open/admin/x", "sign in"),
+        ("x.test/a", Some("/open"), true, &open_all, "POST", "/a/admin/x", "sign in"),
+        ("x.test/a", Some("/open"), true, &open_all, "POST", "/a", "/open"),
+        ("x.test/a", Some("/b/c"), false, &open_all, "GET", "/a/x", "/b/c/a/x"),
+        ("x.test", Some("/base"), false, &based, "GET", "/x", "sign in"),
+        ("x.test", Some("/other"), false, &based, "GET", "/x", "/other/x"),
+        ("x.test", Some("/other"), false, &based, "GET", "/", "/other/"),
+        ("x.test/a/b", None, true, &[("/a/b/**", "", "public")], "GET", "/a/b/c/d", "/c/d"),
+    ] {
+        let policy = Policy::new(vec![rewriting(key, base, strip, rules)], own(), None);
+        let mut visit = visit("x.test");
+        visit.target.path = Path::parse(asked.as_bytes()).unwrap();
+        visit.target.method = method.parse().unwrap();
+        let found = match policy.rule_for(&visit.target) {
+            Ruling::Rule(app, rule) => match rule.admits(app, None, &visit, NOW) {
+                Decision::Allow(grant) => grant.path().unwrap().to_owned(),
+                Decision::SignIn => "sign in".to_owned(),
+                Decision::StepUp(_) | Decision::Forbid(_) | Decision::BadToken(_) | Decision::Unavailable => {
+                    "ambiguous".to_owned()
+                }
+            },
+            Ruling::UnknownHost | Ruling::AmbiguousPath | Ruling::AmbiguousQuery => "ambiguous".to_owned(),
+        };
+        assert_eq!(found, decided, "{method} {asked}");
+    }
+}
+
+#[test]
+fn a_rule_that_wants_a_proof_is_open_to_nobody_without_it() {
+    let proof = Proof { max_age: Some(600), ..Proof::default() };
+    let person = |auth_time| {
+        let profile = Profile { username: "alice".into(), auth_time, ..Profile::default() };
+        Some(Arc::new(Person::new(Identity::pack(&profile, "i".into(), &[]))))
+    };
+    for (allow, who, decided) in [
+        ("signed-in", person(1500), "allow"),
+        ("signed-in", person(1399), "step up"),
+        ("signed-in", person(0), "step up"),
+        ("signed-in", None, "sign in"),
+        ("public", None, "sign in"),
+        ("public", person(0), "step up"),
+        ("user:bob", person(1500), "forbid"),
+        ("user:bob", person(0), "forbid"),
+    ] {
+        let app = app("a.test", allow, &[]);
+        let rule = app.last.clone().with_proof(proof.clone());
+        let found = match rule.admits(&app, who, &visit("a.test"), NOW) {
+            Decision::Allow(_) => "allow",
+            Decision::SignIn => "sign in",
+            Decision::StepUp(_) => "step up",
+            Decision::Forbid(_) => "forbid",
+            Decision::BadToken(_) => "bad token",
+            Decision::Unavailable => "unavailable",
+        };
+        assert_eq!(found, decided, "{allow}");
+    }
+}
+
+#[test]
+fn where_nothing_changes_the_backend_is_asked_for_what_was_asked() {
+    let app = rewriting("x.test", None, false, &[]);
+    let mut visit = visit("x.test");
+    visit.target.path = Path::parse(b"/a%2fb").unwrap();
+    let open = Rule::new("open".to_owned(), None, Vec::new(), Requirement::Public);
+    assert!(matches!(open.admits(&app, None, &visit, NOW), Decision::Allow(grant) if grant.path().is_none()));
 }

@@ -56,8 +56,7 @@ impl Connections {
         open.next += 1;
         open.phases.insert(id, Arc::clone(&phase));
         drop(open);
-        self.metrics.connections.inc();
-        Entry { id, phase, connections: self, _permit: permit }
+        Entry { id, phase, connections: self, counted: false, _permit: permit }
     }
 
     /// Moves the clock on and ends what lasts too long; after `stop` everything, and heads that are still on their
@@ -112,6 +111,8 @@ pub(super) struct Entry {
     id: u64,
     phase: Arc<Phase>,
     connections: Arc<Connections>,
+    /// Whether it is one already, and not a place for one.
+    counted: bool,
     _permit: Option<OwnedSemaphorePermit>,
 }
 
@@ -119,12 +120,21 @@ impl Entry {
     pub(super) fn phase(&self) -> &Arc<Phase> {
         &self.phase
     }
+
+    /// There is a connection in this place now.
+    pub(super) fn accepted(&mut self) {
+        self.counted = true;
+        self.connections.metrics.connections.inc();
+        self.phase.accepted();
+    }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
         self.connections.open.lock().unwrap_or_else(PoisonError::into_inner).phases.remove(&self.id);
-        self.connections.metrics.connections.dec();
+        if self.counted {
+            self.connections.metrics.connections.dec();
+        }
     }
 }
 

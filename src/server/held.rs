@@ -27,13 +27,18 @@ impl Mark for Arc<Flow> {
 
 /// A body with a mark.
 pub(super) struct Held<B, M> {
-    body: B,
+    body: Option<B>,
     mark: M,
 }
 
 impl<B, M> Held<B, M> {
     pub(super) fn new(body: B, mark: M) -> Self {
-        Self { body, mark }
+        Self { body: Some(body), mark }
+    }
+
+    /// No body at all.
+    pub(super) fn empty(mark: M) -> Self {
+        Self { body: None, mark }
     }
 }
 
@@ -45,16 +50,17 @@ impl<B: Body + Unpin, M: Mark> Body for Held<B, M> {
         mut self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<B::Data>, B::Error>>> {
-        let frame = Pin::new(&mut self.body).poll_frame(cx);
+        let Some(body) = &mut self.body else { return Poll::Ready(None) };
+        let frame = Pin::new(body).poll_frame(cx);
         self.mark.asked(frame.is_ready());
         frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
+        self.body.as_ref().is_none_or(B::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
+        self.body.as_ref().map_or_else(|| SizeHint::with_exact(0), B::size_hint)
     }
 }

@@ -3,13 +3,15 @@
 use std::future::{Future, poll_fn};
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicU8, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::task::{Context, Poll, Waker};
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
+use super::connections::Entry;
 use super::frames::Frames;
+use super::messages::Messages;
 use super::stream::Stream;
 
 /// What a connection is doing.
@@ -43,6 +45,8 @@ pub(super) struct Phase {
     /// On HTTP/2, where requests overlap: the tick since which a head is on its way, and how many are being answered.
     half: Since,
     open: AtomicU32,
+    /// On HTTP/1.1, whether there was a message whose length is told in two ways.
+    unclear: AtomicBool,
     /// The number of a [`Verdict`], or 0.
     verdict: AtomicU8,
     /// Whom a verdict wakes.
@@ -85,6 +89,11 @@ impl Phase {
     pub(super) fn open(self: &Arc<Self>) -> Open {
         self.open.fetch_add(1, Ordering::Relaxed);
         Open(Arc::clone(self))
+    }
+
+    /// Whether nobody can say for sure where the requests on this connection begin and end.
+    pub(super) fn is_unclear(&self) -> bool {
+        self.unclear.load(Ordering::Relaxed)
     }
 
     /// How many ticks have passed on the clock of all connections.
@@ -219,13 +228,20 @@ impl Since {
     }
 }
 
-/// A stream that notes when a request begins to arrive, and when nobody takes what is sent.
+/// A stream that notes when a request begins to arrive, and when nobody takes what is sent. It may keep the entry of its
+/// connection, as it may outlive the requests on it: as a tunnel it is still one of the connections there may be.
 pub(super) struct Phased {
     stream: Stream,
     phase: Arc<Phase>,
     stuck: bool,
-    /// What is seen of HTTP/2.
-    frames: Option<Box<Noted>>,
+    sight: Sight,
+    _entry: Option<Entry>,
+}
+
+/// What is seen of the bytes that are read.
+enum Sight {
+    Messages(Messages),
+    Frames(Box<Noted>),
 }
 
 /// Frames, and how many of them were noise within one tick.
@@ -238,13 +254,33 @@ struct Noted {
 impl Phased {
     /// One on which requests come one by one.
     pub(super) fn new(stream: Stream, phase: Arc<Phase>) -> Self {
-        Self { stream, phase, stuck: false, frames: None }
+        Self { stream, phase, stuck: false, sight: Sight::Messages(Messages::default()), _entry: None }
+    }
+
+    /// The same, which counts as a connection for as long as it lives.
+    pub(super) fn keeping(stream: Stream, entry: Entry) -> Self {
+        let phase = Arc::clone(entry.phase());
+        Self { _entry: Some(entry), ..Self::new(stream, phase) }
     }
 
     /// One on which they come in frames.
     pub(super) fn in_frames(stream: Stream, phase: Arc<Phase>) -> Self {
         let noted = Noted { frames: Frames::new(), tick: 0, noise: 0 };
-        Self { frames: Some(Box::new(noted)), ..Self::new(stream, phase) }
+        Self { stream, phase, stuck: false, sight: Sight::Frames(Box::new(noted)), _entry: None }
+    }
+
+    fn note_read(&mut self, bytes: &[u8]) {
+        match &mut self.sight {
+            Sight::Messages(messages) => {
+                if self.phase.now.load(Ordering::Relaxed) == State::Idle as u8 {
+                    self.phase.enter(State::Head);
+                }
+                if messages.see(bytes) {
+                    self.phase.unclear.store(true, Ordering::Relaxed);
+                }
+            }
+            Sight::Frames(noted) => noted.note(bytes, &self.phase),
+        }
     }
 
     fn note_write<T>(&mut self, written: &Poll<T>) {
@@ -286,13 +322,8 @@ impl AsyncRead for Phased {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         let bytes = &buf.filled()[before..];
-        let this = &mut *self;
-        match &mut this.frames {
-            Some(noted) => noted.note(bytes, &this.phase),
-            None if !bytes.is_empty() && this.phase.now.load(Ordering::Relaxed) == State::Idle as u8 => {
-                this.phase.enter(State::Head);
-            }
-            None => {}
+        if !bytes.is_empty() {
+            self.note_read(bytes);
         }
         read
     }

@@ -9,6 +9,7 @@ use quick_cache::UnitWeighter;
 use quick_cache::sync::{Cache as QuickCache, DefaultLifecycle};
 
 use super::Session;
+use super::watch::Watchers;
 use crate::identity::GroupLists;
 use crate::visit::HANDLE_ID_BYTES;
 
@@ -26,6 +27,8 @@ pub(super) struct Cache {
     issuers: RwLock<HashSet<Arc<str>>>,
     /// The lists of groups that sessions in memory share.
     pub(super) groups: GroupLists,
+    /// Who is told when one is forgotten or put in the place of another.
+    pub(super) watchers: Arc<Watchers>,
 }
 
 impl Cache {
@@ -33,8 +36,8 @@ impl Cache {
         let (weighter, lifecycle) = (UnitWeighter, DefaultLifecycle::default());
         let sessions = QuickCache::with(capacity, capacity as u64, weighter, RandomIds, lifecycle);
         let epochs = Box::new([const { AtomicU64::new(0) }; EPOCHS]);
-        let groups = GroupLists::default();
-        Self { sessions, epochs, used: Mutex::default(), issuers: RwLock::default(), groups }
+        let (groups, watchers) = (GroupLists::default(), Arc::default());
+        Self { sessions, epochs, used: Mutex::default(), issuers: RwLock::default(), groups, watchers }
     }
 
     pub(super) fn get(&self, id: &Id) -> Option<Arc<Session>> {
@@ -66,6 +69,7 @@ impl Cache {
     pub(super) fn forget(&self, id: &Id) {
         self.epoch_of(id).fetch_add(1, Ordering::AcqRel);
         self.sessions.remove(id);
+        self.watchers.wake(id);
     }
 
     pub(super) fn forget_all(&self) {
@@ -73,6 +77,7 @@ impl Cache {
             epoch.fetch_add(1, Ordering::AcqRel);
         }
         self.sessions.clear();
+        self.watchers.wake_all();
     }
 
     fn epoch_of(&self, id: &Id) -> &AtomicU64 {

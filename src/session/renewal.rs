@@ -196,6 +196,7 @@ impl Sessions {
         if self.insist(&row, now).await? {
             self.metrics.sessions_renewed.inc();
             self.cache.put_unless_forgotten(&Arc::new(self.unpack(&session.handle, &row)), epoch);
+            self.cache.watchers.wake(&id);
         } else {
             self.cache.forget(&id);
         }

@@ -12,7 +12,7 @@ use hyper::body::Incoming;
 use tokio::time::{sleep_until, timeout};
 
 use super::UpstreamError;
-use super::link::Link;
+use super::link::{Link, Unanswered, prepare};
 use super::outgoing::{Outgoing, Pulse};
 use super::pool::{Hold, Pending, Pool, Want};
 use super::reply::{ReplyBody, Streams};
@@ -46,33 +46,30 @@ pub(super) async fn exchange(
     loop {
         let (mut link, kept) = match pool.take(want).await {
             Ok(taken) => taken,
+            // Whoever has waited so long does not wait again elsewhere.
+            Err(error @ UpstreamError::Crowded(_)) => return Err(Failed::lost(error)),
             Err(error) => return Err(Failed::unsent(error, request)),
         };
         let again = if is_first { copy(&request, &link, kept) } else { None };
         let pulse = request.body().pulse();
-        link.prepare(&mut request, host, &pool.scheme);
+        prepare(link.speaks(), &mut request, host, &pool.scheme);
         let sent = in_time(pulse.as_deref(), pool.times.response_header, link.send(request)).await;
-        let mut error = match sent {
+        let Unanswered { unsent, why } = match sent {
             Some(Ok(response)) => {
                 return answer(response, Hold::new(link, pending), pool, (pulse, streams)).await;
             }
-            Some(Err(error)) => error,
+            Some(Err(unanswered)) => unanswered,
             None => return Err(Failed::lost(UpstreamError::Late(Arc::clone(&pool.name)))),
         };
-        request = match (error.take_message(), again) {
+        let may_repeat = |repeat| why.as_ref().is_some_and(|why| may_repeat(why, repeat));
+        request = match (unsent, again) {
             // A kept connection may just have been closed.
             (Some(unsent), _) if kept && is_first => unsent,
-            (Some(unsent), _) => {
-                return Err(Failed::unsent(
-                    UpstreamError::Broken(Arc::clone(&pool.name), error.into_error()),
-                    unsent,
-                ));
-            }
-            (None, Some((repeat, again))) if may_repeat(error.error(), repeat) => again,
+            (Some(unsent), _) => return Err(Failed::unsent(broken(pool, why), unsent)),
+            (None, Some((repeat, again))) if may_repeat(repeat) => again,
             (None, _) => {
-                let fault = pulse.and_then(|pulse| pulse.fault());
-                let broken = || UpstreamError::Broken(Arc::clone(&pool.name), error.into_error());
-                return Err(Failed::lost(fault.map_or_else(broken, UpstreamError::Request)));
+                let fault = pulse.and_then(|pulse| pulse.fault()).map(UpstreamError::Request);
+                return Err(Failed::lost(fault.unwrap_or_else(|| broken(pool, why))));
             }
         };
         pool.metrics.upstream_retries.inc();
@@ -83,6 +80,14 @@ pub(super) async fn exchange(
         if want == Want::Any {
             want = Want::Fresh;
         }
+    }
+}
+
+fn broken(pool: &Pool, why: Option<hyper::Error>) -> UpstreamError {
+    let name = Arc::clone(&pool.name);
+    match why {
+        Some(why) => UpstreamError::Broken(name, why),
+        None => UpstreamError::Connect(name, "the connection ended at once".to_owned()),
     }
 }
 

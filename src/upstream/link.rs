@@ -2,19 +2,21 @@
 
 use std::future::poll_fn;
 use std::pin::pin;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::task::Poll;
 use std::time::Duration;
 
 use http::header::{HOST, HeaderValue};
-use http::uri::{Authority, Scheme};
-use http::{Request, Response, Uri, Version};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
-use tokio::time::Instant;
+use tokio::sync::oneshot;
+use tokio::time::{Instant, interval};
 
-use super::dial::Socket;
+use super::dial::{Socket, Speaks};
 use super::outgoing::Outgoing;
 use super::pool::{Pool, Slot};
 
@@ -30,7 +32,8 @@ pub(super) enum Link {
 /// An HTTP/1.1 connection.
 #[derive(Debug)]
 pub(super) struct One {
-    sender: http1::SendRequest<Outgoing>,
+    /// Nothing once the connection has ended under a request.
+    sender: Option<http1::SendRequest<Outgoing>>,
     pub slot: Arc<Slot>,
     born: Instant,
     /// Since when it is kept.
@@ -40,7 +43,8 @@ pub(super) struct One {
 /// An HTTP/2 connection.
 #[derive(Debug)]
 pub(super) struct Shared {
-    sender: http2::SendRequest<Outgoing>,
+    /// Nothing once the connection has ended.
+    sender: Mutex<Option<http2::SendRequest<Outgoing>>>,
     streams: AtomicUsize,
     /// Streams that its other end allows.
     most: AtomicUsize,
@@ -58,7 +62,21 @@ pub(super) struct Lane {
 }
 
 /// What came of a request.
-pub(super) type Sent = Result<Response<Incoming>, TrySendError<Request<Outgoing>>>;
+pub(super) type Sent = Result<Response<Incoming>, Unanswered>;
+
+/// A request without an answer.
+pub(super) struct Unanswered {
+    /// The request, where it was surely not sent.
+    pub unsent: Option<Request<Outgoing>>,
+    /// What broke; nothing if the connection ended before.
+    pub why: Option<hyper::Error>,
+}
+
+impl From<TrySendError<Request<Outgoing>>> for Unanswered {
+    fn from(mut error: TrySendError<Request<Outgoing>>) -> Self {
+        Self { unsent: error.take_message(), why: Some(error.into_error()) }
+    }
+}
 
 impl One {
     /// Begins HTTP/1.1.
@@ -78,30 +96,57 @@ impl One {
             drop(held);
         });
         let now = Instant::now();
-        Ok(Self { sender, slot, born: now, since: now })
+        Ok(Self { sender: Some(sender), slot, born: now, since: now })
     }
 
     /// Whether it waits for a request, and its last answer has been read.
     pub(super) fn is_ready(&self) -> bool {
-        self.sender.is_ready()
+        self.sender.as_ref().is_some_and(http1::SendRequest::is_ready)
     }
 
     pub(super) fn is_closed(&self) -> bool {
-        self.sender.is_closed()
+        self.sender.as_ref().is_none_or(http1::SendRequest::is_closed)
     }
 
     pub(super) fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.born)
     }
 
+    /// Sends a request. One that is handed over just as the connection ends may be left lying between the two, and only
+    /// when the sender is gone it is given back: so the sender goes as soon as the connection has.
+    async fn send(&mut self, request: Request<Outgoing>) -> Sent {
+        let Some(sender) = &mut self.sender else {
+            return Err(Unanswered { unsent: Some(request), why: None });
+        };
+        let mut answer = pin!(sender.try_send_request(request));
+        let sent = poll_fn(|cx| match answer.as_mut().poll(cx) {
+            Poll::Ready(sent) => Poll::Ready(Some(sent)),
+            Poll::Pending => match sender.poll_ready(cx) {
+                Poll::Ready(Err(_)) => Poll::Ready(None),
+                Poll::Ready(Ok(())) | Poll::Pending => Poll::Pending,
+            },
+        });
+        match sent.await {
+            Some(sent) => sent.map_err(Unanswered::from),
+            None => {
+                self.sender = None;
+                answer.await.map_err(Unanswered::from)
+            }
+        }
+    }
+
     /// Waits until it can be used; whether it ever can.
     pub(super) async fn ready(&mut self) -> bool {
-        self.sender.ready().await.is_ok()
+        match &mut self.sender {
+            Some(sender) => sender.ready().await.is_ok(),
+            None => false,
+        }
     }
 }
 
 impl Shared {
-    /// Begins HTTP/2.
+    /// Begins HTTP/2, and waits to be told how many streams there may be: who begins more than that finds them waiting
+    /// behind others.
     pub(super) async fn open(socket: Socket, slot: Slot) -> Result<Arc<Self>, hyper::Error> {
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
@@ -109,12 +154,13 @@ impl Shared {
             // What one reader leaves lying is no other stream's room.
             .initial_stream_window_size(STREAM_WINDOW)
             .initial_connection_window_size(STREAM_WINDOW * (MOST_STREAMS as u32 + 1))
+            .initial_max_send_streams(NOT_TOLD)
             .keep_alive_interval(PING_EVERY)
             .keep_alive_timeout(PING_TIME)
             .handshake(TokioIo::new(socket))
             .await?;
         let shared = Arc::new(Self {
-            sender,
+            sender: Mutex::new(Some(sender)),
             streams: AtomicUsize::new(0),
             most: AtomicUsize::new(MOST_STREAMS),
             gone: AtomicBool::new(false),
@@ -122,15 +168,20 @@ impl Shared {
             used: AtomicUsize::new(0),
         });
         let watched = Arc::downgrade(&shared);
+        let (tell, told) = oneshot::channel();
         // It ends by itself when nobody can send any more, or the backend closes it.
         tokio::spawn(async move {
             let mut connection = pin!(connection);
+            // Nobody says when the settings of the other end arrive, so it is looked after until they have.
+            let mut telling = Some((tell, interval(LOOK_EVERY)));
             let ended = poll_fn(|cx| {
                 let polled = connection.as_mut().poll(cx);
-                if let (true, Some(shared)) = (polled.is_pending(), watched.upgrade()) {
-                    shared
-                        .most
-                        .store(connection.current_max_send_streams().min(MOST_STREAMS), Ordering::Relaxed);
+                let most = connection.current_max_send_streams();
+                if most == NOT_TOLD && polled.is_pending() {
+                    while telling.as_mut().is_some_and(|(_, tick)| tick.poll_tick(cx).is_ready()) {}
+                } else if let Some(shared) = watched.upgrade() {
+                    shared.most.store(most.min(MOST_STREAMS), Ordering::Relaxed);
+                    telling.take();
                 }
                 polled
             });
@@ -138,10 +189,12 @@ impl Shared {
                 tracing::debug!(%error, "a connection to a backend broke");
             }
             if let Some(shared) = watched.upgrade() {
-                shared.leave();
+                shared.end();
             }
             drop(slot);
         });
+        // The sender is only ever dropped: when the settings are there, or the connection ends.
+        let _: Result<(), _> = told.await;
         Ok(shared)
     }
 
@@ -150,9 +203,19 @@ impl Shared {
         self.gone.store(true, Ordering::Relaxed);
     }
 
+    /// Lets go of the sender, as nobody is at its other end.
+    fn end(&self) {
+        self.leave();
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner).take();
+    }
+
+    fn sender(&self) -> Option<http2::SendRequest<Outgoing>> {
+        self.sender.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
     /// Whether it gets no more requests.
     pub(super) fn is_gone(&self) -> bool {
-        self.gone.load(Ordering::Relaxed) || self.sender.is_closed()
+        self.gone.load(Ordering::Relaxed)
     }
 
     /// How long no stream has been open.
@@ -205,39 +268,77 @@ impl Drop for Lane {
 }
 
 impl Link {
-    /// Gives a request the form of this version of HTTP, for `host`.
-    pub(super) fn prepare(&self, request: &mut Request<Outgoing>, host: &HeaderValue, scheme: &Scheme) {
-        let path = request.uri().path_and_query().cloned();
+    /// What is spoken on it.
+    pub(super) fn speaks(&self) -> Speaks {
         match self {
-            Self::One(_) => {
-                request.headers_mut().insert(HOST, host.clone());
-                *request.version_mut() = Version::HTTP_11;
-                if request.uri().authority().is_some() {
-                    *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
-                }
-            }
-            // The authority takes the place of Host (RFC 9113 8.3.1).
-            Self::Lane(_) => {
-                request.headers_mut().remove(HOST);
-                *request.version_mut() = Version::HTTP_2;
-                let mut parts = request.uri().clone().into_parts();
-                parts.scheme = Some(scheme.clone());
-                parts.authority = Authority::try_from(host.as_bytes()).ok();
-                parts.path_and_query = path.or_else(|| Some(http::uri::PathAndQuery::from_static("/")));
-                if let Ok(uri) = Uri::from_parts(parts) {
-                    *request.uri_mut() = uri;
-                }
-            }
+            Self::One(_) => Speaks::Http1,
+            Self::Lane(_) => Speaks::Http2,
         }
     }
 
-    /// Sends it. Where it was surely not sent, the error has it.
+    /// Sends a request. Where it was surely not sent, the error has it.
     pub(super) async fn send(&mut self, request: Request<Outgoing>) -> Sent {
         match self {
-            Self::One(one) => one.sender.try_send_request(request).await,
-            Self::Lane(lane) => lane.shared.sender.clone().try_send_request(request).await,
+            Self::One(one) => one.send(request).await,
+            Self::Lane(lane) => {
+                let Some(mut sender) = lane.shared.sender() else {
+                    return Err(Unanswered { unsent: Some(request), why: None });
+                };
+                let answer = sender.try_send_request(request);
+                // As with the other version: what is left lying comes back when the last sender is gone.
+                drop(sender);
+                answer.await.map_err(Unanswered::from)
+            }
         }
     }
+}
+
+/// Gives a request the form of a version of HTTP, for `host`.
+pub(super) fn prepare(speaks: Speaks, request: &mut Request<Outgoing>, host: &HeaderValue, scheme: &Scheme) {
+    let path = request.uri().path_and_query().cloned();
+    match speaks {
+        Speaks::Http1 => {
+            request.headers_mut().insert(HOST, host.clone());
+            *request.version_mut() = Version::HTTP_11;
+            if request.uri().authority().is_some() {
+                *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
+            }
+        }
+        // The authority takes the place of Host (RFC 9113 8.3.1).
+        Speaks::Http2 => {
+            request.headers_mut().remove(HOST);
+            *request.version_mut() = Version::HTTP_2;
+            let mut parts = request.uri().clone().into_parts();
+            parts.scheme = Some(scheme.clone());
+            parts.authority = Authority::try_from(host.as_bytes()).ok();
+            parts.path_and_query = path.or_else(|| Some(PathAndQuery::from_static("/")));
+            if let Ok(uri) = Uri::from_parts(parts) {
+                *request.uri_mut() = uri;
+            }
+        }
+    }
+}
+
+/// Sends one request on a connection that nobody else uses, and says how it was answered.
+pub(super) async fn ask_once(
+    socket: Socket,
+    speaks: Speaks,
+    request: Request<Outgoing>,
+) -> Result<StatusCode, hyper::Error> {
+    let io = TokioIo::new(socket);
+    let response = match speaks {
+        Speaks::Http1 => {
+            let (mut sender, connection) = http1::handshake(io).await?;
+            tokio::spawn(connection);
+            sender.send_request(request).await?
+        }
+        Speaks::Http2 => {
+            let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
+            tokio::spawn(connection);
+            sender.send_request(request).await?
+        }
+    };
+    Ok(response.status())
 }
 
 /// The head of an answer may be this long, as that of a request.
@@ -246,6 +347,9 @@ const HEAD_BYTES: usize = 64 * 1024;
 const BUFFER_BYTES: usize = 128 * 1024;
 /// Streams on one connection, whatever its other end would allow.
 const MOST_STREAMS: usize = 100;
+/// Stands for what its other end has not said yet.
+const NOT_TOLD: usize = 99_991;
+const LOOK_EVERY: Duration = Duration::from_millis(1);
 /// Bytes of a body that a stream may have under way.
 const STREAM_WINDOW: u32 = 256 * 1024;
 /// A connection with requests on it is asked whether it is still there, as often and for so long.

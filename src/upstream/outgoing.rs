@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -11,6 +11,7 @@ use http::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use thiserror::Error;
 use tokio::time::{Instant, Sleep, sleep_until};
+use tokio_util::sync::{DropGuard, WaitForCancellationFutureOwned};
 
 /// The one body type of requests to backends.
 #[derive(Debug, Default)]
@@ -42,6 +43,18 @@ pub struct Upload {
     idle: Duration,
     timer: Option<Pin<Box<Sleep>>>,
     pulse: Arc<Pulse>,
+    until: Option<Until>,
+}
+
+/// What ends a body from outside, and is told that it moves.
+#[derive(Debug)]
+pub struct Until {
+    /// Ready when the rest must not be sent.
+    pub over: Pin<Box<WaitForCancellationFutureOwned>>,
+    /// Set at every piece of the body.
+    pub moved: Arc<AtomicBool>,
+    /// Kept for as long as the body is.
+    pub held: Arc<DropGuard>,
 }
 
 /// What can be wrong with the body of a request.
@@ -64,6 +77,7 @@ pub(super) struct Pulse {
     start: Instant,
     moved: AtomicU64,
     fault: AtomicU8,
+    over: AtomicBool,
 }
 
 impl Outgoing {
@@ -80,7 +94,17 @@ impl Outgoing {
             idle: Duration::MAX,
             timer: None,
             pulse: Arc::default(),
+            until: None,
         }))
+    }
+
+    /// The same body, broken off as soon as it must not be sent any more. One that is all there is not.
+    #[must_use]
+    pub fn until(mut self, until: Until) -> Self {
+        if let Self::Stream(upload) = &mut self {
+            upload.until = Some(until);
+        }
+        self
     }
 
     /// Sets how long the client may be silent and how much it may send. A short body of known length is read here, so
@@ -148,6 +172,12 @@ impl Upload {
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RequestFault>>> {
+        if let Some(until) = &mut self.until {
+            if until.over.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(Some(Err(self.pulse.fail(RequestFault::Broken))));
+            }
+            until.moved.store(true, Ordering::Relaxed);
+        }
         if let Some(start) = self.start.take() {
             return Poll::Ready(Some(self.counted(Frame::data(start))));
         }
@@ -202,6 +232,12 @@ impl Upload {
     }
 }
 
+impl Drop for Upload {
+    fn drop(&mut self) {
+        self.pulse.over.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Body for Outgoing {
     type Data = Bytes;
     type Error = RequestFault;
@@ -242,7 +278,12 @@ impl Body for Outgoing {
 
 impl Default for Pulse {
     fn default() -> Self {
-        Self { start: Instant::now(), moved: AtomicU64::new(0), fault: AtomicU8::new(0) }
+        Self {
+            start: Instant::now(),
+            moved: AtomicU64::new(0),
+            fault: AtomicU8::new(0),
+            over: AtomicBool::new(false),
+        }
     }
 }
 
@@ -255,6 +296,11 @@ impl Pulse {
     /// When the body last moved.
     pub(super) fn last(&self) -> Instant {
         self.start + Duration::from_millis(self.moved.load(Ordering::Relaxed))
+    }
+
+    /// Whether the body was sent, or given up.
+    pub(super) fn is_over(&self) -> bool {
+        self.over.load(Ordering::Relaxed)
     }
 
     fn fail(&self, fault: RequestFault) -> RequestFault {

@@ -11,6 +11,7 @@ use tokio::time::{Instant, timeout};
 
 use super::UpstreamError;
 use super::dial::{Dial, Offer, Speaks};
+use super::health::Health;
 use super::link::{Lane, Link, One, Shared};
 use super::settings::{Bounds, Place, Protocol, Settings, Target, Times};
 use super::tls::Connectors;
@@ -26,10 +27,11 @@ pub(super) struct Pool {
     pub times: Times,
     /// Requests under way here.
     pub pending: AtomicUsize,
+    pub health: Health,
     pub metrics: Arc<Metrics>,
+    pub dial: Dial,
     protocol: Protocol,
     bounds: Bounds,
-    dial: Dial,
     state: Mutex<State>,
     /// One at a time opens a connection that many can share.
     turn: Semaphore,
@@ -111,6 +113,7 @@ impl Pool {
             scheme: if target.protocol == Protocol::Https { Scheme::HTTPS } else { Scheme::HTTP },
             times: settings.times.clone(),
             pending: AtomicUsize::new(0),
+            health: Health::default(),
             metrics,
             protocol: target.protocol,
             bounds: settings.bounds.clone(),
@@ -135,7 +138,8 @@ impl Pool {
                 Turn::Slot(slot) => return self.connect(slot, want).await,
                 Turn::Link(Link::Lane(_)) if want == Want::Tunnel => {}
                 Turn::Link(Link::One(mut one)) => {
-                    if one.is_ready() || one.ready().await {
+                    // It is about to be, or to close.
+                    if one.is_ready() || timeout(self.times.connect, one.ready()).await == Ok(true) {
                         return Ok((Link::One(one), true));
                     }
                 }
@@ -200,7 +204,11 @@ impl Pool {
         let broken = |error: hyper::Error| failed(error.to_string());
         let link = match speaks {
             Speaks::Http1 => Link::One(One::open(socket, slot).await.map_err(broken)?),
-            Speaks::Http2 => Link::Lane(self.share(&Shared::open(socket, slot).await.map_err(broken)?)),
+            Speaks::Http2 => {
+                let opened = timeout(self.times.connect, Shared::open(socket, slot)).await;
+                let shared = opened.map_err(|_| failed("it does not speak HTTP/2".to_owned()))?;
+                Link::Lane(self.share(&shared.map_err(broken)?))
+            }
         };
         if offer == Offer::Any && self.protocol == Protocol::Https {
             self.chose_http1.store(speaks == Speaks::Http1, Ordering::Relaxed);

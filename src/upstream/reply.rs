@@ -74,7 +74,7 @@ impl ReplyBody {
         let mut body = body;
         let mut frames = VecDeque::new();
         if read_ahead(&mut body, &mut frames).await? {
-            hold.finish();
+            finish(hold, upload.as_deref());
             return Ok(Self(Inner::Whole(frames)));
         }
         let flow = Flow { source: Some((body, hold)), cut: false, moved: Instant::now(), reader: None };
@@ -111,6 +111,14 @@ async fn read_ahead(body: &mut Incoming, frames: &mut VecDeque<Frame<Bytes>>) ->
     Ok(body.is_end_stream())
 }
 
+/// Frees a connection whose answer came to its end. One on which the request is still being sent is of no use to the
+/// next, and closes.
+fn finish(hold: Hold, upload: Option<&Pulse>) {
+    if upload.is_none_or(Pulse::is_over) {
+        hold.finish();
+    }
+}
+
 impl Stream {
     fn flow(&self) -> MutexGuard<'_, Flow> {
         self.flow.lock().unwrap_or_else(PoisonError::into_inner)
@@ -138,7 +146,7 @@ impl Stream {
                 let done = if ends || broken || frame.is_none() { flow.source.take() } else { None };
                 drop(flow);
                 if let (Some((_, hold)), false) = (done, broken) {
-                    hold.finish();
+                    finish(hold, self.upload.as_deref());
                 }
                 Poll::Ready(frame.map(|frame| frame.map_err(ReplyError::Broken)))
             }

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use http::uri::Authority;
 
+use super::health::Check;
 use super::tls::Tls;
 
 /// Where one backend is and how to speak with it.
@@ -19,6 +20,10 @@ pub struct Settings {
     pub times: Times,
     /// How much there may be at a time.
     pub bounds: Bounds,
+    /// Whether each person stays at one of the targets, while that is well.
+    pub sticky: bool,
+    /// How targets are asked whether they are well; `None` is not at all.
+    pub check: Option<Check>,
 }
 
 /// One place to send requests to.

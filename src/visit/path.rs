@@ -42,6 +42,17 @@ impl<'r> Path<'r> {
         self.canonical.as_deref()
     }
 
+    /// The segment at `index`, counted from 0, if it can be part of a name: sent in unreserved letters alone, which
+    /// every server reads alike (RFC 3986 2.3), and not too many of them. Encoded ones are not looked through, and
+    /// what separates the parts of names, such as `:`, is in none.
+    pub fn plain_segment(&self, index: usize) -> Option<&'r str> {
+        self.canonical.as_ref()?;
+        let segment = self.raw.get(1..)?.split(|&byte| byte == b'/').nth(index)?;
+        let unreserved = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~".contains(byte);
+        let is_plain = (1..=LONGEST_NAME).contains(&segment.len()) && segment.iter().all(unreserved);
+        std::str::from_utf8(segment).ok().filter(|_| is_plain)
+    }
+
     /// The bytes as sent, for a URL that leads back to the same page.
     pub fn raw(&self) -> &'r [u8] {
         self.raw
@@ -104,6 +115,9 @@ fn has_dot_segment(path: &[u8]) -> bool {
         .any(|segment| segment == b"." || segment == b"..")
 }
 
+/// Letters of the longest segment that names something.
+const LONGEST_NAME: usize = 128;
+
 /// Bytes of a path that stand for themselves in every server.
 const PLAIN: [bool; 256] = {
     let mut plain = [false; 256];
@@ -141,6 +155,34 @@ mod tests {
             ("/...", "/..."),
         ] {
             assert_eq!(canonical(raw.as_bytes()), Ok(Some(form.to_owned())), "{raw}");
+        }
+    }
+
+    #[test]
+    fn only_a_segment_in_plain_letters_names_something() {
+        let long = format!("/a/{}", "x".repeat(129));
+        for (raw, index, name) in [
+            ("/kb/7", 0, Some("kb")),
+            ("/kb/7", 1, Some("7")),
+            ("/kb/7", 2, None),
+            ("/kb/", 1, None),
+            ("/kb/A-b_c.~9/x", 1, Some("A-b_c.~9")),
+            ("/%6bb/7", 1, Some("7")),
+            ("/kb/%37", 1, None),
+            ("/kb/7%20", 1, None),
+            ("/kb/7:admin", 1, None),
+            ("/kb/7,8", 1, None),
+            ("/kb/7|8", 1, None),
+            ("/kb/7@8", 1, None),
+            ("/kb/7*", 1, None),
+            ("/kb/é", 1, None),
+            ("/kb//7", 1, None),
+            ("/kb/7;x", 1, None),
+            ("/a%2fb/7", 1, None),
+            (&long, 1, None),
+            (&long[..131], 1, Some(&long[3..131])),
+        ] {
+            assert_eq!(Path::parse(raw.as_bytes()).unwrap().plain_segment(index), name, "{raw} {index}");
         }
     }
 

@@ -103,6 +103,12 @@ fn a_snippet_is_about_the_app_it_is_for() {
             && out.contains("foregate:4180"),
         "{err}"
     );
+    let listening = config.replace("\"0.0.0.0:4180\"", "[\"unix:/s\", \"[::]:4180\"]");
+    let (_, out, err) = in_dir(&listening, &["snippet", "nginx"]);
+    assert!(out.contains("[::1]:4180"), "the first that a front proxy can be given: {out}{err}");
+    let listening = config.replace("\"0.0.0.0:4180\"", "\"unix:/s\"");
+    let (code, _, err) = in_dir(&listening, &["snippet", "nginx"]);
+    assert!(code == Some(1) && err.contains("name the one to use with --foregate"), "{err}");
     for host in ["a b", "x;y", "", "$(id)"] {
         assert_eq!(in_dir(&config, &["snippet", "nginx", "--host", host]).0, Some(1), "{host}");
     }

@@ -186,7 +186,7 @@ fn trust_is_decided_anew_for_the_client_that_is_named() {
         assert!(found.starts_with(&format!("HTTP/1.1 {status} ")), "{client}: {found}");
         let forged = b"GET /x HTTP/1.1\r\nHost: open.foregate.localhost\r\nX-Forwarded-For: 192.0.2.99\r\nConnection: close\r\n\r\n";
         let found = answer(tcp(foregate.public.port()), &[header.as_bytes(), forged].concat());
-        let believed = if status == "200" { "192.0.2.99" } else { client };
+        let believed = if status == "200" { format!("192.0.2.99, {client}") } else { client.to_owned() };
         assert!(found.contains(&format!("x-forwarded-for: {believed}\r\n")), "{client}: {found}");
     }
 }
@@ -216,4 +216,25 @@ fn a_header_is_wanted_from_trusted_proxies_and_from_nobody_else() {
         let found = answer(tcp(foregate.public.port()), &[&header[..], PAGE].concat());
         assert!(found.starts_with("HTTP/1.1 400 ") && found.matches("HTTP/1.1 ").count() == 1, "{found}");
     }
+}
+
+#[test]
+fn a_client_that_takes_nothing_of_an_answer_loses_its_connection() {
+    let backend = Backend::start();
+    let server = "listen = [\"LISTEN\", \"unix:DIR/s.sock\"]\n[server.limits]\nsend_timeout = \"1s\"";
+    let foregate = Foregate::start(&config(server, &backend));
+    // The backend sends back what it gets: more than the buffers of Unix sockets and of foregate hold.
+    let length = 8 << 20;
+    let head =
+        format!("POST /x HTTP/1.1\r\nHost: open.foregate.localhost\r\nContent-Length: {length}\r\n\r\n");
+    let mut client = unix(&foregate.dir().join("s.sock"));
+    client.write_all(&[head.as_bytes(), &vec![b'x'; length]].concat()).expect("all of it is taken");
+    let end = std::time::Instant::now() + Duration::from_secs(20);
+    while foregate.metric("foregate_connections") > 1.0 {
+        assert!(std::time::Instant::now() < end, "the connection stays");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let mut taken = Vec::new();
+    let _ = std::io::Read::read_to_end(&mut client, &mut taken);
+    assert!(taken.starts_with(b"HTTP/1.1 200 ") && taken.len() < length, "{} bytes", taken.len());
 }

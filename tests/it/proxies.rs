@@ -1,4 +1,5 @@
-//! The same scenarios through the five real front proxies, with the configurations that users are given.
+//! The same scenarios through the five real front proxies, with the configurations that users are given, and through
+//! foregate as the proxy itself.
 
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -11,13 +12,15 @@ use crate::support::http::{Browser, Reply, raw, request};
 use crate::support::provider::Provider;
 use crate::support::proxies::{FrontProxy, PROXIES};
 
-/// A front proxy before an app and foregate beside it.
+/// A front proxy before an app and foregate beside it, or foregate alone before the app.
 struct Street {
+    name: &'static str,
+    port: u16,
     host: &'static str,
     provider: Provider,
     foregate: Foregate,
     backend: Backend,
-    proxy: FrontProxy,
+    proxy: Option<FrontProxy>,
 }
 
 impl Street {
@@ -26,17 +29,26 @@ impl Street {
     }
 
     fn before(name: &'static str, host: &'static str) -> Self {
-        let (port, behind) = (free_port(), free_port());
+        let alone = name == ALONE;
+        let port = free_port();
+        let behind = if alone { port } else { free_port() };
+        let app = |backend: &Backend| {
+            if alone { format!("upstream = \"{}\"\n", backend.url()) } else { String::new() }
+        };
         let public_url = format!("http://auth.foregate.localhost:{port}");
         let provider = Provider::for_foregate(&public_url, Value::Null);
         let backend = Backend::start();
         let config = format!(
             "public_url = \"{public_url}\"\n[server]\nlisten = \"LISTEN\"\nadmin_listen = \"ADMIN\"\n[session]\n\
-             store = \"sqlite:DIR/f.db\"\n{}[bearer]\naudiences = [\"https://api.example.com\"]\n[apps.\"{host}\"]\nallow = \"group:family\"\n\
+             store = \"sqlite:DIR/f.db\"\n{}[bearer]\naudiences = [\"https://api.example.com\"]\n[apps.\"{host}\"]\n{}allow = \"group:family\"\n\
              rules = [{{ path = \"/open/**\", allow = \"public\" }}, {{ path = \"/admin/**\", allow = \"group:Home Server Admins\" }}]\n",
-            provider.config()
+            provider.config(),
+            app(&backend),
         );
         let foregate = Foregate::start_at(&config, behind);
+        if alone {
+            return Self { name, port, host, provider, foregate, backend, proxy: None };
+        }
         let dir = tempfile::tempdir().expect("a directory");
         let file = foregate.dir().join("foregate.toml");
         let (listen, upstream) = (format!("127.0.0.1:{port}"), backend.url());
@@ -55,24 +67,27 @@ impl Street {
         let (code, text, err) = run(&args, dir.path());
         assert_eq!(code, Some(0), "{err}");
         let proxy = FrontProxy::start(name, port, &text, dir);
-        let street = Self { host, provider, foregate, backend, proxy };
-        street.proxy.wait_for(&street.url("/open/ready"), |reply| reply.status == 200);
-        street
+        proxy.wait_for(&format!("http://{host}:{port}/open/ready"), |reply| reply.status == 200);
+        Self { name, port, host, provider, foregate, backend, proxy: Some(proxy) }
+    }
+
+    fn log(&self) -> String {
+        self.proxy.as_ref().map_or_else(|| self.foregate.log_lines().join("\n"), FrontProxy::log)
     }
 
     fn url(&self, page: &str) -> String {
-        format!("http://{}:{}{page}", self.host, self.proxy.port)
+        format!("http://{}:{}{page}", self.host, self.port)
     }
 
     fn own(&self, page: &str) -> String {
-        format!("http://auth.foregate.localhost:{}{page}", self.proxy.port)
+        format!("http://auth.foregate.localhost:{}{page}", self.port)
     }
 
     fn ask(&self, method: &str, target: &str, lines: &[&str], body: &str) -> Reply {
-        let host = format!("Host: {}:{}", self.host, self.proxy.port);
+        let host = format!("Host: {}:{}", self.host, self.port);
         let lines = [&[host.as_str(), "Connection: close"], lines].concat();
         raw(
-            std::net::SocketAddr::from(([127, 0, 0, 1], self.proxy.port)),
+            std::net::SocketAddr::from(([127, 0, 0, 1], self.port)),
             request(method, target, &lines, body).as_bytes(),
         )
     }
@@ -80,7 +95,7 @@ impl Street {
     fn signed_in(&self, user: &str) -> Browser {
         let mut browser = Browser::default();
         let reply = browser.sign_in(&self.url("/first"), user);
-        assert_eq!(reply.status, 200, "{}: {reply:?}\n{:#?}", self.proxy.name, browser.visited);
+        assert_eq!(reply.status, 200, "{}: {reply:?}\n{:#?}", self.name, browser.visited);
         browser
     }
 }
@@ -106,7 +121,7 @@ fn the_whole_flow(name: &'static str) {
     assert!(
         reply.status == 200 && reply.body.contains("GET /deep/page?x=1&y=%20z HTTP/1.1"),
         "{name}: {reply:?}\n{}",
-        street.proxy.log()
+        street.log()
     );
     assert_eq!(browser.visited.last().map(Url::as_str), Some(page.as_str()), "{name}");
     assert_eq!(got(&reply.body, "remoteuser"), ["alice"], "{name}: {}", reply.body);
@@ -127,7 +142,7 @@ fn the_whole_flow(name: &'static str) {
 
 /// A logout token comes in by the public address as everything else does.
 fn the_provider_signs_somebody_out(street: &Street) {
-    let name = street.proxy.name;
+    let name = street.name;
     let browser = street.signed_in("bob");
     let bob = street.provider.control("user", &json!({"login": "bob"}));
     let claims = json!({
@@ -152,7 +167,7 @@ fn another_domain_needs_no_route_of_its_own(name: &'static str) {
     assert!(
         reply.status == 200 && reply.body.contains("GET /deep/page?x=1&y=%20z HTTP/1.1"),
         "{name}: {reply:?}\n{}",
-        street.proxy.log()
+        street.log()
     );
     assert_eq!(browser.visited.last().map(Url::as_str), Some(page.as_str()), "{name}");
     assert_eq!(got(&reply.body, "remoteuser"), ["alice"], "{name}: {}", reply.body);
@@ -312,22 +327,25 @@ fn without_foregate_nobody_gets_in(name: &'static str) {
     assert!(!street.backend.seen().iter().any(|request| request.contains("/after")), "{name}");
 }
 
+/// No front proxy at all.
+const ALONE: &str = "foregate";
+
 macro_rules! through_every_proxy {
     ($($scenario:ident: $($test:ident = $proxy:literal),+;)+) => { $($(
         #[test]
         fn $test() {
-            assert!(PROXIES.contains(&$proxy));
+            assert!(PROXIES.contains(&$proxy) || $proxy == ALONE);
             $scenario($proxy);
         }
     )+)+ };
 }
 
 through_every_proxy! {
-    the_whole_flow: flow_traefik = "traefik", flow_nginx = "nginx", flow_caddy = "caddy", flow_envoy = "envoy", flow_haproxy = "haproxy";
-    another_domain_needs_no_route_of_its_own: domain_traefik = "traefik", domain_nginx = "nginx", domain_caddy = "caddy", domain_envoy = "envoy", domain_haproxy = "haproxy";
-    refusals_arrive_in_the_proxys_own_form: refusals_traefik = "traefik", refusals_nginx = "nginx", refusals_caddy = "caddy", refusals_envoy = "envoy", refusals_haproxy = "haproxy";
-    what_clients_forge_reaches_nobody: forged_traefik = "traefik", forged_nginx = "nginx", forged_caddy = "caddy", forged_envoy = "envoy", forged_haproxy = "haproxy";
-    bodies_sockets_and_big_requests_pass: bodies_traefik = "traefik", bodies_nginx = "nginx", bodies_caddy = "caddy", bodies_envoy = "envoy", bodies_haproxy = "haproxy";
-    a_programs_token_is_checked: token_traefik = "traefik", token_nginx = "nginx", token_caddy = "caddy", token_envoy = "envoy", token_haproxy = "haproxy";
+    the_whole_flow: flow_traefik = "traefik", flow_nginx = "nginx", flow_caddy = "caddy", flow_envoy = "envoy", flow_haproxy = "haproxy", flow_alone = "foregate";
+    another_domain_needs_no_route_of_its_own: domain_traefik = "traefik", domain_nginx = "nginx", domain_caddy = "caddy", domain_envoy = "envoy", domain_haproxy = "haproxy", domain_alone = "foregate";
+    refusals_arrive_in_the_proxys_own_form: refusals_traefik = "traefik", refusals_nginx = "nginx", refusals_caddy = "caddy", refusals_envoy = "envoy", refusals_haproxy = "haproxy", refusals_alone = "foregate";
+    what_clients_forge_reaches_nobody: forged_traefik = "traefik", forged_nginx = "nginx", forged_caddy = "caddy", forged_envoy = "envoy", forged_haproxy = "haproxy", forged_alone = "foregate";
+    bodies_sockets_and_big_requests_pass: bodies_traefik = "traefik", bodies_nginx = "nginx", bodies_caddy = "caddy", bodies_envoy = "envoy", bodies_haproxy = "haproxy", bodies_alone = "foregate";
+    a_programs_token_is_checked: token_traefik = "traefik", token_nginx = "nginx", token_caddy = "caddy", token_envoy = "envoy", token_haproxy = "haproxy", token_alone = "foregate";
     without_foregate_nobody_gets_in: closed_traefik = "traefik", closed_nginx = "nginx", closed_caddy = "caddy", closed_envoy = "envoy", closed_haproxy = "haproxy";
 }

@@ -1,6 +1,6 @@
 //! The contract of the session store, one suite for every store; then what only one of them can show.
 
-use foregate::identity::Profile;
+use foregate::identity::{Asked, Profile, Proof};
 use foregate::session::store::{
     Admission, Claim, Location, PersonKey, Row, Selection, SessionId, SessionKey, SessionStore, StoreError,
     Told,
@@ -129,6 +129,10 @@ async fn every_field_comes_back_as_it_was_kept(place: Place) {
             }))
             .unwrap(),
             auth_time: 1_700_000_000,
+            asked: Some(Asked {
+                wanted: Proof { max_age: Some(600), acr: vec!["mfa".into()], amr: Vec::new() },
+                at: 1_700_000_001,
+            }),
         },
         sid: Some("sïd".into()),
         created_at: 1_700_000_001,

@@ -166,6 +166,9 @@ claims = {{ username = "actor" }}
 "open.foregate.localhost" = "public"
 "ci.foregate.localhost" = {{ provider = ["default", "ci"], allow = "signed-in" }}
 "only-ci.foregate.localhost" = {{ provider = "ci", allow = "signed-in" }}
+[apps."fresh.foregate.localhost"]
+allow = "nobody"
+rules = [{{ path = "/x", allow = "group:family", max_auth_age = "10m", acr = "mfa" }}]
 [apps."proxied.foregate.localhost"]
 upstream = "{upstream}"
 allow = "signed-in"
@@ -743,4 +746,32 @@ fn whoever_is_disabled_has_no_tokens_either() {
     assert_eq!(house.check(APP, &house.robot()).status, 200, "others go on");
     command("enable");
     assert_eq!(house.check(APP, &token()).status, 200);
+}
+
+#[test]
+fn a_rule_that_wants_a_stronger_sign_in_tells_programs_and_sends_none_away() {
+    let house = House::with("app_passwords = \"default\"", &json!({"appPasswords": {"alice": "app:secret"}}));
+    let signed = |over: Value| bearer(&house.signed(&json!({"typ": "at+jwt"}), over));
+    let fresh = "http://fresh.foregate.localhost/x";
+    let password = format!("Authorization: Basic {}", STANDARD.encode("alice:app:secret"));
+    for dialect in DIALECTS {
+        let of = |line: &str| raw(house.foregate.public, &ask(dialect, "GET", fresh, &[line, NAVIGATES]));
+        let proved = of(&signed(json!({"auth_time": now() - 5, "acr": "mfa"})));
+        assert_eq!((proved.status, proved.header("remote-user")), (200, Some("signed")), "{dialect}");
+        for line in [
+            signed(json!({})),
+            signed(json!({"auth_time": now() - 5})),
+            signed(json!({"auth_time": now() - 5, "acr": "pwd"})),
+            signed(json!({"auth_time": now() - 700, "acr": "mfa"})),
+            password.clone(),
+        ] {
+            let told = of(&line);
+            assert_eq!((told.status, told.header("location")), (401, None), "{dialect}: {told:?}");
+            let challenge = "Bearer realm=\"foregate\", error=\"insufficient_user_authentication\", \
+                             max_age=\"600\", acr_values=\"mfa\"";
+            assert_eq!(told.header("www-authenticate"), Some(challenge), "{dialect}");
+        }
+        let other = of(&signed(json!({"groups": [], "auth_time": now() - 5, "acr": "mfa"})));
+        assert_eq!(other.status, 403, "{dialect}: {other:?}");
+    }
 }

@@ -33,6 +33,7 @@ const options = {
   namesIssuer: true, // says who it is in each callback (RFC 9207), and announces that
   publicOrigin: undefined, // origin of the issuer and of all endpoints; PORT in it becomes the port
   issuerFollowsHost: false, // issuer and endpoints built from each request's Host, as authentik does
+  stepsUp: false, // whoever is asked for acr_values=mfa signs in again, and is said to have
   clockSkewSeconds: 0, // this provider's clock is off by so much
   scopes: {}, // more scopes: {"groups": ["groups"]}
   users: {}, // more or changed users: {"eve": {"groups": ["family"]}}
@@ -327,7 +328,9 @@ async function login(req, res, form) {
     delete interaction.session;
     await interaction.save(3600);
   }
-  return provider.interactionFinished(req, res, { login: { accountId, acr, amr: ['pwd'] } });
+  const mfa = options.stepsUp && interaction.params.acr_values?.split(' ').includes('mfa');
+  const proved = mfa ? { acr: 'mfa', amr: ['pwd', 'otp'] } : { acr, amr: ['pwd'] };
+  return provider.interactionFinished(req, res, { login: { accountId, ...proved } });
 }
 
 // ---- app passwords ----
@@ -410,6 +413,9 @@ async function front(req, res) {
   else if (url.pathname.startsWith('/.well-known/')) return res.writeHead(404).end();
   else if (url.pathname === '/application/o/authorize/' && url.searchParams.get('max_age') === '0') {
     url.searchParams.delete('max_age'); // ignored, as in authentik
+    req.url = url.pathname + url.search;
+  } else if (options.stepsUp && url.searchParams.get('acr_values')?.split(' ').includes('mfa')) {
+    url.searchParams.set('prompt', 'login');
     req.url = url.pathname + url.search;
   }
   return handle(req, res);

@@ -33,7 +33,7 @@ async function answer(request, response) {
     headers: { ...request.headers },
     connection: connectionOf(request),
     sni: socket.servername || null,
-    client: socket.getPeerCertificate?.()?.subject?.CN ?? null,
+    client: socket.getPeerCertificate?.()?.subjectaltname ?? null,
   };
   seen.push(said);
   if (path === '/seen') return response.end(JSON.stringify(seen));

@@ -236,7 +236,7 @@ fn what_cannot_be_meant_is_refused_with_its_place() {
         ),
         (
             two("'a.example.com' = { rules = [{ allow = 'signed-in', provider = 'home' }] }\n"),
-            "f:11:53: `provider` is not a setting of a rule; remove it; a rule has path, methods, allow",
+            "f:11:53: `provider` is not a setting of a rule; remove it; a rule has path, methods, query, allow, mode, meanwhile, max_auth_age, acr, amr",
         ),
     ] {
         let told = findings(&text, &[]);

@@ -113,7 +113,13 @@ impl<'a> Here<'a> {
         self.ask_as(page, turn, &[])
     }
 
-    fn ask_as(&self, page: &ReturnTo, turn: u8, more: &[(&str, &str)]) -> (Outcome, Response<Body>) {
+    /// The same, with more to be said at the sign-in.
+    pub(in crate::http) fn ask_as(
+        &self,
+        page: &ReturnTo,
+        turn: u8,
+        more: &[(&str, &str)],
+    ) -> (Outcome, Response<Body>) {
         match self.asked(page, turn, more) {
             Ok(response) => (Outcome::SignIn, response),
             Err(_) => (Outcome::Unavailable, denial::unavailable(Intent::Navigation)),

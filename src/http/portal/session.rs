@@ -16,7 +16,7 @@ use crate::http::body::Body;
 use crate::http::denial::{sign_in_problem, unavailable};
 use crate::http::dialect::direct;
 use crate::http::{Site, answer, unix_now};
-use crate::identity::{Field, Identity};
+use crate::identity::{Field, Identity, Roles};
 use crate::visit::{Credential, Intent};
 
 /// Tells who is signed in and for how long, which is a use of the session; 401 with the way to sign in where nobody is.
@@ -65,21 +65,21 @@ async fn told(site: &Site, parts: &Parts) -> Response<Body> {
         Ok(Some(session)) => {
             site.sessions.note_use(&session, now);
             let left = site.sessions.left(&session, now);
-            answer::json(StatusCode::OK, &who(session.person.identity(), left))
+            answer::json(StatusCode::OK, &who(site.gate.policy.roles(), session.person.identity(), left))
         }
         Ok(None) => sign_in_problem(site, page(site, parts).as_ref()),
         Err(_) => unavailable(Intent::Call),
     }
 }
 
-fn who(identity: &Identity, expires_in: u64) -> Value {
+fn who(roles: &Roles, identity: &Identity, expires_in: u64) -> Value {
     json!({
         "user": identity.field(Field::Username),
         "name": identity.field(Field::Name),
         "email": identity.field(Field::Email),
         "groups": identity.groups().collect::<Vec<_>>(),
-        "roles": [],
-        "permissions": [],
+        "roles": roles.roles_of(identity).collect::<Vec<_>>(),
+        "permissions": roles.permissions_of(identity).collect::<Vec<_>>(),
         "tenant": null,
         "expires_in": expires_in,
     })

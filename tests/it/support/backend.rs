@@ -110,7 +110,7 @@ fn has_asked(seen: &Mutex<Vec<String>>, path: &str) -> bool {
     seen.lock().expect("the requests").iter().any(|request| request.contains(path))
 }
 
-fn whole_request(bytes: &[u8]) -> Option<usize> {
+pub(super) fn whole_request(bytes: &[u8]) -> Option<usize> {
     let head = bytes.windows(4).position(|part| part == b"\r\n\r\n")? + 4;
     let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
     if text.contains("transfer-encoding: chunked") {

@@ -45,7 +45,11 @@ pub struct Wire {
 
 impl Wire {
     pub fn open(address: SocketAddr) -> Self {
-        let stream = TcpStream::connect(address).expect("a connection");
+        Self::over(TcpStream::connect(address).expect("a connection"))
+    }
+
+    /// Either end of a connection that is there.
+    pub fn over(stream: TcpStream) -> Self {
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream.set_nodelay(true).unwrap();
         Self { stream, left: Vec::new() }
@@ -54,6 +58,11 @@ impl Wire {
     pub fn write(&mut self, bytes: &[u8]) {
         // A server that has said its word may have closed already.
         let _ = self.stream.write_all(bytes);
+    }
+
+    /// The same, telling whether anybody still takes it.
+    pub fn try_write(&mut self, bytes: &[u8]) -> bool {
+        self.stream.write_all(bytes).is_ok()
     }
 
     /// Reads one answer; `None` if the connection ends without one.
@@ -80,6 +89,22 @@ impl Wire {
         Some(reply)
     }
 
+    /// Reads until this has come, and returns all that came up to there.
+    pub fn read_until(&mut self, part: &str) -> String {
+        loop {
+            let text = String::from_utf8_lossy(&self.left).into_owned();
+            if let Some(at) = text.find(part) {
+                self.left.drain(..at + part.len());
+                return text[..at + part.len()].to_owned();
+            }
+            let mut piece = [0; 16 * 1024];
+            match self.stream.read(&mut piece) {
+                Ok(0) | Err(_) => panic!("no {part} in {text}"),
+                Ok(length) => self.left.extend_from_slice(&piece[..length]),
+            }
+        }
+    }
+
     fn read_body(&mut self, reply: &Reply, body: &mut Vec<u8>) {
         let length = reply.header("content-length").map(|length| length.parse::<usize>().expect("a length"));
         let chunked = reply.header("transfer-encoding") == Some("chunked");
@@ -102,6 +127,85 @@ impl Wire {
         } else if let Some(length) = length {
             self.left = body.split_off(length.min(body.len()));
         }
+    }
+
+    /// The bytes of a head as they came, up to the empty line.
+    pub fn head(&mut self) -> String {
+        loop {
+            if let Some(end) = self.left.windows(4).position(|part| part == b"\r\n\r\n") {
+                let rest = self.left.split_off(end + 4);
+                let head = std::mem::replace(&mut self.left, rest);
+                return String::from_utf8(head).expect("text");
+            }
+            assert!(self.more(), "no head: {:?}", String::from_utf8_lossy(&self.left));
+        }
+    }
+
+    /// The next bytes, so many of them.
+    pub fn bytes(&mut self, count: usize) -> Vec<u8> {
+        while self.left.len() < count {
+            assert!(self.more(), "only {:?}", String::from_utf8_lossy(&self.left));
+        }
+        let rest = self.left.split_off(count);
+        std::mem::replace(&mut self.left, rest)
+    }
+
+    /// Writes up to so many times; how often it was all taken before nobody took any more.
+    pub fn write_until_stuck(&mut self, bytes: &[u8], times: usize) -> usize {
+        self.stream.set_write_timeout(Some(Duration::from_secs(1))).expect("a time");
+        (0..times).take_while(|_| self.stream.write_all(bytes).is_ok()).count()
+    }
+
+    /// Reads so many bytes and forgets them.
+    pub fn skip(&mut self, count: usize) {
+        let mut left = count - self.left.drain(..self.left.len().min(count)).count();
+        let mut piece = vec![0; 256 * 1024];
+        while left > 0 {
+            let most = left.min(piece.len());
+            let length = self.stream.read(&mut piece[..most]).expect("bytes");
+            assert!(length > 0, "{left} bytes are missing");
+            left -= length;
+        }
+    }
+
+    /// Whether something has come, after a short wait.
+    pub fn peek(&mut self) -> bool {
+        self.stream.set_read_timeout(Some(Duration::from_millis(5))).expect("a time");
+        let here = matches!(self.stream.peek(&mut [0]), Ok(1));
+        self.wait_up_to(20);
+        here
+    }
+
+    /// Everything up to the end, which must come; whether it came by a reset does not count.
+    pub fn until_the_end(&mut self) -> Vec<u8> {
+        while self.more() {}
+        std::mem::take(&mut self.left)
+    }
+
+    /// Reads some more; `false` at the end. A wait that is too long is no end.
+    fn more(&mut self) -> bool {
+        let mut piece = [0; 64 * 1024];
+        match self.stream.read(&mut piece) {
+            Ok(length) => {
+                self.left.extend_from_slice(&piece[..length]);
+                length > 0
+            }
+            Err(error) => {
+                let late = [std::io::ErrorKind::WouldBlock, std::io::ErrorKind::TimedOut];
+                assert!(!late.contains(&error.kind()), "nothing came: {:?}", self.left);
+                false
+            }
+        }
+    }
+
+    /// How many seconds to wait for bytes, where that takes longer than usual.
+    pub fn wait_up_to(&self, seconds: u64) {
+        self.stream.set_read_timeout(Some(Duration::from_secs(seconds))).expect("a time");
+    }
+
+    /// Says that nothing more will be written.
+    pub fn finish(&self) {
+        self.stream.shutdown(std::net::Shutdown::Write).expect("an end");
     }
 
     /// Whether the other side has closed, waiting for it.

@@ -10,5 +10,6 @@ pub mod postgres;
 pub mod provider;
 pub mod proxies;
 pub mod scene;
+pub mod stage;
 pub mod tls;
 pub mod upstream;

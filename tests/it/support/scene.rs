@@ -30,10 +30,15 @@ pub fn scene() -> &'static Scene {
 impl Scene {
     /// Sets one up with this `[session]` table.
     pub fn set(session: &str) -> Self {
+        Self::with(Value::Null, |public_url, provider| config(public_url, provider, session))
+    }
+
+    /// Sets one up with these options of the provider and another configuration.
+    pub fn with(options: Value, config: impl FnOnce(&str, &Provider) -> String) -> Self {
         let port = free_port();
         let public_url = format!("http://auth.foregate.localhost:{port}");
-        let provider = Provider::for_foregate(&public_url, Value::Null);
-        let config = config(&public_url, &provider, session);
+        let provider = Provider::for_foregate(&public_url, options);
+        let config = config(&public_url, &provider);
         let foregate = Foregate::start_at(&config, port);
         Self { provider, foregate, public_url, cookies: Mutex::default() }
     }

@@ -1,14 +1,18 @@
 //! Apps behind foregate in every form that one can have, and a foregate before them whose provider nobody needs.
 
-use std::io::{BufRead as _, BufReader};
+use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair};
 use serde_json::{Value, json};
 
+use super::backend::whole_request;
 use super::foregate::Foregate;
-use super::http::{Reply, raw, request};
+use super::http::{Reply, get, raw, request};
+use super::tls::Authority;
 
 /// A Node server, ended when dropped.
 pub struct NodeApp {
@@ -39,9 +43,18 @@ impl NodeApp {
         Self::start(&json!({ "kind": kind }))
     }
 
+    pub fn url(&self) -> String {
+        format!("\"http://127.0.0.1:{}\"", self.port)
+    }
+
+    /// Asks it past foregate; HTTP/1.1 only.
+    pub fn ask(&self, path: &str) -> Reply {
+        get(([127, 0, 0, 1], self.port).into(), path, &["Connection: close"])
+    }
+
     pub fn tls(kind: &str, authority: &Authority, more: Value) -> Self {
-        let (cert, key) = authority.issue("app.test");
-        let mut options = json!({ "kind": kind, "cert": cert, "key": key });
+        let own = authority.issue(&["app.test"]);
+        let mut options = json!({ "kind": kind, "cert": own.certificate, "key": own.key });
         if let (Value::Object(options), Value::Object(more)) = (&mut options, more) {
             options.extend(more);
         }
@@ -53,31 +66,6 @@ impl Drop for NodeApp {
     fn drop(&mut self) {
         let _ = self.child.kill();
         let _ = self.child.wait();
-    }
-}
-
-/// Somebody who vouches for certificates.
-pub struct Authority(CertifiedIssuer<'static, KeyPair>);
-
-impl Authority {
-    pub fn new() -> Self {
-        let mut params = CertificateParams::default();
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        params.distinguished_name.push(DnType::CommonName, "somebody's own");
-        Self(CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap())
-    }
-
-    pub fn pem(&self) -> String {
-        self.0.pem()
-    }
-
-    /// A certificate for a name, and its key.
-    pub fn issue(&self, name: &str) -> (String, String) {
-        let mut params = CertificateParams::new(vec![name.to_owned()]).unwrap();
-        params.distinguished_name = rcgen::DistinguishedName::new();
-        params.distinguished_name.push(DnType::CommonName, name);
-        let key = KeyPair::generate().unwrap();
-        (params.signed_by(&key, &self.0).unwrap().pem(), key.serialize_pem())
     }
 }
 
@@ -109,4 +97,100 @@ client_secret = "hunter2"
 pub fn ask(foregate: &Foregate, method: &str, path: &str, lines: &[&str], body: &str) -> Reply {
     let lines = [&["Host: app.localhost", "Connection: close"], lines].concat();
     raw(foregate.public, request(method, path, &lines, body).as_bytes())
+}
+
+/// What a [`Recorder`] does about a request.
+pub enum Act {
+    /// Sends these bytes and waits for the next request.
+    Say(String),
+    /// Sends these bytes and closes.
+    Last(String),
+    /// Says nothing, and keeps the connection.
+    Nothing,
+}
+
+/// A whole answer.
+pub fn ok(body: &str) -> String {
+    format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+}
+
+/// An app that plays a part in bytes and remembers every request with the number of its connection.
+pub struct Recorder {
+    pub port: u16,
+    seen: Arc<Mutex<Vec<(usize, String)>>>,
+}
+
+impl Recorder {
+    /// Each request is acted on by its number on its connection and its bytes.
+    pub fn start(act: impl Fn(usize, &str) -> Act + Send + Sync + 'static) -> Self {
+        Self::on(TcpListener::bind("127.0.0.1:0").expect("a port"), act)
+    }
+
+    pub fn on(listener: TcpListener, act: impl Fn(usize, &str) -> Act + Send + Sync + 'static) -> Self {
+        let port = listener.local_addr().expect("an address").port();
+        let (seen, act) = (Arc::new(Mutex::new(Vec::new())), Arc::new(act));
+        let kept = Arc::clone(&seen);
+        std::thread::spawn(move || {
+            for (number, stream) in listener.incoming().map_while(Result::ok).enumerate() {
+                let (kept, act) = (Arc::clone(&kept), Arc::clone(&act));
+                std::thread::spawn(move || play(stream, number, &kept, &*act));
+            }
+        });
+        Self { port, seen }
+    }
+
+    pub fn seen(&self) -> Vec<(usize, String)> {
+        self.seen.lock().expect("the requests").clone()
+    }
+
+    /// How often it was asked with this in the request's head.
+    pub fn count(&self, part: &str) -> usize {
+        self.seen().iter().filter(|(_, request)| request.contains(part)).count()
+    }
+
+    pub fn url(&self) -> String {
+        format!("\"http://127.0.0.1:{}\"", self.port)
+    }
+}
+
+fn play(
+    mut stream: TcpStream,
+    number: usize,
+    seen: &Mutex<Vec<(usize, String)>>,
+    act: &(impl Fn(usize, &str) -> Act + ?Sized),
+) {
+    let (mut bytes, mut piece, mut count) = (Vec::new(), [0; 64 * 1024], 0);
+    loop {
+        while let Some(end) = whole_request(&bytes) {
+            let rest = bytes.split_off(end);
+            let request = String::from_utf8_lossy(&bytes).into_owned();
+            bytes = rest;
+            seen.lock().expect("the requests").push((number, request.clone()));
+            let written = match act(count, &request) {
+                Act::Say(answer) => stream.write_all(answer.as_bytes()).is_ok(),
+                Act::Last(answer) => {
+                    let _ = stream.write_all(answer.as_bytes());
+                    false
+                }
+                Act::Nothing => true,
+            };
+            count += 1;
+            if !written {
+                return;
+            }
+        }
+        match stream.read(&mut piece) {
+            Ok(0) | Err(_) => return,
+            Ok(length) => bytes.extend_from_slice(&piece[..length]),
+        }
+    }
+}
+
+/// Waits until something is so, or fails.
+pub fn until(what: &str, is_so: impl Fn() -> bool) {
+    let end = Instant::now() + Duration::from_secs(20);
+    while !is_so() {
+        assert!(Instant::now() < end, "never: {what}");
+        std::thread::sleep(Duration::from_millis(10));
+    }
 }

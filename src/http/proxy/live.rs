@@ -1,0 +1,211 @@
+//! What goes on after it was let in, such as a tunnel or a long answer: it is judged again whenever its session may have
+//! changed, and ends when it would not be let in any more. Knows no rules.
+
+use std::net::IpAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue};
+use http::{Method, Uri, request};
+use hyper::body::{Body, Frame, SizeHint};
+use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOwned};
+
+use super::super::body::BoxError;
+use super::super::dialect::target;
+use super::super::{Site, unix_now};
+use crate::headers::Person;
+use crate::policy::{Decision, Grant};
+use crate::upstream::Until;
+use crate::visit::{Authorization, Client, Credential, Malformed, Nearest, Scheme, Visit};
+
+/// A visit that was let in, as it was judged, to be judged once more. Cheap to have, as nothing of it is copied.
+#[derive(Debug)]
+pub(super) struct Kept {
+    scheme: Scheme,
+    host: Option<HeaderValue>,
+    uri: Uri,
+    method: Method,
+    credential: Credential,
+    /// Where the visitor was, as far as that was sure.
+    from: Option<IpAddr>,
+    /// The token that let it in, if one did, as it was sent; no other lines.
+    headers: HeaderMap,
+    person: Option<Arc<Person>>,
+}
+
+impl Kept {
+    /// Keeps what was judged of a request, and whom it was let in as.
+    pub(super) fn of(parts: &request::Parts, visit: Visit<'_>, grant: &Grant<'_>) -> Self {
+        Self {
+            scheme: visit.target.scheme,
+            from: visit.address(),
+            host: parts.headers.get(HOST).cloned(),
+            uri: parts.uri.clone(),
+            method: parts.method.clone(),
+            credential: visit.credential,
+            headers: if grant.by_token() { token_of(&parts.headers) } else { HeaderMap::new() },
+            person: grant.shared_person().cloned(),
+        }
+    }
+
+    /// What was shown for it.
+    pub(super) fn credential(&self) -> &Credential {
+        &self.credential
+    }
+
+    /// Whether it would be let in now, and as the same person: what the backend was told of them is with it already. No
+    /// answer is a no, as for any request.
+    async fn is_let_in(&mut self, site: &Site, used: bool) -> bool {
+        let credential = std::mem::take(&mut self.credential);
+        let Ok(visit) = self.visit(credential) else { return false };
+        let now = unix_now();
+        let decision =
+            if used { site.gate.judge(&visit, now).await } else { site.gate.look_again(&visit, now).await };
+        let still = match decision {
+            Decision::Allow(grant) => grant.is_for(self.person.as_deref()),
+            Decision::SignIn
+            | Decision::StepUp(_)
+            | Decision::Forbid(_)
+            | Decision::BadToken(_)
+            | Decision::Unavailable => false,
+        };
+        let credential = visit.credential;
+        self.credential = credential;
+        still
+    }
+
+    fn visit(&self, credential: Credential) -> Result<Visit<'_>, Malformed> {
+        let named = self.host.as_ref().map(HeaderValue::as_bytes);
+        let host =
+            named.or_else(|| Some(self.uri.authority()?.as_str().as_bytes())).ok_or(Malformed::Host)?;
+        let uri = self.uri.path_and_query().map_or("/", |uri| uri.as_str());
+        let target = target(self.scheme, host, uri.as_bytes(), self.method.clone())?;
+        let client = self.from.map(|address| Client::new(Nearest::Visitor(address), &self.headers, &[]));
+        Ok(Visit { target, credential, authorization: Authorization::of(&self.headers), client })
+    }
+}
+
+/// What says who a program is, in values that no log shows.
+fn token_of(headers: &HeaderMap) -> HeaderMap {
+    let lines = headers.get_all(AUTHORIZATION).iter().cloned().map(|mut line| {
+        line.set_sensitive(true);
+        (AUTHORIZATION, line)
+    });
+    lines.collect()
+}
+
+/// The hold that the house has on something that goes on. Each of its parts has a copy; with the last one it is over.
+#[derive(Clone, Debug)]
+pub(super) struct Live {
+    over: CancellationToken,
+    used: Arc<AtomicBool>,
+    done: Arc<DropGuard>,
+}
+
+impl Live {
+    /// Watches over a visit from now on.
+    pub(super) fn begin(house: &Arc<ArcSwap<Site>>, kept: Kept) -> Self {
+        let (over, done) = (CancellationToken::new(), CancellationToken::new());
+        let live = Self { over, used: Arc::default(), done: Arc::new(done.clone().drop_guard()) };
+        let (house, over, used) = (Arc::clone(house), live.over.clone(), Arc::clone(&live.used));
+        tokio::spawn(async move {
+            tokio::select! {
+                () = until_refused(&house, kept, &used) => over.cancel(),
+                () = done.cancelled() => {}
+            }
+        });
+        live
+    }
+
+    /// Notes that the visitor sent something, which is a use of the session.
+    pub(super) fn uses(&self) {
+        self.used.store(true, Ordering::Relaxed);
+    }
+
+    /// The end of an upload; each of its pieces is a use of the session.
+    pub(super) fn until(&self) -> Until {
+        Until {
+            over: Box::pin(self.over.clone().cancelled_owned()),
+            moved: Arc::clone(&self.used),
+            held: Arc::clone(&self.done),
+        }
+    }
+
+    /// Ready when it would not be let in any more.
+    pub(super) async fn refused(&self) {
+        self.over.cancelled().await;
+    }
+}
+
+/// Judges a visit again at all news of its sessions, and from time to time, as time ends sessions too. The first time is
+/// at once: there may have been news since it was let in.
+async fn until_refused(house: &Arc<ArcSwap<Site>>, mut kept: Kept, used: &AtomicBool) {
+    let mut site = house.load_full();
+    let mut watch = site.sessions.watch(&kept.credential);
+    loop {
+        let turn = watch.turn().await;
+        if !kept.is_let_in(&site, used.swap(false, Ordering::Relaxed)).await {
+            tracing::info!("what went on after it was let in is ended, as it would not be let in any more");
+            return;
+        }
+        drop(turn);
+        tokio::select! { () = watch.news() => {}, () = tokio::time::sleep(LOOK_EVERY) => {} }
+        let newest = house.load_full();
+        if !Arc::ptr_eq(&newest, &site) {
+            site = newest;
+            watch = site.sessions.watch(&kept.credential);
+        }
+    }
+}
+
+/// Whether a body may take so long that its session could end before it does.
+pub(super) fn is_long(body: &impl Body) -> bool {
+    !body.is_end_stream() && body.size_hint().exact().is_none_or(|length| length > LONG_BYTES)
+}
+
+/// A body that breaks off when it would not be let in any more: it must not seem whole.
+#[derive(Debug)]
+pub struct LiveBody<B> {
+    body: B,
+    refused: Pin<Box<WaitForCancellationFutureOwned>>,
+    _live: Live,
+}
+
+impl<B> LiveBody<B> {
+    pub(super) fn new(body: B, live: Live) -> Self {
+        Self { body, refused: Box::pin(live.over.clone().cancelled_owned()), _live: live }
+    }
+}
+
+impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for LiveBody<B> {
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        if self.refused.as_mut().poll(cx).is_ready() {
+            return Poll::Ready(Some(Err("the session has ended".into())));
+        }
+        Pin::new(&mut self.body).poll_frame(cx).map_err(Into::into)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+/// How often to look for what nobody tells: sessions that end by time.
+const LOOK_EVERY: Duration = Duration::from_secs(30);
+/// A body of known length up to this is not watched over: it is sent in one breath.
+const LONG_BYTES: u64 = 64 * 1024;

@@ -1,0 +1,62 @@
+//! Claims by name, and what they hold. Knows the usual shapes, not whose claims they are.
+
+use serde_json::{Map, Value};
+
+/// The value at a path: the name as it is, else its parts between dots, so that names with dots work as well.
+pub fn claim_at<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
+    if let Some(value) = claims.get(path) {
+        return Some(value);
+    }
+    path.match_indices('.')
+        .find_map(|(dot, _)| claim_at(claims.get(&path[..dot])?.as_object()?, &path[dot + 1..]))
+}
+
+/// Whether a claim is `wanted` or lists it, letter by letter: a text, a number or a truth value, an entry of an
+/// array of these, or a member's name of an object, as some providers write roles.
+pub fn holds(claim: &Value, wanted: &str) -> bool {
+    match claim {
+        Value::Array(entries) => entries.iter().any(|entry| is(entry, wanted)),
+        Value::Object(members) => members.contains_key(wanted),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => is(claim, wanted),
+    }
+}
+
+fn is(value: &Value, wanted: &str) -> bool {
+    match value {
+        Value::String(text) => text == wanted,
+        Value::Bool(flag) => wanted == if *flag { "true" } else { "false" },
+        Value::Number(number) => number.to_string() == wanted,
+        Value::Null | Value::Array(_) | Value::Object(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_claim_holds_what_it_says_and_no_part_of_it() {
+        for (claim, wanted, held) in [
+            (json!("red"), "red", true),
+            (json!("red"), "Red", false),
+            (json!("red,blue"), "red", false),
+            (json!(["red", "blue"]), "blue", true),
+            (json!([["red"]]), "red", false),
+            (json!([null]), "null", false),
+            (json!(null), "null", false),
+            (json!(true), "true", true),
+            (json!("true"), "true", true),
+            (json!(false), "true", false),
+            (json!(7), "7", true),
+            (json!(7), "07", false),
+            (json!([7]), "7", true),
+            (json!({ "admin": { "1": "a.example" } }), "admin", true),
+            (json!({ "admin": {} }), "1", false),
+            (json!(""), "", true),
+        ] {
+            assert_eq!(holds(&claim, wanted), held, "{claim} {wanted}");
+        }
+    }
+}

@@ -1,0 +1,189 @@
+//! Why the policy decides as it does, in words: the code that decides, looked over the shoulder. Grants nothing.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::{App, Decision, Fit, Name, Policy, Refusal, Requirement, Rule, Ruling};
+use crate::headers::Person;
+use crate::identity::Identity;
+use crate::visit::Visit;
+
+/// How a visit ends, as tests of the configuration name it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Verdict {
+    /// Let in.
+    Allow,
+    /// Asked to sign in.
+    SignIn,
+    /// Asked for a stronger or newer sign-in.
+    StepUp,
+    /// Refused, whoever signs in.
+    Forbid,
+    /// Refused as a request that servers read differently.
+    Malformed,
+}
+
+impl Verdict {
+    /// All of them.
+    pub const ALL: [Self; 5] = [Self::Allow, Self::SignIn, Self::StepUp, Self::Forbid, Self::Malformed];
+
+    /// How configurations and people spell it.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Allow => "allow",
+            Self::SignIn => "sign-in",
+            Self::StepUp => "step-up",
+            Self::Forbid => "forbid",
+            Self::Malformed => "malformed",
+        }
+    }
+}
+
+/// What was decided about one visit, and by what.
+#[derive(Debug)]
+pub struct Explanation {
+    /// How it ends.
+    pub verdict: Verdict,
+    /// The rule that decided, by its name; empty where none did.
+    pub rule: String,
+    /// What is missing, in the words of the page.
+    pub missing: Vec<String>,
+    steps: Vec<String>,
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.steps.iter().try_for_each(|step| writeln!(f, "{step}"))?;
+        writeln!(f, "decision: {}", self.verdict.as_str())
+    }
+}
+
+impl Policy {
+    /// Decides about a visit as the gate does, for a person or for nobody in particular, and says why.
+    pub fn explain(&self, visit: &Visit<'_>, person: Option<Arc<Person>>, now: u64) -> Explanation {
+        let (app, rule) = match self.rule_for(&visit.target) {
+            Ruling::Rule(app, rule) => (app, rule),
+            Ruling::UnknownHost => {
+                let why =
+                    format!("no line of [apps] speaks of {}, and `allow` does not either", visit.target.host);
+                return Explanation::without_rule(Verdict::Forbid, why);
+            }
+            Ruling::AmbiguousPath => {
+                return Explanation::without_rule(Verdict::Malformed, AMBIGUOUS_PATH.to_owned());
+            }
+            Ruling::AmbiguousQuery => {
+                return Explanation::without_rule(Verdict::Malformed, AMBIGUOUS_QUERY.to_owned());
+            }
+        };
+        let mut steps = vec![format!("app: {}", app.name)];
+        steps.extend(passed_over(app, rule, visit));
+        steps.push(format!("rule: {} ({})", rule.name, rule.scope_in_words()));
+        let known = person.as_ref().filter(|person| app.takes_people_of(person.identity().issuer()));
+        if person.is_some() && known.is_none() {
+            steps.push("  this person's provider is none of the app's, so here it is nobody".to_owned());
+        }
+        let identity = known.map(|person| person.identity().clone());
+        write_terms(&rule.allow, identity.as_ref(), visit, 1, &mut steps);
+        if !rule.proof.is_empty() {
+            let given = identity.as_ref().is_some_and(|identity| rule.proof.is_given_by(identity, now));
+            steps.push(format!("  {} the sign-in proves what the rule wants", yes(given)));
+        }
+        if let Some(would) = &rule.would {
+            steps.push("in report mode; when it bites:".to_owned());
+            write_terms(&would.allow, identity.as_ref(), visit, 1, &mut steps);
+        }
+        let (verdict, missing) = match rule.admits(app, person, visit, now) {
+            Decision::Allow(_) => (Verdict::Allow, Vec::new()),
+            Decision::SignIn => (Verdict::SignIn, rule.allow.missing(identity.as_ref(), visit)),
+            Decision::StepUp(_) => (Verdict::StepUp, Vec::new()),
+            Decision::Forbid(Refusal::NotAllowed { missing, .. }) => (Verdict::Forbid, missing),
+            Decision::Forbid(Refusal::UnknownHost | Refusal::AmbiguousPath | Refusal::AmbiguousQuery)
+            | Decision::BadToken(_)
+            | Decision::Unavailable => (Verdict::Forbid, Vec::new()),
+        };
+        Explanation { verdict, rule: rule.name.clone(), missing, steps }
+    }
+}
+
+impl Explanation {
+    /// A visit that cannot be read at all, and why.
+    pub fn malformed(why: &str) -> Self {
+        Self::without_rule(Verdict::Malformed, why.to_owned())
+    }
+
+    fn without_rule(verdict: Verdict, why: String) -> Self {
+        Self { verdict, rule: String::new(), missing: Vec::new(), steps: vec![why] }
+    }
+}
+
+/// The rules before the one that decides, and why each is none for this visit.
+fn passed_over(app: &App, deciding: &Rule, visit: &Visit<'_>) -> Vec<String> {
+    let path = visit.target.path.canonical().unwrap_or("/");
+    let earlier = app.rules.iter().take_while(|rule| !std::ptr::eq(*rule, deciding));
+    let why = |rule: &Rule| {
+        let path_fits = rule.path.as_ref().is_none_or(|pattern| pattern.matches(path));
+        if !path_fits {
+            "another path"
+        } else if !rule.covers(path, &visit.target.method) {
+            "another method"
+        } else if rule.query.fit(visit.target.query) == Fit::No {
+            "another query"
+        } else {
+            "passed over"
+        }
+    };
+    earlier.map(|rule| format!("  not {} ({}): {}", rule.name, rule.scope_in_words(), why(rule))).collect()
+}
+
+/// One line for each term, with whether it is met.
+fn write_terms(
+    wanted: &Requirement,
+    identity: Option<&Identity>,
+    visit: &Visit<'_>,
+    depth: usize,
+    lines: &mut Vec<String>,
+) {
+    let mark = yes(wanted.met_by(identity, visit));
+    let indent = "  ".repeat(depth);
+    match wanted {
+        Requirement::Any(several) | Requirement::All(several) => {
+            let how = if matches!(wanted, Requirement::Any(_)) { "any of" } else { "all of" };
+            lines.push(format!("{indent}{mark} {how}"));
+            for one in several {
+                write_terms(one, identity, visit, depth + 1, lines);
+            }
+        }
+        Requirement::User(name) | Requirement::Group(name) | Requirement::Claim(_, name) => {
+            let filled = match name {
+                Name::Fixed(_) => String::new(),
+                Name::Captured(captured) => match captured.at(&visit.target.path) {
+                    Some(filled) => format!(", here `{filled}`"),
+                    None => ", which this path cannot fill in".to_owned(),
+                },
+            };
+            lines.push(format!("{indent}{mark} {wanted}{filled}"));
+        }
+        Requirement::Role(given) | Requirement::Permission(given) => {
+            let groups: Vec<&str> = given.groups().collect();
+            lines.push(format!("{indent}{mark} {wanted}, which is any of the groups {}", groups.join(", ")));
+        }
+        Requirement::Network(_) => {
+            let from = visit
+                .address()
+                .map_or_else(|| "nobody knows where".to_owned(), |address| address.to_string());
+            lines.push(format!("{indent}{mark} {wanted}, from {from}"));
+        }
+        Requirement::Nobody | Requirement::Public | Requirement::SignedIn | Requirement::Email(_) => {
+            lines.push(format!("{indent}{mark} {wanted}"));
+        }
+    }
+}
+
+fn yes(met: bool) -> &'static str {
+    if met { "yes" } else { "no " }
+}
+
+const AMBIGUOUS_PATH: &str =
+    "the path means different things to different servers, and rules of this host look at paths";
+const AMBIGUOUS_QUERY: &str =
+    "the query means different things to different servers, and a rule depends on it";

@@ -1,0 +1,331 @@
+//! A rule: which requests it speaks of, whom it lets in, and the one place that grants. Knows no other rules.
+
+use std::sync::Arc;
+
+use http::Method;
+
+use super::rewrite::Rewritten;
+use super::{App, PathPattern, QueryPattern, Requirement};
+use crate::headers::{GroupPattern, Person};
+use crate::identity::{Field, Proof};
+use crate::visit::Visit;
+
+/// Who may do some part of an app.
+#[derive(Clone, Debug)]
+pub struct Rule {
+    /// How logs name it.
+    pub name: String,
+    pub(super) path: Option<PathPattern>,
+    methods: Vec<Method>,
+    pub(super) query: QueryPattern,
+    pub(super) allow: Requirement,
+    pub(super) proof: Proof,
+    pub(super) would: Option<Box<Would>>,
+}
+
+/// What a rule in report mode will want once it bites.
+#[derive(Clone, Debug)]
+pub(super) struct Would {
+    pub(super) allow: Requirement,
+    proof: Proof,
+}
+
+impl Rule {
+    /// A rule for the paths and methods named; no path is every path, no methods are all.
+    pub fn new(name: String, path: Option<PathPattern>, methods: Vec<Method>, allow: Requirement) -> Self {
+        let (query, proof) = (QueryPattern::default(), Proof::default());
+        Self { name, path, methods, query, allow, proof, would: None }
+    }
+
+    /// The same rule, for such queries only.
+    #[must_use]
+    pub fn with_query(self, query: QueryPattern) -> Self {
+        Self { query, ..self }
+    }
+
+    /// The same rule, for those who have given this proof of who they are. It lets in nobody whom nobody knows.
+    #[must_use]
+    pub fn with_proof(self, proof: Proof) -> Self {
+        Self { proof, ..self }
+    }
+
+    /// The same rule in report mode: until it bites it lets in whom `meanwhile` names, which is written beside it, so
+    /// that nothing is open that nobody opened.
+    #[must_use]
+    pub fn reporting(self, meanwhile: Requirement) -> Self {
+        let would = Some(Box::new(Would { allow: self.allow, proof: self.proof }));
+        Self { would, allow: meanwhile, proof: Proof::default(), ..self }
+    }
+
+    /// Whether this is all it wants of anybody.
+    pub fn wants_just(&self, allow: &Requirement) -> bool {
+        self.allow == *allow && self.proof.is_empty()
+    }
+
+    /// Whether it is in report mode.
+    pub fn is_reporting(&self) -> bool {
+        self.would.is_some()
+    }
+
+    /// Who is let in as long as a rule is in report mode, as it was written.
+    pub fn meanwhile(&self) -> Option<String> {
+        self.would.as_ref().map(|_| self.allow.to_string())
+    }
+
+    /// Whether the rule speaks of a path and a method, the query aside. `HEAD` counts as `GET`, whose answer it describes (RFC 9110 9.3.2).
+    pub(super) fn covers(&self, path: &str, method: &Method) -> bool {
+        let method = if method == Method::HEAD { &Method::GET } else { method };
+        (self.methods.is_empty() || self.methods.contains(method))
+            && self.path.as_ref().is_none_or(|pattern| pattern.matches(path))
+    }
+
+    /// Which requests it speaks of, in words.
+    pub fn scope_in_words(&self) -> String {
+        let methods: Vec<&str> = self.methods.iter().map(Method::as_str).collect();
+        let path = self.path.as_ref().map_or_else(|| "every path".to_owned(), ToString::to_string);
+        let query = if self.query.is_empty() { String::new() } else { format!("?{}", self.query) };
+        let methods = if methods.is_empty() { "all methods".to_owned() } else { methods.join(" ") };
+        format!("{methods}, {path}{query}")
+    }
+
+    /// Decides for one person at `now`, in Unix seconds, or for nobody in particular, as everybody is whom the app's
+    /// providers do not know. Where the backend is asked for another path, the rule that names that one must let the visit
+    /// in, too.
+    pub fn admits<'p>(
+        &'p self,
+        app: &'p App,
+        person: Option<Arc<Person>>,
+        visit: &Visit<'_>,
+        now: u64,
+    ) -> Decision<'p> {
+        let Some(route) = app.route.as_ref().filter(|route| route.rewrites()) else {
+            return self.decides(app, person, visit, now);
+        };
+        let Some(rewritten) = Rewritten::of(app, route, &visit.target) else {
+            return Decision::Forbid(Refusal::AmbiguousPath);
+        };
+        match rewritten.rule.map(|rule| rule.decides(app, person.clone(), visit, now)) {
+            None | Some(Decision::Allow(_)) => match self.decides(app, person, visit, now) {
+                Decision::Allow(grant) => Decision::Allow(Grant { path: Some(rewritten.path), ..grant }),
+                no @ (Decision::SignIn
+                | Decision::StepUp(_)
+                | Decision::Forbid(_)
+                | Decision::BadToken(_)
+                | Decision::Unavailable) => no,
+            },
+            Some(
+                no @ (Decision::SignIn
+                | Decision::StepUp(_)
+                | Decision::Forbid(_)
+                | Decision::BadToken(_)
+                | Decision::Unavailable),
+            ) => no,
+        }
+    }
+
+    /// The only place that mints a [`Grant`].
+    fn decides<'p>(
+        &'p self,
+        app: &'p App,
+        person: Option<Arc<Person>>,
+        visit: &Visit<'_>,
+        now: u64,
+    ) -> Decision<'p> {
+        let person = person.filter(|person| app.takes_people_of(person.identity().issuer()));
+        if !self.allow.met_by(person.as_deref().map(Person::identity), visit) {
+            return refused(&self.allow, person, visit);
+        }
+        if self.proof.is_empty() {
+            return Decision::Allow(Grant { app, rule: self, path: None, person, by_token: false });
+        }
+        match person {
+            None => Decision::SignIn,
+            Some(person) if self.proof.is_given_by(person.identity(), now) => {
+                let person = Some(person);
+                Decision::Allow(Grant { app, rule: self, path: None, person, by_token: false })
+            }
+            Some(person) => Decision::StepUp(StepUp { wanted: &self.proof, person, by_token: false }),
+        }
+    }
+
+    /// The groups it looks at, also those it will in report mode.
+    pub fn groups(&self) -> Vec<GroupPattern> {
+        let later = self.would.as_ref().map(|would| would.allow.groups());
+        self.allow.groups().into_iter().chain(later.into_iter().flatten()).collect()
+    }
+
+    /// The claims it looks at.
+    pub fn wanted_claims(&self) -> Vec<String> {
+        let wanted = |allow: &Requirement, proof: &Proof| -> Vec<String> {
+            let of_allow = allow.claims().into_iter().map(str::to_owned);
+            of_allow.chain(proof.claims().map(str::to_owned)).collect()
+        };
+        let later = self.would.as_ref().map(|would| wanted(&would.allow, &would.proof));
+        wanted(&self.allow, &self.proof).into_iter().chain(later.into_iter().flatten()).collect()
+    }
+
+    /// Whether it may let in somebody nobody knows.
+    pub(super) fn admits_strangers(&self) -> bool {
+        self.proof.is_empty() && self.allow.admits_strangers()
+    }
+}
+
+/// What was decided. An error is never one of these but for [`Decision::Unavailable`], which lets nobody in.
+#[derive(Debug)]
+pub enum Decision<'p> {
+    /// Let in, with the proof.
+    Allow(Grant<'p>),
+    /// Signing in may help.
+    SignIn,
+    /// The person may come in, after a sign-in that proves more.
+    StepUp(StepUp<'p>),
+    /// Signing in would not help.
+    Forbid(Refusal),
+    /// The token that was shown counts for nothing here; why, in words of ours.
+    BadToken(String),
+    /// What is needed to decide cannot be reached.
+    Unavailable,
+}
+
+impl Decision<'_> {
+    /// The same decision about somebody who came with a token, to whom no sign-in is offered.
+    #[must_use]
+    pub fn by_token(self) -> Self {
+        match self {
+            Self::Allow(grant) => Self::Allow(Grant { by_token: true, ..grant }),
+            Self::SignIn => Self::BadToken(OTHER_ISSUER.to_owned()),
+            Self::StepUp(step) => Self::StepUp(StepUp { by_token: true, ..step }),
+            Self::Forbid(Refusal::NotAllowed { missing, person, .. }) => {
+                Self::Forbid(Refusal::NotAllowed { missing, person, by_token: true })
+            }
+            decision @ (Self::Forbid(
+                Refusal::UnknownHost | Refusal::AmbiguousPath | Refusal::AmbiguousQuery,
+            )
+            | Self::BadToken(_)
+            | Self::Unavailable) => decision,
+        }
+    }
+}
+
+/// A proof that somebody has not given, or not lately.
+#[derive(Debug)]
+pub struct StepUp<'p> {
+    /// What the rule wants.
+    pub wanted: &'p Proof,
+    /// Whether the person is known by a token: a program, which only another token helps.
+    pub by_token: bool,
+    person: Arc<Person>,
+}
+
+impl StepUp<'_> {
+    /// Whether the provider has been asked for this very proof and did not give it.
+    pub fn was_refused(&self) -> bool {
+        self.wanted.was_refused_to(self.person.identity())
+    }
+}
+
+/// Why somebody was refused.
+#[derive(Clone, Debug)]
+pub enum Refusal {
+    /// No line of the configuration speaks of the host.
+    UnknownHost,
+    /// The path names different things to different servers, and rules of this host look at paths.
+    AmbiguousPath,
+    /// Whether a rule speaks of the query depends on the server that reads it.
+    AmbiguousQuery,
+    /// The rule wants something the person does not have; in words, any one of which would do.
+    NotAllowed {
+        /// Such as `group family`.
+        missing: Vec<String>,
+        /// Who it is; nobody in particular where nobody at all is let in.
+        person: Option<Arc<Person>>,
+        /// Whether it is known by a token.
+        by_token: bool,
+    },
+}
+
+/// Proof that a rule let a request in, and for which path; minted by [`Rule::admits`] alone.
+#[derive(Debug)]
+pub struct Grant<'p> {
+    app: &'p App,
+    rule: &'p Rule,
+    /// Where the backend is asked for another path than was asked for.
+    path: Option<Box<str>>,
+    person: Option<Arc<Person>>,
+    by_token: bool,
+}
+
+impl<'p> Grant<'p> {
+    /// The app that was asked for.
+    pub fn app(&self) -> &'p App {
+        self.app
+    }
+
+    /// The rule that let the request in.
+    pub fn rule(&self) -> &'p Rule {
+        self.rule
+    }
+
+    /// The same grant if the person is also `wanted`, which can only take away.
+    pub fn narrowed(self, wanted: &Requirement, visit: &Visit<'_>) -> Decision<'p> {
+        if wanted.met_by(self.person().map(Person::identity), visit) {
+            return Decision::Allow(self);
+        }
+        let by_token = self.by_token;
+        let decision = refused(wanted, self.person, visit);
+        if by_token { decision.by_token() } else { decision }
+    }
+
+    /// Whether a token let them in, which is then foregate's and no affair of the app's.
+    pub fn by_token(&self) -> bool {
+        self.by_token
+    }
+
+    /// What a rule in report mode would have missed of whoever was let in; `None` if they will still be once it bites.
+    pub fn would_miss(&self, visit: &Visit<'_>, now: u64) -> Option<Vec<String>> {
+        let would = self.rule.would.as_ref()?;
+        let identity = self.person().map(Person::identity);
+        if !would.allow.met_by(identity, visit) {
+            return Some(would.allow.missing(identity, visit));
+        }
+        let given = identity.is_some_and(|identity| would.proof.is_given_by(identity, now));
+        (!would.proof.is_empty() && !given).then(|| vec!["a stronger or newer sign-in".to_owned()])
+    }
+
+    /// Whether it is this person who was let in, or nobody in particular.
+    pub fn is_for(&self, person: Option<&Person>) -> bool {
+        let who = |person: &Person| {
+            let identity = person.identity();
+            (identity.issuer().to_owned(), identity.field(Field::Subject).to_owned())
+        };
+        self.person().map(who) == person.map(who)
+    }
+
+    /// The path to ask the backend for, if it is not the one that was asked for.
+    pub fn path(&self) -> Option<&str> {
+        self.path.as_deref()
+    }
+
+    /// Who was let in; nobody in particular for a public rule.
+    pub fn person(&self) -> Option<&Person> {
+        self.person.as_deref()
+    }
+
+    /// The same, to be kept.
+    pub fn shared_person(&self) -> Option<&Arc<Person>> {
+        self.person.as_ref()
+    }
+}
+
+/// The no to somebody who is not what is wanted, or to nobody in particular.
+fn refused<'p>(wanted: &Requirement, person: Option<Arc<Person>>, visit: &Visit<'_>) -> Decision<'p> {
+    match person {
+        None if wanted.can_be_met_at(visit) => Decision::SignIn,
+        person => {
+            let missing = wanted.missing(person.as_deref().map(Person::identity), visit);
+            Decision::Forbid(Refusal::NotAllowed { missing, person, by_token: false })
+        }
+    }
+}
+
+const OTHER_ISSUER: &str = "the app takes no tokens of this issuer";
