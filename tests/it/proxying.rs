@@ -404,7 +404,7 @@ fn large_bodies_pass_in_little_memory() {
     });
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            backend.write(format!("HTTP/1.1 200 OK\r\n{length}\r\n\r\n").as_bytes());
+            backend.write(format!("HTTP/1.1 200 OK\r\nConnection: close\r\n{length}\r\n\r\n").as_bytes());
             (0..PIECES).for_each(|_| backend.write(&piece));
         });
         visitor.head();
@@ -412,6 +412,7 @@ fn large_bodies_pass_in_little_memory() {
     });
     // A reader that stops has its backend stopped too, before much of the answer lies in memory.
     let mut slow = stage.ask("GET /", &[]);
+    let mut backend = stage.accept();
     backend.head();
     backend.write(format!("HTTP/1.1 200 OK\r\n{length}\r\n\r\n").as_bytes());
     let taken = backend.write_until_stuck(&piece, PIECES);
