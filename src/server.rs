@@ -170,10 +170,9 @@ async fn accept(
     listener: &Listener,
     connections: &Arc<Connections>,
 ) -> io::Result<(Stream, Option<SocketAddr>, Entry)> {
-    let mut entry = Arc::clone(connections).enter().await;
+    let place = connections.place().await;
     let (stream, address) = listener.accept().await?;
-    entry.accepted();
-    Ok((stream, address, entry))
+    Ok((stream, address, Arc::clone(connections).enter(place)))
 }
 
 /// Who a socket address is; whoever came by a Unix socket is on this machine, and has none.
@@ -233,10 +232,13 @@ impl<S: Serve> Connection<S> {
             let busy = phase.busy();
             let answer = (!phase.is_unclear() && is_clear(&request)).then(|| serve.serve(request, peer));
             async move {
-                Ok::<_, Infallible>(match answer {
-                    Some(answer) => answer.await.map(|body| Held::new(body, busy)),
-                    None => refusal(Held::empty(busy)),
-                })
+                let Some(answer) = answer else { return Ok::<_, Infallible>(refusal(Held::empty(busy))) };
+                let answer = answer.await;
+                // Hyper takes it for the last message, too.
+                if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    busy.changes();
+                }
+                Ok(answer.map(|body| Held::new(body, busy)))
             }
         });
         let connection = pin!(
