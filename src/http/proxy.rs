@@ -10,13 +10,15 @@ mod tunnel;
 mod upgrade;
 mod way;
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use http::header::HeaderMap;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
+use tokio::time::timeout;
 
 use super::body::Body;
 use super::denial::{self, Denied};
@@ -27,7 +29,7 @@ use super::{Site, answer, kept_form, portal, unix_now};
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant};
 use crate::server::Peer;
-use crate::upstream::{Outgoing, ReplyBody};
+use crate::upstream::{Outgoing, ReplyBody, UpstreamError};
 pub use homeward::Meddlers;
 use hop::Hop;
 pub use live::LiveBody;
@@ -41,6 +43,8 @@ use way::Way;
 struct Told {
     hop: Hop,
     way: Way,
+    /// The port of the app, where the visitor names none.
+    port: Option<u16>,
     identity: HeaderMap,
     shown: Shown,
 }
@@ -87,12 +91,13 @@ pub(super) async fn answer(
         Decision::Allow(grant) => {
             counted(Outcome::Allowed);
             site.note_report(&grant, &visit);
+            let port = site.port_of(&visit.target.host);
             let mut identity = grant.app().headers.lines(grant.person());
             site.assert(&grant, &visit.target.host, &mut identity);
             let kept = Kept::of(&parts, visit, &grant);
             let way = Way::of(&parts.headers, peer, &site.trusted_proxies);
             let passage = Passage { house, site, grant };
-            return passage.begin(Request::from_parts(parts, body), (hop, way, identity), kept).await;
+            return passage.begin(Request::from_parts(parts, body), (hop, way, port, identity), kept).await;
         }
         Decision::StepUp(step) => Denied::StepUp(step.wanted.clone(), step.was_refused()),
         Decision::SignIn => match kept_form::keep(site, &parts, &visit, body).await {
@@ -122,13 +127,13 @@ impl Passage<'_> {
     async fn begin(
         self,
         request: Request<Incoming>,
-        (hop, way, identity): (Hop, Way, HeaderMap),
+        (hop, way, port, identity): (Hop, Way, Option<u16>, HeaderMap),
         kept: Kept,
     ) -> Response<Body> {
         let Ok(shown) = Shown::to(self.site, &self.grant, kept.credential()).await else {
             return denial::unavailable(intent(request.headers(), request.method()));
         };
-        self.forward(request, Told { hop, way, identity, shown }, kept).await
+        self.forward(request, Told { hop, way, port, identity, shown }, kept).await
     }
 
     /// Sends the request to the backend, and the answer back.
@@ -147,15 +152,7 @@ impl Passage<'_> {
             Watched::Already(live) => Outgoing::from(body).until(live.until()),
         };
         let request = Request::from_parts(parts, body);
-        let sending = self.site.upstreams.send(&self.grant, request);
-        let sent = match &watched {
-            Watched::NotYet(_) => sending.await,
-            Watched::Already(live) => tokio::select! {
-                biased;
-                () = live.refused() => return trouble::ended(),
-                sent = sending => sent,
-            },
-        };
+        let Some((sent, watched)) = self.exchange(request, watched).await else { return trouble::ended() };
         match sent {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => match socket {
                 Some(socket) if socket.is_opened_by(&response) => {
@@ -166,6 +163,28 @@ impl Passage<'_> {
             },
             Ok(response) => self.bring(response, watched),
             Err(error) => trouble::no_answer(&error, intent),
+        }
+    }
+
+    /// What the backend answers, and who watches by then; nothing if it would not be let in any more before it does.
+    async fn exchange(
+        &self,
+        request: Request<Outgoing>,
+        watched: Watched,
+    ) -> Option<(Result<Response<ReplyBody>, UpstreamError>, Watched)> {
+        let mut sending = pin!(self.site.upstreams.send(&self.grant, request));
+        let live = match watched {
+            Watched::Already(live) => live,
+            Watched::NotYet(kept) => match timeout(LONG_WAIT, &mut sending).await {
+                Ok(sent) => return Some((sent, Watched::NotYet(kept))),
+                // As in a long poll, whose answer may be short and come when the session is long over.
+                Err(_) => Live::begin(self.house, kept),
+            },
+        };
+        tokio::select! {
+            biased;
+            () = live.refused() => None,
+            sent = sending => Some((sent, Watched::Already(live))),
         }
     }
 
@@ -211,5 +230,7 @@ impl Watched {
     }
 }
 
+/// How long an answer may be waited for before somebody watches over its session.
+const LONG_WAIT: Duration = Duration::from_secs(5);
 const NOTHING_HERE: &str = "foregate is here, but no app of its own is on this host.\n";
 const NAMES_MORE: &str = "foregate: the header Connection names a field that is meant for the app.\n";

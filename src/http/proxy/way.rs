@@ -122,13 +122,18 @@ const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// Hops that are passed on, the nearest ones.
 const MOST_HOPS: usize = 32;
-/// Further names, folded, by which backends are told of another scheme, method or person than the one judged.
-const OTHER_WAYS: [&str; 12] = [
+/// Further names, folded, by which backends are told of another address, scheme, method or person than the one judged.
+const OTHER_WAYS: [&str; 17] = [
+    "cfconnectingip",
+    "clientip",
+    "fastlyclientip",
     "forwarded",
+    "forwardedfor",
     "foregateassertion",
     "frontendhttps",
     "http2settings",
     "xclientip",
+    "xclusterclientip",
     "xhttpmethod",
     "xhttpmethodoverride",
     "xmethodoverride",
