@@ -95,6 +95,8 @@ pub struct Peer {
     pub trusted: bool,
     /// Whether it came by a Unix socket.
     pub local: bool,
+    /// Whether it speaks clear text over a network, with no trusted front proxy in between that may have ended TLS.
+    pub in_clear: bool,
 }
 
 /// Answers requests.
@@ -179,15 +181,19 @@ async fn accept(
 fn peer_of(address: Option<SocketAddr>, settings: &Settings) -> Peer {
     match address {
         Some(address) => Peer::at(address.ip(), &settings.trusted_proxies),
-        None => Peer { address: Ipv4Addr::LOCALHOST.into(), trusted: settings.trusted_sockets, local: true },
+        None => {
+            let (address, trusted) = (Ipv4Addr::LOCALHOST.into(), settings.trusted_sockets);
+            Peer { address, trusted, local: true, in_clear: false }
+        }
     }
 }
 
 impl Peer {
-    /// Who is at an address; IPv4-mapped ones are unmapped before any comparison.
+    /// Who is at an address, as far as a plain connection tells; IPv4-mapped ones are unmapped before any comparison.
     fn at(address: IpAddr, trusted: &[IpNet]) -> Self {
         let address = address.to_canonical();
-        Self { address, trusted: trusted.iter().any(|net| net.contains(&address)), local: false }
+        let trusted = trusted.iter().any(|net| net.contains(&address));
+        Self { address, trusted, local: false, in_clear: !trusted }
     }
 }
 

@@ -1,5 +1,6 @@
 //! foregate as the proxy itself: the same judge, then the backend with the identity headers. Knows no rules.
 
+mod clear;
 mod homeward;
 mod hop;
 mod live;
@@ -16,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use http::header::HeaderMap;
+use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::time::timeout;
@@ -30,6 +32,7 @@ use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant};
 use crate::server::Peer;
 use crate::upstream::{Outgoing, ReplyBody, UpstreamError};
+use crate::visit::Scheme;
 pub use homeward::Meddlers;
 use hop::Hop;
 pub use live::LiveBody;
@@ -75,10 +78,10 @@ pub(super) async fn answer(
         return answer::text(StatusCode::BAD_REQUEST, NAMES_MORE);
     };
     if !site.gate.policy.is_proxied(&visit.target.host) {
-        if site.public_url.host_str() == Some(&visit.target.host) && parts.uri.path() == "/" {
-            return portal::home(site, &parts).await;
-        }
-        return answer::text(StatusCode::NOT_FOUND, NOTHING_HERE);
+        return without_app(site, &parts, &visit.target.host).await;
+    }
+    if peer.in_clear && site.speaks_tls && site.scheme() == Scheme::Https {
+        return clear::answer(site, &visit);
     }
     if let Some(page) = OwnPage::of(&visit)
         && let Some(here) = Here::of(site, &parts, &visit, false)
@@ -113,6 +116,14 @@ pub(super) async fn answer(
     let (outcome, response) = denial::answer(site, &parts, &visit, denied, false).await;
     counted(outcome);
     response
+}
+
+/// The answer on a host that is not proxied: foregate's own first page, or nothing.
+async fn without_app(site: &Site, parts: &Parts, host: &str) -> Response<Body> {
+    if site.public_url.host_str() == Some(host) && parts.uri.path() == "/" {
+        return portal::home(site, parts).await;
+    }
+    answer::text(StatusCode::NOT_FOUND, NOTHING_HERE)
 }
 
 /// A request that was let in, between its visitor and the backend.

@@ -151,7 +151,8 @@ mod tests {
         let mut headers: HeaderMap =
             lines.iter().map(|value| (FOR, HeaderValue::from_str(value).unwrap())).collect();
         let nets = ["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
-        let way = Way::of(&headers, Peer { address: peer.parse().unwrap(), trusted, local: false }, &nets);
+        let peer = Peer { address: peer.parse().unwrap(), trusted, local: false, in_clear: false };
+        let way = Way::of(&headers, peer, &nets);
         forget(&mut headers);
         let host = HeaderValue::from_static(host);
         let asked = Asked { scheme: Scheme::Https, host: &host, port: Some(443), prefix: None };
