@@ -238,6 +238,7 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
         public_url: config.public_url,
         admin_token: config.admin_token,
         own_names,
+        speaks_tls: config.listeners.listen.iter().any(|listen| listen.tls),
         trusted_proxies: config.server.trusted_proxies,
         upstreams: Upstreams::new(&config.backends, &metrics)?,
         tunnels: Tunnels::new(config.tunnel_idle),

@@ -67,6 +67,8 @@ pub struct Site {
     pub admin_token: Option<Secret>,
     /// The identity headers that clients may not send.
     pub own_names: OwnNames,
+    /// Whether foregate speaks TLS itself, so that clear text is not only what front proxies send.
+    pub speaks_tls: bool,
     /// Peers whose word counts.
     pub trusted_proxies: Vec<IpNet>,
     /// Connections to backends, where foregate is the proxy.

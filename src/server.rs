@@ -95,6 +95,8 @@ pub struct Peer {
     pub trusted: bool,
     /// Whether it came by a Unix socket.
     pub local: bool,
+    /// Whether it speaks clear text over a network, with no trusted front proxy in between that may have ended TLS.
+    pub in_clear: bool,
 }
 
 /// Answers requests.
@@ -170,25 +172,28 @@ async fn accept(
     listener: &Listener,
     connections: &Arc<Connections>,
 ) -> io::Result<(Stream, Option<SocketAddr>, Entry)> {
-    let mut entry = Arc::clone(connections).enter().await;
+    let place = connections.place().await;
     let (stream, address) = listener.accept().await?;
-    entry.accepted();
-    Ok((stream, address, entry))
+    Ok((stream, address, Arc::clone(connections).enter(place)))
 }
 
 /// Who a socket address is; whoever came by a Unix socket is on this machine, and has none.
 fn peer_of(address: Option<SocketAddr>, settings: &Settings) -> Peer {
     match address {
         Some(address) => Peer::at(address.ip(), &settings.trusted_proxies),
-        None => Peer { address: Ipv4Addr::LOCALHOST.into(), trusted: settings.trusted_sockets, local: true },
+        None => {
+            let (address, trusted) = (Ipv4Addr::LOCALHOST.into(), settings.trusted_sockets);
+            Peer { address, trusted, local: true, in_clear: false }
+        }
     }
 }
 
 impl Peer {
-    /// Who is at an address; IPv4-mapped ones are unmapped before any comparison.
+    /// Who is at an address, as far as a plain connection tells; IPv4-mapped ones are unmapped before any comparison.
     fn at(address: IpAddr, trusted: &[IpNet]) -> Self {
         let address = address.to_canonical();
-        Self { address, trusted: trusted.iter().any(|net| net.contains(&address)), local: false }
+        let trusted = trusted.iter().any(|net| net.contains(&address));
+        Self { address, trusted, local: false, in_clear: !trusted }
     }
 }
 
@@ -233,10 +238,13 @@ impl<S: Serve> Connection<S> {
             let busy = phase.busy();
             let answer = (!phase.is_unclear() && is_clear(&request)).then(|| serve.serve(request, peer));
             async move {
-                Ok::<_, Infallible>(match answer {
-                    Some(answer) => answer.await.map(|body| Held::new(body, busy)),
-                    None => refusal(Held::empty(busy)),
-                })
+                let Some(answer) = answer else { return Ok::<_, Infallible>(refusal(Held::empty(busy))) };
+                let answer = answer.await;
+                // Hyper takes it for the last message, too.
+                if answer.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    busy.changes();
+                }
+                Ok(answer.map(|body| Held::new(body, busy)))
             }
         });
         let connection = pin!(

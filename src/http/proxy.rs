@@ -1,5 +1,6 @@
 //! foregate as the proxy itself: the same judge, then the backend with the identity headers. Knows no rules.
 
+mod clear;
 mod homeward;
 mod hop;
 mod live;
@@ -10,13 +11,16 @@ mod tunnel;
 mod upgrade;
 mod way;
 
+use std::pin::pin;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use http::header::HeaderMap;
+use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
+use tokio::time::timeout;
 
 use super::body::Body;
 use super::denial::{self, Denied};
@@ -27,7 +31,8 @@ use super::{Site, answer, kept_form, portal, unix_now};
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant};
 use crate::server::Peer;
-use crate::upstream::{Outgoing, ReplyBody};
+use crate::upstream::{Outgoing, ReplyBody, UpstreamError};
+use crate::visit::Scheme;
 pub use homeward::Meddlers;
 use hop::Hop;
 pub use live::LiveBody;
@@ -41,6 +46,8 @@ use way::Way;
 struct Told {
     hop: Hop,
     way: Way,
+    /// The port of the app, where the visitor names none.
+    port: Option<u16>,
     identity: HeaderMap,
     shown: Shown,
 }
@@ -71,10 +78,10 @@ pub(super) async fn answer(
         return answer::text(StatusCode::BAD_REQUEST, NAMES_MORE);
     };
     if !site.gate.policy.is_proxied(&visit.target.host) {
-        if site.public_url.host_str() == Some(&visit.target.host) && parts.uri.path() == "/" {
-            return portal::home(site, &parts).await;
-        }
-        return answer::text(StatusCode::NOT_FOUND, NOTHING_HERE);
+        return without_app(site, &parts, &visit.target.host).await;
+    }
+    if peer.in_clear && site.speaks_tls && site.scheme() == Scheme::Https {
+        return clear::answer(site, &visit);
     }
     if let Some(page) = OwnPage::of(&visit)
         && let Some(here) = Here::of(site, &parts, &visit, false)
@@ -87,12 +94,13 @@ pub(super) async fn answer(
         Decision::Allow(grant) => {
             counted(Outcome::Allowed);
             site.note_report(&grant, &visit);
+            let port = site.port_of(&visit.target.host);
             let mut identity = grant.app().headers.lines(grant.person());
             site.assert(&grant, &visit.target.host, &mut identity);
             let kept = Kept::of(&parts, visit, &grant);
             let way = Way::of(&parts.headers, peer, &site.trusted_proxies);
             let passage = Passage { house, site, grant };
-            return passage.begin(Request::from_parts(parts, body), (hop, way, identity), kept).await;
+            return passage.begin(Request::from_parts(parts, body), (hop, way, port, identity), kept).await;
         }
         Decision::StepUp(step) => step.into(),
         Decision::SignIn => match kept_form::keep(site, &parts, &visit, body).await {
@@ -111,6 +119,14 @@ pub(super) async fn answer(
     response
 }
 
+/// The answer on a host that is not proxied: foregate's own first page, or nothing.
+async fn without_app(site: &Site, parts: &Parts, host: &str) -> Response<Body> {
+    if site.public_url.host_str() == Some(host) && parts.uri.path() == "/" {
+        return portal::home(site, parts).await;
+    }
+    answer::text(StatusCode::NOT_FOUND, NOTHING_HERE)
+}
+
 /// A request that was let in, between its visitor and the backend.
 struct Passage<'s> {
     house: &'s Arc<ArcSwap<Site>>,
@@ -123,13 +139,13 @@ impl Passage<'_> {
     async fn begin(
         self,
         request: Request<Incoming>,
-        (hop, way, identity): (Hop, Way, HeaderMap),
+        (hop, way, port, identity): (Hop, Way, Option<u16>, HeaderMap),
         kept: Kept,
     ) -> Response<Body> {
         let Ok(shown) = Shown::to(self.site, &self.grant, kept.credential()).await else {
             return denial::unavailable(intent(request.headers(), request.method()));
         };
-        self.forward(request, Told { hop, way, identity, shown }, kept).await
+        self.forward(request, Told { hop, way, port, identity, shown }, kept).await
     }
 
     /// Sends the request to the backend, and the answer back.
@@ -148,15 +164,7 @@ impl Passage<'_> {
             Watched::Already(live) => Outgoing::from(body).until(live.until()),
         };
         let request = Request::from_parts(parts, body);
-        let sending = self.site.upstreams.send(&self.grant, request);
-        let sent = match &watched {
-            Watched::NotYet(_) => sending.await,
-            Watched::Already(live) => tokio::select! {
-                biased;
-                () = live.refused() => return trouble::ended(),
-                sent = sending => sent,
-            },
-        };
+        let Some((sent, watched)) = self.exchange(request, watched).await else { return trouble::ended() };
         match sent {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => match socket {
                 Some(socket) if socket.is_opened_by(&response) => {
@@ -167,6 +175,28 @@ impl Passage<'_> {
             },
             Ok(response) => self.bring(response, watched),
             Err(error) => trouble::no_answer(&error, intent),
+        }
+    }
+
+    /// What the backend answers, and who watches by then; nothing if it would not be let in any more before it does.
+    async fn exchange(
+        &self,
+        request: Request<Outgoing>,
+        watched: Watched,
+    ) -> Option<(Result<Response<ReplyBody>, UpstreamError>, Watched)> {
+        let mut sending = pin!(self.site.upstreams.send(&self.grant, request));
+        let live = match watched {
+            Watched::Already(live) => live,
+            Watched::NotYet(kept) => match timeout(LONG_WAIT, &mut sending).await {
+                Ok(sent) => return Some((sent, Watched::NotYet(kept))),
+                // As in a long poll, whose answer may be short and come when the session is long over.
+                Err(_) => Live::begin(self.house, kept),
+            },
+        };
+        tokio::select! {
+            biased;
+            () = live.refused() => None,
+            sent = sending => Some((sent, Watched::Already(live))),
         }
     }
 
@@ -212,5 +242,7 @@ impl Watched {
     }
 }
 
+/// How long an answer may be waited for before somebody watches over its session.
+const LONG_WAIT: Duration = Duration::from_secs(5);
 const NOTHING_HERE: &str = "foregate is here, but no app of its own is on this host.\n";
 const NAMES_MORE: &str = "foregate: the header Connection names a field that is meant for the app.\n";

@@ -46,17 +46,24 @@ impl Connections {
         }
     }
 
-    /// Adds a connection, until the entry is dropped; waits while there are as many as there may be.
-    pub(super) async fn enter(self: Arc<Self>) -> Entry {
+    /// A place for one more connection; waits while there are as many as there may be. Nothing is timed in it yet, as
+    /// nobody is there: only [`Self::enter`] makes it one that is judged.
+    pub(super) async fn place(&self) -> Place {
         // The semaphore is never closed.
-        let permit = Arc::clone(&self.room).acquire_owned().await.ok();
+        Place { _permit: Arc::clone(&self.room).acquire_owned().await.ok() }
+    }
+
+    /// Adds a connection that has just been accepted, until the entry is dropped.
+    pub(super) fn enter(self: Arc<Self>, place: Place) -> Entry {
         let phase = Arc::new(Phase::new(Arc::clone(&self.ticks)));
+        phase.accepted();
         let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
         let id = open.next;
         open.next += 1;
         open.phases.insert(id, Arc::clone(&phase));
         drop(open);
-        Entry { id, phase, connections: self, counted: false, _permit: permit }
+        self.metrics.connections.inc();
+        Entry { id, phase, connections: self, _place: place }
     }
 
     /// Moves the clock on and ends what lasts too long; after `stop` everything, and heads that are still on their
@@ -105,36 +112,31 @@ impl Connections {
     }
 }
 
+/// Room for one connection.
+#[derive(Debug)]
+pub(super) struct Place {
+    _permit: Option<OwnedSemaphorePermit>,
+}
+
 /// A connection among the others.
 #[derive(Debug)]
 pub(super) struct Entry {
     id: u64,
     phase: Arc<Phase>,
     connections: Arc<Connections>,
-    /// Whether it is one already, and not a place for one.
-    counted: bool,
-    _permit: Option<OwnedSemaphorePermit>,
+    _place: Place,
 }
 
 impl Entry {
     pub(super) fn phase(&self) -> &Arc<Phase> {
         &self.phase
     }
-
-    /// There is a connection in this place now.
-    pub(super) fn accepted(&mut self) {
-        self.counted = true;
-        self.connections.metrics.connections.inc();
-        self.phase.accepted();
-    }
 }
 
 impl Drop for Entry {
     fn drop(&mut self) {
         self.connections.open.lock().unwrap_or_else(PoisonError::into_inner).phases.remove(&self.id);
-        if self.counted {
-            self.connections.metrics.connections.dec();
-        }
+        self.connections.metrics.connections.dec();
     }
 }
 

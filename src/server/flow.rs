@@ -2,13 +2,18 @@
 //! take the others. Knows no frames.
 
 use std::future::Future;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::rt::Executor;
 use tokio_util::task::TaskTracker;
 
 use super::phase::{Phase, Since};
+
+tokio::task_local! {
+    /// The flow of the stream whose task this is.
+    static OWN: Arc<Flow>;
+}
 
 /// The answer on one stream.
 pub(super) struct Flow {
@@ -18,6 +23,11 @@ pub(super) struct Flow {
 }
 
 impl Flow {
+    /// That of the stream in whose task this is called, which is where hyper answers its request.
+    pub(super) fn own() -> Option<Arc<Self>> {
+        OWN.try_with(Arc::clone).ok()
+    }
+
     /// The next piece was asked for, so that all before it have been taken; and it came, or did not yet.
     pub(super) fn asked(&self, came: bool) {
         if came { self.waits.begin(self.phase.tick()) } else { self.waits.end() }
@@ -41,38 +51,62 @@ pub(super) struct Streams {
     phase: Arc<Phase>,
     tasks: TaskTracker,
     send_timeout: Duration,
-    /// The flow of the request that was handed out last: hyper runs its stream next, in the same poll.
-    next: Arc<Mutex<Option<Arc<Flow>>>>,
 }
 
 impl Streams {
     pub(super) fn new(phase: Arc<Phase>, tasks: TaskTracker, send_timeout: Duration) -> Self {
-        Self { phase, tasks, send_timeout, next: Arc::default() }
-    }
-
-    /// The flow of the next stream.
-    pub(super) fn flow(&self) -> Arc<Flow> {
-        let flow = Arc::new(Flow { phase: Arc::clone(&self.phase), waits: Since::default() });
-        *self.next.lock().unwrap_or_else(PoisonError::into_inner) = Some(Arc::clone(&flow));
-        flow
+        Self { phase, tasks, send_timeout }
     }
 }
 
 impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Streams {
     fn execute(&self, stream: F) {
         let open = self.phase.open();
-        let flow = self.next.lock().unwrap_or_else(PoisonError::into_inner).take();
+        // Also for what hyper runs for a tunnel, which nobody can tell from a stream here: it hands over no pieces, and
+        // is quiet as long as both ends like.
+        let flow = Arc::new(Flow { phase: Arc::clone(&self.phase), waits: Since::default() });
         let most = self.send_timeout;
         self.tasks.spawn(async move {
             let _open = open;
-            match flow {
-                Some(flow) => tokio::select! {
-                    _ = stream => {}
-                    () = flow.lies(most) => tracing::debug!("a client does not take what it asked for: its stream is reset"),
-                },
-                // Of a tunnel, which is quiet as long as both ends like.
-                None => drop(stream.await),
+            tokio::select! {
+                _ = OWN.scope(Arc::clone(&flow), stream) => {}
+                () = flow.lies(most) => tracing::debug!("a client does not take what it asked for: its stream is reset"),
             }
         });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn every_stream_has_its_own_flow_whatever_is_run_in_between() {
+        let tasks = TaskTracker::new();
+        let streams =
+            Streams::new(Arc::new(Phase::new(Arc::default())), tasks.clone(), Duration::from_secs(60));
+        let (tell, mut told) = tokio::sync::mpsc::unbounded_channel();
+        for _ in 0..3 {
+            let tell = tell.clone();
+            // As a stream that answers and opens a tunnel, in turns with others.
+            let tunnels = streams.clone();
+            streams.execute(async move {
+                let (first, again) = (Flow::own(), async { Flow::own() });
+                tunnels.execute(async { tokio::task::yield_now().await });
+                tokio::task::yield_now().await;
+                let _ = tell.send((first, again.await));
+            });
+        }
+        tasks.close();
+        tasks.wait().await;
+        drop(tell);
+        let mut flows = Vec::new();
+        while let Some((Some(first), Some(again))) = told.recv().await {
+            assert!(Arc::ptr_eq(&first, &again));
+            assert!(flows.iter().all(|other| !Arc::ptr_eq(other, &first)));
+            flows.push(first);
+        }
+        assert_eq!(flows.len(), 3);
+        assert!(Flow::own().is_none(), "no other task has one");
     }
 }

@@ -19,9 +19,9 @@ pub(super) trait Mark: Unpin {
 impl Mark for Busy {}
 
 /// Whether its reader takes it.
-impl Mark for Arc<Flow> {
+impl Mark for Option<Arc<Flow>> {
     fn asked(&self, came: bool) {
-        Flow::asked(self, came);
+        self.iter().for_each(|flow| flow.asked(came));
     }
 }
 

@@ -12,7 +12,7 @@ use hyper::service::service_fn;
 use hyper::{Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 
-use super::flow::Streams;
+use super::flow::{Flow, Streams};
 use super::held::Held;
 use super::phase::{Phased, Watch};
 use super::stream::Stream;
@@ -25,14 +25,13 @@ pub(super) async fn serve<S: Serve>(
     (serve, peer): (S, Peer),
     streams: Streams,
 ) -> hyper::Result<()> {
-    let (running, phase) = (streams.clone(), Arc::clone(watch.phase()));
+    let phase = Arc::clone(watch.phase());
     let service = service_fn(move |mut request: Request<_>| {
         as_before(&mut request);
-        let flow = running.flow();
         let serve = serve.clone();
         async move {
             let answer: Response<_> = serve.serve(request, peer).await;
-            Ok::<_, Infallible>(answer.map(|body| Held::new(body, flow)))
+            Ok::<_, Infallible>(answer.map(|body| Held::new(body, Flow::own())))
         }
     });
     let connection = pin!(

@@ -47,6 +47,8 @@ pub(super) struct Phase {
     open: AtomicU32,
     /// On HTTP/1.1, whether there was a message whose length is told in two ways.
     unclear: AtomicBool,
+    /// On HTTP/1.1, whether it changed protocols: what comes now are no messages.
+    changed: AtomicBool,
     /// The number of a [`Verdict`], or 0.
     verdict: AtomicU8,
     /// Whom a verdict wakes.
@@ -194,6 +196,13 @@ impl Watch {
 /// A request being answered.
 pub(super) struct Busy(Arc<Phase>);
 
+impl Busy {
+    /// Notes that no further messages come, as the protocol is changed by this answer.
+    pub(super) fn changes(&self) {
+        self.0.changed.store(true, Ordering::Relaxed);
+    }
+}
+
 impl Drop for Busy {
     fn drop(&mut self) {
         self.0.enter(State::Idle);
@@ -242,6 +251,8 @@ pub(super) struct Phased {
 enum Sight {
     Messages(Messages),
     Frames(Box<Noted>),
+    /// What nobody here can read, behind a change of protocols.
+    Nothing,
 }
 
 /// Frames, and how many of them were noise within one tick.
@@ -271,6 +282,7 @@ impl Phased {
 
     fn note_read(&mut self, bytes: &[u8]) {
         match &mut self.sight {
+            Sight::Messages(_) if self.phase.changed.load(Ordering::Relaxed) => self.sight = Sight::Nothing,
             Sight::Messages(messages) => {
                 if self.phase.now.load(Ordering::Relaxed) == State::Idle as u8 {
                     self.phase.enter(State::Head);
@@ -280,6 +292,7 @@ impl Phased {
                 }
             }
             Sight::Frames(noted) => noted.note(bytes, &self.phase),
+            Sight::Nothing => {}
         }
     }
 
@@ -399,6 +412,17 @@ mod tests {
             assert_eq!(watch.news(&cx), news, "{judged:?}");
             assert_eq!(count.0.load(Ordering::Relaxed), woken, "{judged:?}");
         }
+    }
+
+    #[tokio::test]
+    async fn nothing_is_looked_for_behind_a_change_of_protocols() {
+        let (stream, _other) = tokio::net::UnixStream::pair().unwrap();
+        let phase = Arc::new(Phase::new(Arc::default()));
+        let mut phased = Phased::new(Stream::Unix(stream), Arc::clone(&phase));
+        phased.note_read(b"GET / HTTP/1.1\r\nUpgrade: x\r\n\r\nearly bytes without an end of line");
+        phase.busy().changes();
+        phased.note_read(b"\nContent-Length: 1\nTransfer-Encoding: chunked\n\n");
+        assert!(matches!(phased.sight, Sight::Nothing) && !phase.is_unclear());
     }
 
     #[test]

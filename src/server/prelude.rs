@@ -44,6 +44,7 @@ impl Prelude {
         let Some(tls) = &self.tls else { return Some(Begun { stream, peer, http2: false }) };
         match tls.accept(stream).await {
             Ok(stream) => {
+                let peer = Peer { in_clear: false, ..peer };
                 let http2 = stream.get_ref().1.alpn_protocol() == Some(H2);
                 Some(Begun { stream: Stream::Tls(Box::new(stream)), peer, http2 })
             }
@@ -55,10 +56,10 @@ impl Prelude {
     }
 
     /// The peer that a front proxy names; whether that one is trusted is another question. Where it names none, the
-    /// front proxy speaks for itself.
+    /// front proxy speaks for itself. Either way that one is in between, and may have ended TLS.
     async fn named(&self, stream: &Stream, peer: Peer) -> Option<Peer> {
         match proxy_protocol::take(stream).await {
-            Ok(Some(source)) => Some(Peer::at(source, &self.trusted_proxies)),
+            Ok(Some(source)) => Some(Peer { in_clear: false, ..Peer::at(source, &self.trusted_proxies) }),
             Ok(None) => Some(peer),
             Err(error) => {
                 if self.told.swap(true, Ordering::Relaxed) {

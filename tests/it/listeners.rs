@@ -64,6 +64,23 @@ fn every_listener_serves_and_is_told_of() {
 }
 
 #[test]
+fn a_place_that_waits_for_somebody_is_no_idle_connection() {
+    let backend = Backend::start();
+    let server = "listen = \"LISTEN\"\n[server.limits]\nidle_timeout = \"1s\"";
+    let foregate = Foregate::start(&config(server, &backend));
+    let page = b"GET /x HTTP/1.1\r\nHost: open.foregate.localhost\r\n\r\n";
+    let mut before = Wire::open(foregate.public);
+    before.write(page);
+    assert_eq!(before.read(false).expect("an answer").status, 200);
+    // The place for the next one is older than this idleness.
+    assert!(before.ends(), "idle for too long");
+    let mut next = Wire::open(foregate.public);
+    next.write(page);
+    let reply = next.read(false).expect("an answer");
+    assert_eq!((reply.status, reply.header("connection")), (200, None), "{reply:?}");
+}
+
+#[test]
 fn a_socket_left_behind_is_replaced_and_one_in_use_is_not() {
     let backend = Backend::start();
     let dir = tempfile::tempdir().unwrap();

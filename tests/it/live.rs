@@ -176,6 +176,21 @@ fn a_sign_out_ends_everything_of_its_session_and_nothing_of_others() {
 }
 
 #[test]
+fn a_long_poll_ends_with_its_session() {
+    let house = House::new();
+    let mut alice = house.signed_in("alice");
+    let cookie = format!("Cookie: foregate={}", alice.cookie("foregate").expect("a session").value);
+    let mut visitor = house.stage.ask("GET /poll", &[&cookie]);
+    let mut backend = house.stage.accept();
+    backend.head();
+    assert_eq!(alice.open(&house.own("/.foregate/sign-out")).status, 200);
+    // The backend has nothing to say for as long as this takes.
+    let reply = visitor.read(false).expect("an answer");
+    assert_eq!((reply.status, reply.json()["reason"].as_str()), (403, Some("session-ended")), "{reply:?}");
+    assert!(backend.ends());
+}
+
+#[test]
 fn whoever_is_revoked_or_disabled_is_cut_off() {
     let house = House::new();
     for (method, target, body) in [

@@ -133,6 +133,18 @@ fn a_whole_address_is_sent_as_a_path_to_one_host() {
 }
 
 #[test]
+fn the_port_is_known_of_a_host_in_any_spelling() {
+    let stage = Stage::new();
+    for host in ["app.foregate.localhost", "APP.Foregate.localhost", "app.foregate.localhost."] {
+        let mut visitor = stage.visit();
+        visitor.write(format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes());
+        let head = stage.accept().head();
+        assert!(head.contains(&format!("\r\nx-forwarded-port: {}\r\n", stage.port)), "{head}");
+        assert!(head.contains(&format!("\r\nx-forwarded-host: {host}\r\n")), "{head}");
+    }
+}
+
+#[test]
 fn only_a_trusted_peer_knows_who_came_before_it() {
     for (server, chain, client) in [
         ("", "198.51.100.9, 203.0.113.7, 127.0.0.1", "203.0.113.7"),
@@ -147,6 +159,12 @@ fn only_a_trusted_peer_knows_who_came_before_it() {
                 "X_Forwarded_For: 6.6.6.6",
                 "Forwarded: for=6.6.6.6;host=evil.test",
                 "X-Real-IP: 6.6.6.6",
+                "Client-IP: 6.6.6.6",
+                "Client_Ip: 6.6.6.6",
+                "X-Cluster-Client-IP: 6.6.6.6",
+                "CF-Connecting-IP: 6.6.6.6",
+                "Fastly-Client-IP: 6.6.6.6",
+                "Forwarded-For: 6.6.6.6",
                 "X-Forwarded-Host: evil.test",
                 "X-Forwarded-Proto: https",
                 "X-Forwarded-Port: 1",
@@ -375,6 +393,21 @@ fn answers_pass_in_every_form_they_have() {
 }
 
 #[test]
+fn a_length_beside_a_coding_stays_behind() {
+    let stage = Stage::new();
+    let mut visitor = stage.ask("GET /", &[]);
+    let mut backend = stage.accept();
+    backend.head();
+    backend.write(
+        b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\n\
+          5\r\nwhole\r\n0\r\n\r\n",
+    );
+    let head = visitor.head().to_ascii_lowercase();
+    assert!(!head.contains("content-length") && head.contains("transfer-encoding: chunked"), "{head}");
+    assert_eq!(visitor.bytes(15), b"5\r\nwhole\r\n0\r\n\r\n");
+}
+
+#[test]
 fn an_early_answer_is_not_held_back_by_the_body_it_does_not_wait_for() {
     let stage = Stage::new();
     let mut visitor = stage.ask("POST /", &["Content-Length: 1000000", "Expect: 100-continue"]);
@@ -404,7 +437,7 @@ fn large_bodies_pass_in_little_memory() {
     });
     std::thread::scope(|scope| {
         scope.spawn(|| {
-            backend.write(format!("HTTP/1.1 200 OK\r\n{length}\r\n\r\n").as_bytes());
+            backend.write(format!("HTTP/1.1 200 OK\r\nConnection: close\r\n{length}\r\n\r\n").as_bytes());
             (0..PIECES).for_each(|_| backend.write(&piece));
         });
         visitor.head();
@@ -412,6 +445,7 @@ fn large_bodies_pass_in_little_memory() {
     });
     // A reader that stops has its backend stopped too, before much of the answer lies in memory.
     let mut slow = stage.ask("GET /", &[]);
+    let mut backend = stage.accept();
     backend.head();
     backend.write(format!("HTTP/1.1 200 OK\r\n{length}\r\n\r\n").as_bytes());
     let taken = backend.write_until_stuck(&piece, PIECES);

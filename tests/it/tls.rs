@@ -73,6 +73,45 @@ fn browsers_are_served_over_tls_in_both_versions_of_http() {
 }
 
 #[test]
+fn apps_are_not_served_in_clear_text_beside_tls() {
+    let (authority, backend, port) = (Authority::new(), Backend::start(), free_port());
+    authority.write("a", &["*.foregate.localhost"]);
+    let tls = format!("[server.tls]\nlisten = \"127.0.0.1:{port}\"\n{}", tls(&authority, "a"));
+    let proxied = "x-forwarded-proto: https\r\n";
+    for (trusted, tls, is_led) in
+        [("[]", &tls[..], true), ("[\"127.0.0.1\"]", &tls, false), ("[]", "", false)]
+    {
+        let server = format!("listen = \"LISTEN\"\ntrusted_proxies = {trusted}\n{tls}");
+        let foregate = Foregate::start(&config(&server, &backend));
+        for (method, host, status) in [
+            ("GET", "open", 308),
+            ("HEAD", "open", 308),
+            ("POST", "open", 403),
+            ("GET", "closed", 308),
+            ("GET", "none", 404),
+        ] {
+            let mut wire = Wire::open(foregate.public);
+            let lines =
+                format!("Host: {host}.foregate.localhost:80\r\nContent-Length: 0\r\nConnection: close");
+            wire.write(format!("{method} /x%20y?z=/ HTTP/1.1\r\n{lines}\r\n\r\n").as_bytes());
+            let reply = wire.read(method == "HEAD").expect("an answer");
+            if is_led {
+                let page = format!("https://{host}.foregate.localhost/x%20y?z=/");
+                assert_eq!(reply.status, status, "{method} {host}: {reply:?}");
+                let led = (status == 308).then_some(page.as_str());
+                assert_eq!(reply.header("location"), led, "{method} {host}: {reply:?}");
+            } else if host == "open" && method != "HEAD" {
+                assert!(reply.status == 200 && reply.body.contains(proxied), "{trusted}: {reply:?}");
+            }
+        }
+        if !tls.is_empty() {
+            let (status, _, body) = authority.curl(port, &["https://open.foregate.localhost/"]);
+            assert!(status == 200 && body.contains(proxied), "{status} {body}");
+        }
+    }
+}
+
+#[test]
 fn each_name_gets_its_certificate_and_every_other_the_first() {
     let (authority, backend) = (Authority::new(), Backend::start());
     let first = authority.write("first", &["first.test"]).der();

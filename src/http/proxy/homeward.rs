@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Mutex;
 
-use http::header::{HeaderMap, SET_COOKIE};
+use http::header::{CONTENT_LENGTH, HeaderMap, SET_COOKIE, TRANSFER_ENCODING};
 use http::{Version, response};
 
 use super::super::Site;
@@ -16,6 +16,10 @@ pub(super) fn prepare(site: &Site, app: &App, parts: &mut response::Parts) {
     // The version is that of the connection to the backend, not of this one (RFC 9110 2.5).
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
+    // The body was read by its coding, whatever else the length was said to be (RFC 9112 6.3).
+    if parts.headers.contains_key(TRANSFER_ENCODING) {
+        parts.headers.remove(CONTENT_LENGTH);
+    }
     Hop::of_response(&parts.headers).remove_from(&mut parts.headers);
     if parts.headers.contains_key(SET_COOKIE) {
         drop_own_cookies(site, app, &mut parts.headers);

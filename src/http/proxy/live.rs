@@ -23,7 +23,8 @@ use crate::policy::{Decision, Grant};
 use crate::upstream::Until;
 use crate::visit::{Authorization, Client, Credential, Malformed, Nearest, Scheme, Visit};
 
-/// A visit that was let in, as it was judged, to be judged once more. Cheap to have, as nothing of it is copied.
+/// A visit that was let in, as it was judged, to be judged once more. Cheap to have, as nothing of it is copied before
+/// [`Live::begin`].
 #[derive(Debug)]
 pub(super) struct Kept {
     scheme: Scheme,
@@ -50,6 +51,15 @@ impl Kept {
             credential: visit.credential,
             headers: if grant.by_token() { token_of(&parts.headers) } else { HeaderMap::new() },
             person: grant.shared_person().cloned(),
+        }
+    }
+
+    /// The same, out of the buffer that its connection reads into, all of which a slice would keep.
+    fn out_of_buffer(self) -> Self {
+        Self {
+            host: self.host.and_then(|host| HeaderValue::from_bytes(host.as_bytes()).ok()),
+            uri: Uri::try_from(self.uri.to_string()).unwrap_or(self.uri),
+            ..self
         }
     }
 
@@ -110,7 +120,7 @@ pub(super) struct Live {
 impl Live {
     /// Watches over a visit from now on.
     pub(super) fn begin(house: &Arc<ArcSwap<Site>>, kept: Kept) -> Self {
-        let (over, done) = (CancellationToken::new(), CancellationToken::new());
+        let (kept, over, done) = (kept.out_of_buffer(), CancellationToken::new(), CancellationToken::new());
         let live = Self { over, used: Arc::default(), done: Arc::new(done.clone().drop_guard()) };
         let (house, over, used) = (Arc::clone(house), live.over.clone(), Arc::clone(&live.used));
         tokio::spawn(async move {
@@ -209,3 +219,38 @@ impl<B: Body<Data = Bytes, Error: Into<BoxError>> + Unpin> Body for LiveBody<B> 
 const LOOK_EVERY: Duration = Duration::from_secs(30);
 /// A body of known length up to this is not watched over: it is sent in one breath.
 const LONG_BYTES: u64 = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_kept_for_long_is_no_part_of_a_buffer() {
+        let buffer = Bytes::from_static(b"app.test /a%20b?x=%2f http://app.test/y?z");
+        let range = buffer.as_ptr_range();
+        for (at, text) in [(9..21, "/a%20b?x=%2f"), (22..41, "http://app.test/y?z")] {
+            let kept = Kept {
+                scheme: Scheme::Https,
+                host: HeaderValue::from_maybe_shared(buffer.slice(0..8)).ok(),
+                uri: Uri::from_maybe_shared(buffer.slice(at)).unwrap(),
+                method: Method::GET,
+                credential: Credential::None,
+                from: None,
+                none: HeaderMap::new(),
+                person: None,
+            };
+            assert!(range.contains(&kept.uri.path().as_ptr()), "a slice");
+            let kept = kept.out_of_buffer();
+            assert_eq!(
+                (kept.uri.to_string().as_str(), kept.host.as_ref().unwrap().as_bytes()),
+                (text, &b"app.test"[..])
+            );
+            let authority = kept.uri.authority().map_or("", |authority| authority.as_str());
+            for part in
+                [kept.uri.path().as_bytes(), kept.host.as_ref().unwrap().as_bytes(), authority.as_bytes()]
+            {
+                assert!(!range.contains(&part.as_ptr()), "{part:?}");
+            }
+        }
+    }
+}

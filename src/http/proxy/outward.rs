@@ -32,10 +32,9 @@ pub(super) fn prepare(
     }
     told.shown.set_in(headers);
     if let Some(host) = host {
-        let named = host.to_str().ok().and_then(|host| site.port_of(host.split(':').next()?));
         let prefix = grant.app().route.as_ref().filter(|route| route.strip_prefix);
         let prefix = prefix.and_then(|_| grant.app().prefix.as_deref());
-        let asked = Asked { scheme: site.scheme(), host: &host, port: named, prefix };
+        let asked = Asked { scheme: site.scheme(), host: &host, port: told.port, prefix };
         told.way.tell(&asked, headers);
         headers.insert(HOST, host);
     }

@@ -50,7 +50,7 @@ pub(super) fn odd_answer(intent: Intent) -> Response<Body> {
     ODD.told(&reference, intent)
 }
 
-/// The answer to a request whose session ended while its body was still coming. Nothing more of it is read.
+/// The answer to a request whose session ended before the backend had answered. Nothing more of its body is read.
 pub(super) fn ended() -> Response<Body> {
     let mut response = ENDED.told(&reference(), Intent::Call);
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
@@ -145,6 +145,6 @@ const ENDED: Story = Story {
     status: StatusCode::FORBIDDEN,
     reason: "session-ended",
     title: "Not signed in any more",
-    happened: "The session ended while this was being sent.",
+    happened: "The session ended before the app had answered.",
     advice: "",
 };

@@ -122,13 +122,18 @@ const PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
 const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// Hops that are passed on, the nearest ones.
 const MOST_HOPS: usize = 32;
-/// Further names, folded, by which backends are told of another scheme, method or person than the one judged.
-const OTHER_WAYS: [&str; 12] = [
+/// Further names, folded, by which backends are told of another address, scheme, method or person than the one judged.
+const OTHER_WAYS: [&str; 17] = [
+    "cfconnectingip",
+    "clientip",
+    "fastlyclientip",
     "forwarded",
+    "forwardedfor",
     "foregateassertion",
     "frontendhttps",
     "http2settings",
     "xclientip",
+    "xclusterclientip",
     "xhttpmethod",
     "xhttpmethodoverride",
     "xmethodoverride",
@@ -146,7 +151,8 @@ mod tests {
         let mut headers: HeaderMap =
             lines.iter().map(|value| (FOR, HeaderValue::from_str(value).unwrap())).collect();
         let nets = ["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
-        let way = Way::of(&headers, Peer { address: peer.parse().unwrap(), trusted, local: false }, &nets);
+        let peer = Peer { address: peer.parse().unwrap(), trusted, local: false, in_clear: false };
+        let way = Way::of(&headers, peer, &nets);
         forget(&mut headers);
         let host = HeaderValue::from_static(host);
         let asked = Asked { scheme: Scheme::Https, host: &host, port: Some(443), prefix: None };
