@@ -29,7 +29,7 @@ use balance::Targets;
 use exchange::exchange;
 pub use health::Check;
 use health::keep_checking;
-pub use outgoing::{Outgoing, RequestFault, Until, Upload, Whole};
+pub use outgoing::{Outgoing, RequestFault, Strainer, Until, Upload, Whole};
 use pool::Pool;
 pub use pool::Tunnel;
 use reply::Streams;
