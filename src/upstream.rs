@@ -6,6 +6,7 @@ mod dial;
 mod exchange;
 mod health;
 mod link;
+mod names;
 mod outgoing;
 mod pool;
 mod reply;
