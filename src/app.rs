@@ -205,7 +205,7 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
     let metrics = Arc::new(Metrics::default());
     let sealer = Arc::new(Sealer::new(&config.session.keys)?);
     let sets = config.apps.iter().map(|app| &app.headers).chain([&config.default_headers]);
-    let own_names = OwnNames::of(sets.map(Arc::as_ref));
+    let own_names = Arc::new(OwnNames::of(sets.map(Arc::as_ref)));
     let sessions =
         Sessions::open(config.session, Arc::clone(&sealer), wanted_claims.clone(), Arc::clone(&metrics))?;
     let sessions = Arc::new(sessions);

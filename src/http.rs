@@ -66,7 +66,7 @@ pub struct Site {
     /// What opens the operator's API; `None` only where its listener is on loopback.
     pub admin_token: Option<Secret>,
     /// The identity headers that clients may not send.
-    pub own_names: OwnNames,
+    pub own_names: Arc<OwnNames>,
     /// Whether foregate speaks TLS itself, so that clear text is not only what front proxies send.
     pub speaks_tls: bool,
     /// Peers whose word counts.

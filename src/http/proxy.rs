@@ -159,9 +159,10 @@ impl Passage<'_> {
         } else {
             Watched::NotYet(kept)
         };
+        let body = Outgoing::from(body).with_trailers(|| outward::strainer(self.site));
         let body = match &watched {
-            Watched::NotYet(_) => Outgoing::from(body),
-            Watched::Already(live) => Outgoing::from(body).until(live.until()),
+            Watched::NotYet(_) => body,
+            Watched::Already(live) => body.until(live.until()),
         };
         let request = Request::from_parts(parts, body);
         let Some((sent, watched)) = self.exchange(request, watched).await else { return trouble::ended() };

@@ -1,7 +1,7 @@
 //! A connection to a target, up to the first byte of HTTP. Knows no requests.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::pin::Pin;
 use std::task::{Context, Poll};
@@ -13,6 +13,7 @@ use tokio::net::{TcpStream, UnixStream, lookup_host};
 use tokio::time::{Instant, timeout};
 use tokio_rustls::client::TlsStream;
 
+use super::names::Names;
 use super::settings::{Place, Protocol, Target};
 use super::tls::{Connectors, HTTP_2};
 
@@ -22,6 +23,7 @@ pub(super) struct Dial {
     protocol: Protocol,
     tls: Option<Secured>,
     time: Duration,
+    names: Names,
 }
 
 struct Secured {
@@ -57,7 +59,7 @@ impl Dial {
             Place::Unix(_) => None,
         };
         let tls = tls.and_then(|(connectors, name)| Some(Secured { connectors, name: name.or(host)? }));
-        Self { place: target.place.clone(), protocol: target.protocol, tls, time }
+        Self { place: target.place.clone(), protocol: target.protocol, tls, time, names: Names::default() }
     }
 
     /// Connects; the error says why not, in words.
@@ -71,7 +73,7 @@ impl Dial {
     async fn open(&self, offer: Offer) -> io::Result<(Socket, Speaks)> {
         let tcp = match &self.place {
             Place::Unix(path) => return Ok((Socket::Unix(unix(path).await?), self.plainly(offer))),
-            Place::Tcp(host, port) => tcp(host, *port, self.time).await?,
+            Place::Tcp(host, port) => self.tcp(host, *port).await?,
         };
         if self.protocol != Protocol::Https {
             return Ok((Socket::Tcp(tcp), self.plainly(offer)));
@@ -87,6 +89,34 @@ impl Dial {
         Ok((Socket::Tls(Box::new(stream)), speaks))
     }
 
+    /// Tries the addresses that the name has now one after the other: each gets its part of the time that is left, so
+    /// that one that swallows everything does not take it all.
+    async fn tcp(&self, host: &str, port: u16) -> io::Result<TcpStream> {
+        let end = Instant::now() + self.time;
+        let addresses = match host.parse::<IpAddr>() {
+            Ok(address) => [SocketAddr::from((address, port))].into(),
+            Err(_) => {
+                let host = host.to_owned();
+                self.names.find(|| async move { lookup_host((host, port)).await.map(Vec::from_iter) }).await?
+            }
+        };
+        let mut last = io::Error::new(io::ErrorKind::NotFound, "it has no address");
+        for (index, address) in addresses.iter().enumerate() {
+            let others = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
+            let share = end.saturating_duration_since(Instant::now()) / others;
+            match timeout(share, TcpStream::connect(address)).await {
+                Ok(Ok(stream)) => {
+                    // Small pieces, such as events, leave at once.
+                    let _ = stream.set_nodelay(true);
+                    return Ok(stream);
+                }
+                Ok(Err(error)) => last = error,
+                Err(_) => last = io::ErrorKind::TimedOut.into(),
+            }
+        }
+        Err(last)
+    }
+
     /// What is spoken without TLS: servers of `h2c` mostly take HTTP/1.1 as well.
     fn plainly(&self, offer: Offer) -> Speaks {
         if self.protocol == Protocol::H2c && offer == Offer::Any { Speaks::Http2 } else { Speaks::Http1 }
@@ -95,28 +125,6 @@ impl Dial {
 
 async fn unix(path: &PathBuf) -> io::Result<UnixStream> {
     UnixStream::connect(path).await
-}
-
-/// Asks for the addresses each time, as they change, and tries one after the other: each gets its part of the time
-/// that is left, so that one that swallows everything does not take it all.
-async fn tcp(host: &str, port: u16, time: Duration) -> io::Result<TcpStream> {
-    let end = Instant::now() + time;
-    let addresses: Vec<SocketAddr> = lookup_host((host, port)).await?.collect();
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "it has no address");
-    for (index, address) in addresses.iter().enumerate() {
-        let others = u32::try_from(addresses.len() - index).unwrap_or(u32::MAX);
-        let share = end.saturating_duration_since(Instant::now()) / others;
-        match timeout(share, TcpStream::connect(address)).await {
-            Ok(Ok(stream)) => {
-                // Small pieces, such as events, leave at once.
-                let _ = stream.set_nodelay(true);
-                return Ok(stream);
-            }
-            Ok(Err(error)) => last = error,
-            Err(_) => last = io::ErrorKind::TimedOut.into(),
-        }
-    }
-    Err(last)
 }
 
 /// A connection of any kind.

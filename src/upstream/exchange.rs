@@ -42,7 +42,7 @@ pub(super) async fn exchange(
     let pending = Pending::new(pool);
     let host = host.unwrap_or(&pool.host);
     let mut want = if request.headers().contains_key(UPGRADE) { Want::Tunnel } else { Want::Any };
-    let mut is_first = true;
+    let mut tries = 0;
     loop {
         let (mut link, kept) = match pool.take(want).await {
             Ok(taken) => taken,
@@ -50,7 +50,8 @@ pub(super) async fn exchange(
             Err(error @ UpstreamError::Crowded(_)) => return Err(Failed::lost(error)),
             Err(error) => return Err(Failed::unsent(error, request)),
         };
-        let again = if is_first { copy(&request, &link, kept) } else { None };
+        tries += 1;
+        let again = if tries == 1 { copy(&request, &link, kept) } else { None };
         let pulse = request.body().pulse();
         prepare(link.speaks(), &mut request, host, &pool.scheme);
         let sent = in_time(pulse.as_deref(), pool.times.response_header, link.send(request)).await;
@@ -63,8 +64,8 @@ pub(super) async fn exchange(
         };
         let may_repeat = |repeat| why.as_ref().is_some_and(|why| may_repeat(why, repeat));
         request = match (unsent, again) {
-            // A kept connection may just have been closed.
-            (Some(unsent), _) if kept && is_first => unsent,
+            // A kept connection may just have been closed, and so may one that was waited for.
+            (Some(unsent), _) if kept && tries <= MOST_REPEATS => unsent,
             (Some(unsent), _) => return Err(Failed::unsent(broken(pool, why), unsent)),
             (None, Some((repeat, again))) if may_repeat(repeat) => again,
             (None, _) => {
@@ -76,7 +77,6 @@ pub(super) async fn exchange(
         if let Link::Lane(lane) = &link {
             lane.leave();
         }
-        is_first = false;
         if want == Want::Any {
             want = Want::Fresh;
         }
@@ -172,6 +172,9 @@ async fn in_time<T>(pulse: Option<&Pulse>, time: Duration, answer: impl Future<O
         }
     }
 }
+
+/// So often another connection is tried for a request that was not sent on a kept one.
+const MOST_REPEATS: usize = 3;
 
 impl Failed {
     fn unsent(error: UpstreamError, request: Request<Outgoing>) -> Box<Self> {

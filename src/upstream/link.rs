@@ -198,6 +198,19 @@ impl Shared {
         Ok(shared)
     }
 
+    /// One that has ended and does not know it yet.
+    #[cfg(test)]
+    pub(super) fn ended(most: usize) -> Arc<Self> {
+        Arc::new(Self {
+            sender: Mutex::new(None),
+            streams: AtomicUsize::new(0),
+            most: AtomicUsize::new(most),
+            gone: AtomicBool::new(false),
+            born: Instant::now(),
+            used: AtomicUsize::new(0),
+        })
+    }
+
     /// Keeps it from getting more requests.
     fn leave(&self) {
         self.gone.store(true, Ordering::Relaxed);
@@ -218,9 +231,14 @@ impl Shared {
         self.gone.load(Ordering::Relaxed)
     }
 
+    /// Whether no stream is open.
+    pub(super) fn is_unused(&self) -> bool {
+        self.streams.load(Ordering::Relaxed) == 0
+    }
+
     /// How long no stream has been open.
     pub(super) fn unused(&self, now: Instant) -> Duration {
-        if self.streams.load(Ordering::Relaxed) > 0 {
+        if !self.is_unused() {
             return Duration::ZERO;
         }
         let used = Duration::from_millis(self.used.load(Ordering::Relaxed) as u64);

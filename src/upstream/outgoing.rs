@@ -6,12 +6,14 @@ use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use hyper::body::{Body, Frame, Incoming, SizeHint};
 use thiserror::Error;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{DropGuard, WaitForCancellationFutureOwned};
+
+use crate::headers::OwnNames;
 
 /// The one body type of requests to backends.
 #[derive(Debug, Default)]
@@ -44,6 +46,7 @@ pub struct Upload {
     timer: Option<Pin<Box<Sleep>>>,
     pulse: Arc<Pulse>,
     until: Option<Until>,
+    strainer: Option<Strainer>,
 }
 
 /// What ends a body from outside, and is told that it moves.
@@ -55,6 +58,15 @@ pub struct Until {
     pub moved: Arc<AtomicBool>,
     /// Kept for as long as the body is.
     pub held: Arc<DropGuard>,
+}
+
+/// What lets only those trailers through that a backend may take for the visitor's.
+#[derive(Clone, Debug)]
+pub struct Strainer {
+    /// The identity headers that clients may not send.
+    pub own_names: Arc<OwnNames>,
+    /// Removes these and whatever else may not come from a visitor.
+    pub strip: fn(&OwnNames, &mut HeaderMap),
 }
 
 /// What can be wrong with the body of a request.
@@ -95,6 +107,7 @@ impl Outgoing {
             timer: None,
             pulse: Arc::default(),
             until: None,
+            strainer: None,
         }))
     }
 
@@ -103,6 +116,15 @@ impl Outgoing {
     pub fn until(mut self, until: Until) -> Self {
         if let Self::Stream(upload) = &mut self {
             upload.until = Some(until);
+        }
+        self
+    }
+
+    /// The same body with its trailers, of which only what gets through the strainer is sent; without one, none is.
+    #[must_use]
+    pub fn with_trailers(mut self, strainer: impl FnOnce() -> Strainer) -> Self {
+        if let Self::Stream(upload) = &mut self {
+            upload.strainer = Some(strainer());
         }
         self
     }
@@ -154,48 +176,70 @@ impl From<Incoming> for Outgoing {
 
 impl Upload {
     async fn read(&mut self, length: u64) -> Result<Whole, RequestFault> {
-        let mut data = Bytes::new();
+        // Most come in one piece, which needs no copy.
+        let (mut first, mut joined) = (Bytes::new(), BytesMut::new());
         let mut trailers = None;
         while let Some(frame) = std::future::poll_fn(|cx| self.poll(cx)).await.transpose()? {
             match frame.into_data() {
-                Ok(more) if data.is_empty() => data = more,
+                Ok(more) if first.is_empty() => first = more,
                 Ok(more) => {
-                    let mut joined = Vec::with_capacity(usize::try_from(length).unwrap_or_default());
-                    joined.extend_from_slice(&data);
+                    if joined.is_empty() {
+                        joined.reserve(usize::try_from(length).unwrap_or_default());
+                        joined.extend_from_slice(&first);
+                    }
                     joined.extend_from_slice(&more);
-                    data = joined.into();
                 }
                 Err(frame) => trailers = frame.into_trailers().ok().map(Box::new),
             }
         }
+        let data = if joined.is_empty() { first } else { joined.freeze() };
         Ok(Whole { data: Some(data), trailers })
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, RequestFault>>> {
-        if let Some(until) = &mut self.until {
-            if until.over.as_mut().poll(cx).is_ready() {
-                return Poll::Ready(Some(Err(self.pulse.fail(RequestFault::Broken))));
-            }
-            until.moved.store(true, Ordering::Relaxed);
+        if let Some(until) = &mut self.until
+            && until.over.as_mut().poll(cx).is_ready()
+        {
+            return Poll::Ready(Some(Err(self.pulse.fail(RequestFault::Broken))));
         }
         if let Some(start) = self.start.take() {
             return Poll::Ready(Some(self.counted(Frame::data(start))));
         }
-        match Pin::new(&mut self.body).poll_frame(cx) {
-            Poll::Ready(Some(Ok(frame))) => {
-                self.pulse.beat();
-                Poll::Ready(Some(self.counted(frame)))
-            }
-            Poll::Ready(Some(Err(_))) => Poll::Ready(Some(Err(self.pulse.fail(RequestFault::Broken)))),
-            Poll::Ready(None) => Poll::Ready(None),
-            Poll::Pending => {
-                ready!(self.poll_idle(cx));
-                Poll::Ready(Some(Err(self.pulse.fail(RequestFault::Idle))))
+        loop {
+            match Pin::new(&mut self.body).poll_frame(cx) {
+                Poll::Ready(Some(Ok(frame))) => {
+                    self.pulse.beat();
+                    if let Some(frame) = self.strained(frame) {
+                        return Poll::Ready(Some(self.counted(frame)));
+                    }
+                }
+                Poll::Ready(Some(Err(_))) => {
+                    return Poll::Ready(Some(Err(self.pulse.fail(RequestFault::Broken))));
+                }
+                Poll::Ready(None) => return Poll::Ready(None),
+                Poll::Pending => {
+                    ready!(self.poll_idle(cx));
+                    return Poll::Ready(Some(Err(self.pulse.fail(RequestFault::Idle))));
+                }
             }
         }
     }
 
+    /// What may be sent of a frame: of trailers, what gets through the strainer.
+    fn strained(&self, frame: Frame<Bytes>) -> Option<Frame<Bytes>> {
+        let mut trailers = match frame.into_trailers() {
+            Ok(trailers) => trailers,
+            Err(frame) => return Some(frame),
+        };
+        let strainer = self.strainer.as_ref()?;
+        (strainer.strip)(&strainer.own_names, &mut trailers);
+        if trailers.is_empty() { None } else { Some(Frame::trailers(trailers)) }
+    }
+
     fn counted(&mut self, frame: Frame<Bytes>) -> Result<Frame<Bytes>, RequestFault> {
+        if let Some(until) = &self.until {
+            until.moved.store(true, Ordering::Relaxed);
+        }
         let length = frame.data_ref().map_or(0, |data| data.len() as u64);
         match self.room.checked_sub(length) {
             Some(room) => {
@@ -319,3 +363,42 @@ impl Pulse {
 
 /// A body of known length up to this is read before a connection to the backend is taken.
 const READ_FIRST_BYTES: u64 = 64 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::future::{pending, poll_fn};
+
+    use hyper::service::service_fn;
+    use hyper::{Request, Response, server};
+    use hyper_util::rt::TokioIo;
+    use tokio::io::{AsyncWriteExt as _, duplex};
+    use tokio::sync::mpsc::unbounded_channel;
+    use tokio_util::sync::CancellationToken;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_body_that_stands_still_is_no_use_of_a_session() {
+        let (mut client, near) = duplex(1024);
+        let (hand, mut handed) = unbounded_channel();
+        let service = service_fn(move |request: Request<Incoming>| {
+            hand.send(request.into_body()).unwrap();
+            pending::<Result<Response<Outgoing>, RequestFault>>()
+        });
+        tokio::spawn(server::conn::http1::Builder::new().serve_connection(TokioIo::new(near), service));
+        client.write_all(b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n").await.unwrap();
+        let (moved, token) = (Arc::new(AtomicBool::new(false)), CancellationToken::new());
+        let mut body = Outgoing::from(handed.recv().await.unwrap()).until(Until {
+            over: Box::pin(token.clone().cancelled_owned()),
+            moved: Arc::clone(&moved),
+            held: Arc::new(token.drop_guard()),
+        });
+        let mut poll = |cx: &mut Context<'_>| Pin::new(&mut body).poll_frame(cx);
+        assert!(poll_fn(|cx| Poll::Ready(poll(cx).is_pending())).await);
+        assert!(!moved.load(Ordering::Relaxed), "nothing has come");
+        client.write_all(b"1\r\nx\r\n").await.unwrap();
+        let frame = poll_fn(poll).await.unwrap().unwrap();
+        assert_eq!(frame.into_data().unwrap(), "x");
+        assert!(moved.load(Ordering::Relaxed));
+    }
+}

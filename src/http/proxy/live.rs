@@ -236,7 +236,7 @@ mod tests {
                 method: Method::GET,
                 credential: Credential::None,
                 from: None,
-                none: HeaderMap::new(),
+                headers: HeaderMap::new(),
                 person: None,
             };
             assert!(range.contains(&kept.uri.path().as_ptr()), "a slice");

@@ -1,15 +1,20 @@
 //! The head of a request on its way to the backend: what must not travel on is removed first, then ours is set. Knows no
 //! connections.
 
-use http::header::{AUTHORIZATION, HOST, HeaderValue};
+use std::sync::Arc;
+
+use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Uri, Version, request};
 
 use super::super::Site;
 use super::Told;
+use super::hop::HOP_BY_HOP;
 use super::upgrade::Socket;
 use super::way::{Asked, forget};
+use crate::headers::{OwnNames, fold};
 use crate::policy::Grant;
+use crate::upstream::Strainer;
 
 /// Makes of the visitor's request the backend's.
 pub(super) fn prepare(
@@ -46,6 +51,24 @@ pub(super) fn prepare(
     parts.extensions.clear();
 }
 
+/// What holds trailers to the rules of heads, as some backends read the two as one.
+pub(super) fn strainer(site: &Site) -> Strainer {
+    Strainer { own_names: Arc::clone(&site.own_names), strip: strip_trailers }
+}
+
+fn strip_trailers(own_names: &OwnNames, trailers: &mut HeaderMap) {
+    forget(trailers);
+    own_names.strip(trailers);
+    let heads_alone = |name: &&HeaderName| {
+        let folded = fold(name.as_str());
+        IN_HEADS_ALONE.contains(&folded.as_str()) || HOP_BY_HOP.iter().any(|hop| fold(hop.as_str()) == folded)
+    };
+    let named: Vec<HeaderName> = trailers.keys().filter(heads_alone).cloned().collect();
+    for name in named {
+        trailers.remove(name);
+    }
+}
+
 /// The path that was judged, without the authority that an absolute address has.
 fn path_of(grant: &Grant<'_>, asked: &Uri) -> Uri {
     let rewritten = grant.path().map(|path| {
@@ -60,4 +83,54 @@ fn path_of(grant: &Grant<'_>, asked: &Uri) -> Uri {
 
 fn authority_of(uri: &Uri) -> Option<HeaderValue> {
     HeaderValue::from_str(uri.authority()?.as_str()).ok()
+}
+
+/// What frames, routes, authenticates or says how a body is to be read has no place in trailers (RFC 9110 6.5.1): folded
+/// names.
+const IN_HEADS_ALONE: [&str; 13] = [
+    "authorization",
+    "contentencoding",
+    "contentlength",
+    "contentlocation",
+    "contentrange",
+    "contenttype",
+    "cookie",
+    "expect",
+    "host",
+    "maxforwards",
+    "origin",
+    "referer",
+    "trailer",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::headers::HeaderSet;
+
+    #[test]
+    fn trailers_say_nothing_that_a_head_may_not() {
+        let own_names = OwnNames::of([&HeaderSet::preset("remote").unwrap()]);
+        for (name, stays) in [
+            ("x-sum", true),
+            ("grpc-status", true),
+            ("digest", true),
+            ("authorization", false),
+            ("cookie", false),
+            ("host", false),
+            ("content_length", false),
+            ("transfer-encoding", false),
+            ("te", false),
+            ("proxy-authorization", false),
+            ("x_forwarded_for", false),
+            ("forwarded", false),
+            ("x-original-url", false),
+            ("remote_user", false),
+        ] {
+            let mut trailers = HeaderMap::new();
+            trailers.insert(HeaderName::from_static(name), HeaderValue::from_static("trailers"));
+            strip_trailers(&own_names, &mut trailers);
+            assert_eq!(!trailers.is_empty(), stays, "{name}");
+        }
+    }
 }

@@ -1,5 +1,7 @@
 //! Bodies in both directions: as they come, within their limits, and never at the cost of others.
 
+use serde_json::json;
+
 use crate::support::http::{Wire, request};
 use crate::support::upstream::{Act, NodeApp, Recorder, ask, before, until};
 
@@ -35,6 +37,35 @@ fn messages_go_both_ways_as_they_come_and_trailers_follow() {
 }
 
 #[test]
+fn trailers_bring_nothing_to_the_app_that_heads_may_not() {
+    let (http, h2c) = (NodeApp::kind("http"), NodeApp::kind("h2c"));
+    let names = [
+        "Remote-User",
+        "Remote_User",
+        "Cookie",
+        "Authorization",
+        "X-Forwarded-For",
+        "X-Original-URL",
+        "Host",
+    ];
+    for upstream in [http.url(), format!("\"h2c://127.0.0.1:{}\"", h2c.port)] {
+        let foregate = before(&upstream, "");
+        for body in [chunk("body"), chunk(&"x".repeat(100_000))] {
+            for kept in ["", "x-sum: 3\r\n"] {
+                let announced = format!("Trailer: x-sum, {}", names.join(", "));
+                let forged: String = names.iter().map(|name| format!("{name}: mallory\r\n")).collect();
+                let mut wire = Wire::open(foregate.public);
+                let head = head("POST", "/", &["Transfer-Encoding: chunked", "TE: trailers", &announced]);
+                wire.write(format!("{head}{body}0\r\n{forged}{kept}\r\n").as_bytes());
+                let said = wire.read(false).unwrap().json();
+                let wanted = if kept.is_empty() { json!({}) } else { json!({ "x-sum": "3" }) };
+                assert_eq!(said["trailers"], wanted, "{upstream}: {said}");
+            }
+        }
+    }
+}
+
+#[test]
 fn events_arrive_while_the_answer_goes_on() {
     let app = NodeApp::kind("http");
     let foregate = before(&app.url(), "");
@@ -66,6 +97,11 @@ fn slow_clients_hold_no_connection() {
     writer.write((head("POST", "/slow", &["Content-Length: 10"]) + "12345").as_bytes());
     assert_eq!(ask(&foregate, "GET", "/one", &[], "").status, 200);
     assert!(!app.ask("/seen").body.contains("/slow"));
+    // One in many pieces arrives whole.
+    let mut pieces = Wire::open(foregate.public);
+    pieces.write(head("POST", "/pieces", &["Content-Length: 100"]).as_bytes());
+    (0..100).for_each(|_| pieces.write(b"x"));
+    assert_eq!(pieces.read(false).unwrap().json()["body"], "x".repeat(100));
     // An answer that nobody reads, but that fits into what is read ahead.
     let mut reader = Wire::open(foregate.public);
     reader.write(head("GET", "/bytes/50000", &[]).as_bytes());
