@@ -133,6 +133,13 @@ fn a_certificate_that_is_replaced_is_used_as_a_whole_or_not_at_all() {
     std::fs::remove_file(authority.path("a.crt")).unwrap();
     foregate.wait_for_log("cannot be read");
     assert_eq!(shown(&authority, foregate.public, host), new.der());
+    // What keeps everybody waiting who opens it.
+    let made = std::process::Command::new("mkfifo").arg(authority.path("a.crt")).status().expect("mkfifo");
+    assert!(made.success());
+    foregate.wait_for_log("it is no plain file");
+    std::fs::remove_file(authority.path("a.crt")).unwrap();
+    let newest = authority.write("a", &[host]).der();
+    wait_until("the certificate behind it", || shown(&authority, foregate.public, host) == newest);
     let mut kept = kept;
     kept.write(b"GET / HTTP/1.1\r\nHost: open.foregate.localhost\r\nConnection: close\r\n\r\n");
     let mut answer = String::new();
