@@ -8,6 +8,7 @@ mod user;
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context as _;
 use base64::Engine as _;
@@ -155,13 +156,17 @@ fn serve(file: &FromFile, terminal: bool) -> anyhow::Result<()> {
     let loaded = load(file)?;
     log(terminal, &config::log_filter())?;
     let config: Config = loaded.config;
-    runtime()?.block_on(async {
+    let runtime = runtime()?;
+    let served = runtime.block_on(async {
         let stop = until_signal()?;
         let house = House::build(config)?;
         house.meet_store().await?;
         house.run(stop).await;
         Ok(())
-    })
+    });
+    // Whatever a file or a name server keeps waiting does not keep the program.
+    runtime.shutdown_timeout(LAST_MOMENTS);
+    served
 }
 
 fn load(file: &FromFile) -> anyhow::Result<Loaded> {
@@ -276,3 +281,6 @@ fn print(text: &str) -> anyhow::Result<()> {
     print!("{text}");
     Ok(())
 }
+
+/// How long threads may go on that wait for the system.
+const LAST_MOMENTS: Duration = Duration::from_secs(1);

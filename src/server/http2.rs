@@ -6,10 +6,11 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use hyper::header::{COOKIE, HOST, HeaderMap, HeaderValue};
+use hyper::body::Body;
+use hyper::header::{CONTENT_LENGTH, COOKIE, HOST, HeaderMap, HeaderValue};
 use hyper::server::conn::http2;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
+use hyper::{Method, Request, Response};
 use hyper_util::rt::{TokioIo, TokioTimer};
 
 use super::flow::{Flow, Streams};
@@ -29,9 +30,14 @@ pub(super) async fn serve<S: Serve>(
     let service = service_fn(move |mut request: Request<_>| {
         as_before(&mut request);
         let serve = serve.clone();
+        let head_only = request.method() == Method::HEAD;
         async move {
             let answer: Response<_> = serve.serve(request, peer).await;
-            Ok::<_, Infallible>(answer.map(|body| Held::new(body, Flow::own())))
+            Ok::<_, Infallible>(if head_only {
+                without_body(answer).map(|_| Held::empty(Flow::own()))
+            } else {
+                answer.map(|body| Held::new(body, Flow::own()))
+            })
         }
     });
     let connection = pin!(
@@ -61,6 +67,25 @@ fn as_before<B>(request: &mut Request<B>) {
         headers.insert(HOST, host);
     }
     join_cookies(headers);
+    join_lengths(headers);
+}
+
+/// The head of an answer to HEAD, which hyper would send a body behind (RFC 9110 9.3.2).
+fn without_body<B: Body>(mut answer: Response<B>) -> Response<B> {
+    if let Some(length) = answer.body().size_hint().exact().filter(|length| *length > 0) {
+        answer.headers_mut().entry(CONTENT_LENGTH).or_insert_with(|| length.into());
+    }
+    answer
+}
+
+/// Lengths that say the same are one (RFC 9112 6.3); h2 itself refuses those that do not fit the body.
+fn join_lengths(headers: &mut HeaderMap) {
+    let mut lengths = headers.get_all(CONTENT_LENGTH).iter();
+    if let (Some(first), true) = (lengths.next().cloned(), lengths.next().is_some())
+        && headers.get_all(CONTENT_LENGTH).iter().all(|length| *length == first)
+    {
+        headers.insert(CONTENT_LENGTH, first);
+    }
 }
 
 fn join_cookies(headers: &mut HeaderMap) {
@@ -102,6 +127,15 @@ mod tests {
         let lines: Vec<_> = request.headers().get_all(COOKIE).iter().collect();
         assert_eq!(lines, ["a=1; b=2"]);
         assert_eq!(request.headers()[HOST], "app.test:8443");
+        let twice = |lengths: [&str; 2]| {
+            let mut request = Request::builder().uri("https://app.test/").body(()).unwrap();
+            for length in lengths {
+                request.headers_mut().append(CONTENT_LENGTH, HeaderValue::from_str(length).unwrap());
+            }
+            as_before(&mut request);
+            request.headers().get_all(CONTENT_LENGTH).iter().count()
+        };
+        assert_eq!((twice(["5", "5"]), twice(["5", "6"])), (1, 2));
         let mut request =
             Request::builder().uri("https://app.test/").header(HOST, "x.test").body(()).unwrap();
         as_before(&mut request);

@@ -173,7 +173,7 @@ fn names(key: &CertifiedKey) -> Vec<Box<str>> {
 
 fn read(files: &Files) -> Result<Arc<CertifiedKey>, TlsError> {
     let text =
-        |path: &Path| fs::read(path).map_err(|error| TlsError::Unreadable { path: path.to_owned(), error });
+        |path: &Path| read_file(path).map_err(|error| TlsError::Unreadable { path: path.to_owned(), error });
     let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&text(&files.certificate)?).collect();
     let chain = chain.ok().filter(|chain| !chain.is_empty());
     let chain = chain.ok_or_else(|| TlsError::NoCertificate(files.certificate.clone()))?;
@@ -188,6 +188,14 @@ fn read(files: &Files) -> Result<Arc<CertifiedKey>, TlsError> {
             TlsError::Unusable { path: certificate, error }
         }
     })
+}
+
+/// The bytes of a plain file. Anything else could keep whoever opens it waiting for ever.
+fn read_file(path: &Path) -> io::Result<Vec<u8>> {
+    if !fs::metadata(path)?.is_file() {
+        return Err(io::Error::other("it is no plain file"));
+    }
+    fs::read(path)
 }
 
 /// A certificate's files as they were when last looked at.

@@ -264,6 +264,23 @@ fn a_request_has_one_host_and_one_path() {
 }
 
 #[test]
+fn an_answer_to_head_ends_with_its_head() {
+    let scene = Scene::new("");
+    let mut frames = scene.open();
+    for (stream, path) in [(1, "/.foregate/session.js"), (3, "/.foregate/nothing"), (5, "/page")] {
+        let head = [(":method", "HEAD"), (":scheme", "https"), (":authority", HOST), (":path", path)];
+        frames.write(HEADERS, 5, stream, &list(&head));
+        loop {
+            let (kind, flags, of, _) = frames.read().expect("a frame");
+            if of == stream {
+                assert_eq!((kind, flags & 1), (HEADERS, 1), "{path}");
+                break;
+            }
+        }
+    }
+}
+
+#[test]
 fn a_head_has_its_time_and_its_size() {
     let scene = Scene::new("head_timeout = \"1s\"");
     let head = get("/");

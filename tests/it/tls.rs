@@ -177,6 +177,13 @@ fn a_certificate_that_is_replaced_is_used_as_a_whole_or_not_at_all() {
     let mut answer = String::new();
     kept.0.read_to_string(&mut answer).expect("an answer on the connection of before");
     assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+    // What keeps everybody waiting who opens it.
+    let made = std::process::Command::new("mkfifo").arg(authority.path("a.crt")).status().expect("mkfifo");
+    assert!(made.success());
+    foregate.wait_for_log("it is no plain file");
+    std::fs::remove_file(authority.path("a.crt")).unwrap();
+    let newest = authority.write("a", &[host]).der();
+    wait_until("the certificate behind it", || shown(&authority, foregate.public, host) == newest);
 }
 
 #[test]
