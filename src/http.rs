@@ -110,42 +110,43 @@ impl Serve for Faces {
     }
 }
 
-/// Everything but checks. Boxed, so that a check does not pay for the size of a sign-in.
+/// Everything but checks. Boxed, so that a check does not pay for the size of a sign-in, and a request to an app not for
+/// that of foregate's own pages.
 fn route<'s>(
     house: &'s Arc<ArcSwap<Site>>,
     site: &'s Arc<Site>,
     request: Request<Incoming>,
     peer: Peer,
 ) -> std::pin::Pin<Box<dyn Future<Output = Response<Body>> + Send + 's>> {
-    Box::pin(async move {
-        let mut request = request;
-        if kept_form::is_resume(request.uri().path()) {
-            return kept_form::resume(site, request, peer).await;
-        }
-        if request.uri().path().starts_with("/.foregate/") {
-            let (parts, body) = request.into_parts();
-            if let Some(response) = portal::elsewhere::answer_direct(site, &parts).await {
-                return response;
-            }
-            request = Request::from_parts(parts, body);
-        }
-        match request.uri().path() {
-            "/.foregate/sign-in" => portal::sign_in(site, &request.into_parts().0).await,
-            "/.foregate/callback" => portal::callback(site, &request.into_parts().0, peer).await,
-            "/.foregate/sign-out" => portal::sign_out(site, request).await,
-            "/.foregate/signed-out" => portal::signed_out(site),
-            "/.foregate/backchannel-logout" => portal::logout::backchannel(site, request).await,
-            "/.foregate/frontchannel-logout" => {
-                portal::logout::frontchannel(site, &request.into_parts().0).await
-            }
-            "/.foregate/account" => portal::account(site, request).await,
-            portal::session::PATH => portal::session::answer(site, &request.into_parts().0).await,
-            portal::session::SCRIPT_PATH => portal::session::script(&request.into_parts().0),
-            JWKS_PATH => jwks(site, request.method()),
-            path if path.starts_with("/.foregate/") => answer::text(StatusCode::NOT_FOUND, NO_SUCH_PAGE),
-            _ => proxy::answer(house, site, request, peer).await,
-        }
-    })
+    if request.uri().path().starts_with("/.foregate/") {
+        Box::pin(own_page(site, request, peer))
+    } else {
+        Box::pin(proxy::answer(house, site, request, peer))
+    }
+}
+
+async fn own_page(site: &Arc<Site>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    if kept_form::is_resume(request.uri().path()) {
+        return kept_form::resume(site, request, peer).await;
+    }
+    let (parts, body) = request.into_parts();
+    if let Some(response) = portal::elsewhere::answer_direct(site, &parts).await {
+        return response;
+    }
+    let request = Request::from_parts(parts, body);
+    match request.uri().path() {
+        "/.foregate/sign-in" => portal::sign_in(site, &request.into_parts().0).await,
+        "/.foregate/callback" => portal::callback(site, &request.into_parts().0, peer).await,
+        "/.foregate/sign-out" => portal::sign_out(site, request).await,
+        "/.foregate/signed-out" => portal::signed_out(site),
+        "/.foregate/backchannel-logout" => portal::logout::backchannel(site, request).await,
+        "/.foregate/frontchannel-logout" => portal::logout::frontchannel(site, &request.into_parts().0).await,
+        "/.foregate/account" => portal::account(site, request).await,
+        portal::session::PATH => portal::session::answer(site, &request.into_parts().0).await,
+        portal::session::SCRIPT_PATH => portal::session::script(&request.into_parts().0),
+        JWKS_PATH => jwks(site, request.method()),
+        _ => answer::text(StatusCode::NOT_FOUND, NO_SUCH_PAGE),
+    }
 }
 
 impl Site {

@@ -62,6 +62,9 @@ pub enum UpstreamError {
     /// The connection broke before an answer came: 502.
     #[error("no answer from {0}: {1}")]
     Broken(Arc<str>, hyper::Error),
+    /// The answer is in a transfer coding that the visitor could not be told of (RFC 9112 6.1): 502.
+    #[error("{0} answers in a transfer coding other than chunked")]
+    Coded(Arc<str>),
     /// The client did not send what it announced.
     #[error("{0}")]
     Request(RequestFault),
@@ -71,7 +74,7 @@ impl UpstreamError {
     /// Whether it speaks against the target, rather than against the client or the rush.
     fn is_of_target(&self) -> bool {
         match self {
-            Self::Connect(..) | Self::Late(_) | Self::Broken(..) => true,
+            Self::Connect(..) | Self::Late(_) | Self::Broken(..) | Self::Coded(_) => true,
             Self::None | Self::Down | Self::Full(_) | Self::Crowded(_) | Self::Request(_) => false,
         }
     }

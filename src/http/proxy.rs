@@ -52,7 +52,8 @@ struct Told {
     shown: Shown,
 }
 
-/// Answers a request to a host with an upstream, and counts the decision; on any other host there is nothing.
+/// Answers a request to a host with an upstream, and counts the decision; on any other host there is nothing. Whatever
+/// is rare is boxed, as a future is moved in one piece.
 #[expect(clippy::disallowed_methods, reason = "the faces are where time enters")]
 pub(super) async fn answer(
     house: &Arc<ArcSwap<Site>>,
@@ -78,7 +79,7 @@ pub(super) async fn answer(
         return answer::text(StatusCode::BAD_REQUEST, NAMES_MORE);
     };
     if !site.gate.policy.is_proxied(&visit.target.host) {
-        return without_app(site, &parts, &visit.target.host).await;
+        return Box::pin(without_app(site, &parts, &visit.target.host)).await;
     }
     if peer.in_clear && site.speaks_tls && site.scheme() == Scheme::Https {
         return clear::answer(site, &visit);
@@ -86,7 +87,7 @@ pub(super) async fn answer(
     if let Some(page) = OwnPage::of(&visit)
         && let Some(here) = Here::of(site, &parts, &visit, false)
     {
-        let (outcome, response) = here.own_page(page).await;
+        let (outcome, response) = Box::pin(here.own_page(page)).await;
         counted(outcome);
         return response;
     }
@@ -103,7 +104,7 @@ pub(super) async fn answer(
             return passage.begin(Request::from_parts(parts, body), (hop, way, port, identity), kept).await;
         }
         Decision::StepUp(step) => step.into(),
-        Decision::SignIn => match kept_form::keep(site, &parts, &visit, body).await {
+        Decision::SignIn => match Box::pin(kept_form::keep(site, &parts, &visit, body)).await {
             Some(response) => {
                 counted(Outcome::SignIn);
                 return response;
@@ -114,7 +115,7 @@ pub(super) async fn answer(
         Decision::BadToken(reason) => Denied::BadToken(reason),
         Decision::Unavailable => Denied::Unavailable,
     };
-    let (outcome, response) = denial::answer(site, &parts, &visit, denied, false).await;
+    let (outcome, response) = Box::pin(denial::answer(site, &parts, &visit, denied, false)).await;
     counted(outcome);
     response
 }
@@ -174,6 +175,9 @@ impl Passage<'_> {
                 // Nobody asked, or for something else.
                 Some(_) | None => trouble::odd_answer(intent),
             },
+            Ok(response) if socket.is_some_and(|socket| socket.seems_opened_by(&response)) => {
+                trouble::odd_answer(intent)
+            }
             Ok(response) => self.bring(response, watched),
             Err(error) => trouble::no_answer(&error, intent),
         }

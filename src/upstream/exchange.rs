@@ -6,7 +6,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::header::{HeaderValue, UPGRADE};
+use http::header::{HeaderValue, TRANSFER_ENCODING, UPGRADE};
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::time::{sleep_until, timeout};
@@ -103,6 +103,10 @@ async fn answer(
             response.extensions_mut().insert(tunnel);
         }
         return Ok(response);
+    }
+    let mut codings = response.headers().get_all(TRANSFER_ENCODING).iter();
+    if !codings.all(|coding| coding.as_bytes().eq_ignore_ascii_case(b"chunked")) {
+        return Err(Failed::lost(UpstreamError::Coded(Arc::clone(&pool.name))));
     }
     let (parts, body) = response.into_parts();
     match ReplyBody::begin(body, hold, (pool.times.stream_idle, pulse), streams).await {

@@ -7,10 +7,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Poll;
 use std::time::Duration;
 
-use http::header::{HOST, HeaderValue};
+use http::header::{HOST, HeaderValue, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, StatusCode, Uri, Version};
-use hyper::body::Incoming;
+use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::sync::oneshot;
@@ -317,6 +317,10 @@ pub(super) fn prepare(speaks: Speaks, request: &mut Request<Outgoing>, host: &He
     match speaks {
         Speaks::Http1 => {
             request.headers_mut().insert(HOST, host.clone());
+            // Told of every body whose length nobody knows: hyper leaves that of a GET away otherwise.
+            if !request.body().is_end_stream() && request.body().size_hint().exact().is_none() {
+                request.headers_mut().insert(TRANSFER_ENCODING, HeaderValue::from_static("chunked"));
+            }
             *request.version_mut() = Version::HTTP_11;
             if request.uri().authority().is_some() {
                 *request.uri_mut() = path.map_or_else(Uri::default, Uri::from);
@@ -325,6 +329,7 @@ pub(super) fn prepare(speaks: Speaks, request: &mut Request<Outgoing>, host: &He
         // The authority takes the place of Host (RFC 9113 8.3.1).
         Speaks::Http2 => {
             request.headers_mut().remove(HOST);
+            request.headers_mut().remove(TRANSFER_ENCODING);
             *request.version_mut() = Version::HTTP_2;
             let mut parts = request.uri().clone().into_parts();
             parts.scheme = Some(scheme.clone());

@@ -408,6 +408,34 @@ fn a_length_beside_a_coding_stays_behind() {
 }
 
 #[test]
+fn a_coding_that_a_visitor_could_not_be_told_of_is_no_answer() {
+    for coding in ["gzip, chunked", "chunked, gzip", "identity"] {
+        let stage = Stage::new();
+        let mut visitor = stage.ask("GET /", &[]);
+        let mut backend = stage.accept();
+        backend.head();
+        backend.write(
+            format!("HTTP/1.1 200 OK\r\nTransfer-Encoding: {coding}\r\nConnection: close\r\n\r\n3\r\nabc\r\n0\r\n\r\n")
+                .as_bytes(),
+        );
+        let reply = visitor.read(false).expect("an answer");
+        assert_eq!((reply.status, reply.body.contains("abc")), (502, false), "{coding}: {reply:?}");
+    }
+}
+
+#[test]
+fn a_get_keeps_its_body_whoever_knows_its_length() {
+    let stage = Stage::new();
+    let mut visitor = stage.ask("GET /search", &["Transfer-Encoding: chunked"]);
+    visitor.write(b"5\r\nquery\r\n0\r\n\r\n");
+    let mut backend = stage.accept();
+    assert!(backend.head().contains("\r\ntransfer-encoding: chunked\r\n"));
+    assert_eq!(backend.bytes(15), b"5\r\nquery\r\n0\r\n\r\n");
+    backend.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(visitor.read(false).expect("an answer").status, 200);
+}
+
+#[test]
 fn an_early_answer_is_not_held_back_by_the_body_it_does_not_wait_for() {
     let stage = Stage::new();
     let mut visitor = stage.ask("POST /", &["Content-Length: 1000000", "Expect: 100-continue"]);

@@ -29,6 +29,7 @@ pub(super) fn no_answer(error: &UpstreamError, intent: Intent) -> Response<Body>
         UpstreamError::Down => DOWN,
         UpstreamError::Full(_) | UpstreamError::Crowded(_) => BUSY,
         UpstreamError::Connect(..) | UpstreamError::Broken(..) => SILENT,
+        UpstreamError::Coded(_) => ODD,
         UpstreamError::Late(_) => LATE,
         UpstreamError::Request(RequestFault::Idle) => IDLE,
         UpstreamError::Request(RequestFault::Broken) => BROKEN,

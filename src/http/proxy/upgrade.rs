@@ -72,6 +72,11 @@ impl Socket {
             && accepted.is_some_and(|accepted| self.key.as_deref().is_none_or(|key| accepted == &accept(key)))
     }
 
+    /// Whether an answer that opens nothing would seem to: on HTTP/2 every success does (RFC 8441 5).
+    pub(super) fn seems_opened_by<B>(&self, response: &Response<B>) -> bool {
+        self.key.is_some() && response.status().is_success()
+    }
+
     /// Tells the visitor that it is open, and gives their connection, which is ready when they know.
     pub(super) fn tell(self, parts: &mut response::Parts) -> OnUpgrade {
         if self.key.is_some() {
