@@ -6,6 +6,7 @@ rounds=${1:-9} seconds=${2:-2} million=${3:-1000000}
 program=$(cargo bench --quiet --no-run --bench checks --features mimalloc --message-format=json |
     sed -n 's/.*"name":"checks".*"executable":"\([^"]*\)".*/\1/p')
 for connections in 1 32; do "$program" compare "$rounds" "$seconds" "$connections" 100000; done
+"$program" proxies "$rounds" "$seconds" 32
 if command -v valgrind >/dev/null; then "$program" instructions; else echo "instructions: no valgrind here"; fi
 for groups in 20 50; do
     for lists in 1000 "$million"; do "$program" memory "$million" "$groups" "$lists"; done

@@ -358,7 +358,8 @@ fn people_see_a_page_and_programs_a_problem_where_an_app_gives_no_answer() {
                 "{page:?}"
             );
         }
-        assert!(stage.foregate.logged("reference") + stage.foregate.logged("\"ref\"") > 0);
+        let told = reply.json()["ref"].as_str().expect("a reference").to_owned();
+        stage.foregate.wait_for_log(&format!("\"ref\":\"{told}\""));
     }
 }
 

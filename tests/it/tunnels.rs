@@ -170,6 +170,82 @@ fn other_protocols_are_not_passed_on() {
     assert!(stage.accepted().is_none());
 }
 
+/// A frame as a browser masks it, with a mask that changes every byte (RFC 6455 5.2).
+fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
+    let length = payload.len();
+    let mut frame = vec![first];
+    match length {
+        0..=125 => frame.push(0x80 | u8::try_from(length).unwrap()),
+        126..=0xffff => {
+            frame.push(0x80 | 126);
+            frame.extend(u16::try_from(length).unwrap().to_be_bytes());
+        }
+        _ => {
+            frame.push(0x80 | 127);
+            frame.extend((length as u64).to_be_bytes());
+        }
+    }
+    let mask = [0x37, 0xfa, 0x21, 0x3d];
+    frame.extend(mask);
+    frame.extend(payload.iter().zip(mask.iter().cycle()).map(|(byte, mask)| byte ^ mask));
+    frame
+}
+
+/// The kinds of cases that WebSocket test suites have: framing, pings and pongs, reserved bits, opcodes, fragmentation,
+/// UTF-8, close codes, sizes. foregate reads none of it, so whatever goes in must come out, broken or not.
+#[test]
+fn every_kind_of_frame_passes_byte_for_byte_in_both_directions() {
+    let stage = Stage::new();
+    let mut visitor = stage.visit();
+    visitor.write(upgrade(&stage).as_bytes());
+    let mut backend = stage.accept();
+    backend.head();
+    backend.write(OPENED);
+    assert_eq!(visitor.read(true).expect("an answer").status, 101);
+    let mut frames: Vec<(&str, Vec<u8>)> = [0, 125, 126, 127, 128, 65_535, 65_536, 1 << 20]
+        .into_iter()
+        .flat_map(|size| {
+            [("text", masked(0x81, &vec![b'*'; size])), ("binary", masked(0x82, &vec![0xfe; size]))]
+        })
+        .collect();
+    frames.extend([
+        ("ping", masked(0x89, b"")),
+        ("ping with words", masked(0x89, b"payload")),
+        ("ping that is too long", masked(0x89, &[0xfe; 126])),
+        ("pong nobody asked for", masked(0x8a, b"unsolicited")),
+        ("reserved bits", masked(0xf1, b"small")),
+        ("reserved opcodes", [masked(0x83, b""), masked(0x8b, b""), masked(0x8f, b"x")].concat()),
+        ("fragments", [masked(0x01, b"frag"), masked(0x00, b"ment"), masked(0x80, b"")].concat()),
+        ("ping within fragments", [masked(0x01, b"a"), masked(0x89, b"p"), masked(0x80, b"b")].concat()),
+        ("continuation of nothing", masked(0x80, b"nothing")),
+        ("text within fragments", [masked(0x01, b"a"), masked(0x81, b"b")].concat()),
+        ("UTF-8", masked(0x81, "Hello-µ@ßöäüàá-UTF-8!!".as_bytes())),
+        ("broken UTF-8", masked(0x81, b"\xce\xba\xe1\xbd\xb9\xed\xa0\x80\xf4\x90\x80\x80")),
+        ("UTF-8 cut between fragments", [masked(0x01, b"\xce"), masked(0x80, b"\xba")].concat()),
+        ("unmasked", vec![0x81, 2, b'h', b'i']),
+        ("a head in three pieces", vec![0x82, 0xfe, 0x00]),
+        (
+            "lines of HTTP",
+            b"\r\n\r\nGET / HTTP/1.1\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n".to_vec(),
+        ),
+        ("close", masked(0x88, b"")),
+        ("close with a code", masked(0x88, b"\x03\xe8bye")),
+        ("close with a code that is none", masked(0x88, b"\x00\x00")),
+        ("close that is too long", masked(0x88, &[b'x'; 126])),
+        ("data behind a close", masked(0x81, b"late")),
+    ]);
+    for (what, frame) in &frames {
+        std::thread::scope(|scope| {
+            scope.spawn(|| visitor.write(frame));
+            assert!(backend.bytes(frame.len()) == *frame, "{what}, {} bytes", frame.len());
+        });
+        std::thread::scope(|scope| {
+            scope.spawn(|| backend.write(frame));
+            assert!(visitor.bytes(frame.len()) == *frame, "{what}, {} bytes back", frame.len());
+        });
+    }
+}
+
 #[test]
 fn each_side_may_have_the_last_word() {
     let stage = Stage::new();
