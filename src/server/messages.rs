@@ -133,7 +133,7 @@ impl Messages {
 }
 
 /// Whether these bytes are surely one head without a body: they end as a head does, no line before that is empty, and
-/// none has a dash where the two names have one.
+/// none has a dash where the two names have one, behind their first letter: browsers say `Upgrade-Insecure-Requests`.
 fn is_plain(bytes: &[u8]) -> bool {
     let Some(count) = bytes.len().checked_sub(REACH).filter(|_| bytes.ends_with(b"\r\n\r\n")) else {
         return false;
@@ -143,7 +143,10 @@ fn is_plain(bytes: &[u8]) -> bool {
     for (((&feed, &next), &length), &encoding) in
         after(0).iter().zip(after(1)).zip(after(LENGTH_DASH)).zip(after(ENCODING_DASH))
     {
-        let ours = u8::from(next < b' ') | u8::from(length == b'-') | u8::from(encoding == b'-');
+        let first = next | 0x20;
+        let ours = u8::from(next < b' ')
+            | (u8::from(length == b'-') & u8::from(first == b'c'))
+            | (u8::from(encoding == b'-') & u8::from(first == b't'));
         wrong |= u8::from(feed == b'\n') & ours;
     }
     wrong == 0 && !bytes[count..bytes.len() - 4].contains(&b'\n')
@@ -189,7 +192,7 @@ mod tests {
         both
     }
 
-    const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\nX-Something-Else: content-length: 1\r\n\r\n";
+    const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade-Insecure-Requests: 1\r\nX-Something-Else: content-length: 1\r\n\r\n";
     const POST: &str =
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 31\r\n\r\n\r\ntransfer-encoding: chunked\r\n\r";
     const CHUNKED: &str = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1f;a=b\r\n\r\n\r\nA\r\ncontent-length: 5\r\n\r\n\n\n\n\r\n0\r\nT: x\r\n\r\n";
