@@ -1,6 +1,6 @@
 //! Whose certificates are good enough: those the system trusts, or anybody's. Knows no connections.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
@@ -17,6 +17,17 @@ pub fn system_roots() -> RootCertStore {
     let mut roots = RootCertStore::empty();
     roots.add_parsable_certificates(rustls_native_certs::load_native_certs().certs);
     roots
+}
+
+/// The same, read when they are first needed, and once for all who share this.
+#[derive(Debug, Default)]
+pub struct SystemRoots(OnceLock<Arc<RootCertStore>>);
+
+impl SystemRoots {
+    /// The certificates; empty if there are none.
+    pub fn get(&self) -> Arc<RootCertStore> {
+        Arc::clone(self.0.get_or_init(|| Arc::new(system_roots())))
+    }
 }
 
 /// Accepts every certificate, and still checks that the server holds its key.

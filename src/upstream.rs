@@ -6,6 +6,7 @@ mod dial;
 mod exchange;
 mod health;
 mod link;
+mod moment;
 mod names;
 mod outgoing;
 mod pool;
@@ -26,10 +27,12 @@ use crate::headers::Person;
 use crate::identity::Identity;
 use crate::metrics::Metrics;
 use crate::policy::Grant;
+use crate::trust::SystemRoots;
 use balance::Targets;
 use exchange::exchange;
 pub use health::Check;
 use health::keep_checking;
+pub use moment::Moment;
 pub use outgoing::{Outgoing, RequestFault, Strainer, Until, Upload, Whole};
 use pool::Pool;
 pub use pool::Tunnel;
@@ -102,8 +105,9 @@ impl Upstreams {
     /// # Errors
     /// [`TlsError`] if one that speaks TLS could never be reached.
     pub fn new(backends: &[Settings], metrics: &Arc<Metrics>) -> Result<Self, TlsError> {
-        let backends =
-            backends.iter().map(|settings| Backend::new(settings, metrics)).collect::<Result<_, _>>()?;
+        let system = SystemRoots::default();
+        let backends = backends.iter().map(|settings| Backend::new(settings, &system, metrics));
+        let backends = backends.collect::<Result<_, _>>()?;
         Ok(Self { backends, streams: Streams::default(), metrics: Arc::clone(metrics) })
     }
 
@@ -203,9 +207,9 @@ impl Upstreams {
 }
 
 impl Backend {
-    fn new(settings: &Settings, metrics: &Arc<Metrics>) -> Result<Self, TlsError> {
+    fn new(settings: &Settings, system: &SystemRoots, metrics: &Arc<Metrics>) -> Result<Self, TlsError> {
         let speaks_tls = settings.targets.iter().any(|target| target.protocol == Protocol::Https);
-        let tls = if speaks_tls { Some(settings.tls.connectors()?) } else { None };
+        let tls = if speaks_tls { Some(settings.tls.connectors(system)?) } else { None };
         let pool = |target| Arc::new(Pool::new(target, settings, tls.clone(), Arc::clone(metrics)));
         Ok(Self {
             targets: Targets::new(settings.targets.iter().map(pool).collect(), settings.sticky),

@@ -17,6 +17,7 @@ use tokio::sync::oneshot;
 use tokio::time::{Instant, interval};
 
 use super::dial::{Socket, Speaks};
+use super::moment::Moment;
 use super::outgoing::Outgoing;
 use super::pool::{Pool, Slot};
 
@@ -50,8 +51,8 @@ pub(super) struct Shared {
     most: AtomicUsize,
     gone: AtomicBool,
     born: Instant,
-    /// Milliseconds after `born` when a stream was last begun or ended.
-    used: AtomicUsize,
+    /// When a stream was last begun or ended.
+    used: Moment,
 }
 
 /// One stream of an HTTP/2 connection, counted.
@@ -165,7 +166,7 @@ impl Shared {
             most: AtomicUsize::new(MOST_STREAMS),
             gone: AtomicBool::new(false),
             born: Instant::now(),
-            used: AtomicUsize::new(0),
+            used: Moment::default(),
         });
         let watched = Arc::downgrade(&shared);
         let (tell, told) = oneshot::channel();
@@ -207,7 +208,7 @@ impl Shared {
             most: AtomicUsize::new(most),
             gone: AtomicBool::new(false),
             born: Instant::now(),
-            used: AtomicUsize::new(0),
+            used: Moment::default(),
         })
     }
 
@@ -241,17 +242,11 @@ impl Shared {
         if !self.is_unused() {
             return Duration::ZERO;
         }
-        let used = Duration::from_millis(self.used.load(Ordering::Relaxed) as u64);
-        now.saturating_duration_since(self.born + used)
+        now.saturating_duration_since(self.used.last())
     }
 
     pub(super) fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.born)
-    }
-
-    fn touch(&self) {
-        let age = usize::try_from(self.born.elapsed().as_millis()).unwrap_or(usize::MAX);
-        self.used.store(age, Ordering::Relaxed);
     }
 }
 
@@ -267,7 +262,7 @@ impl Lane {
     /// One more stream, which waits at the other end for those before it.
     pub(super) fn beyond(shared: &Arc<Shared>, pool: &Arc<Pool>) -> Self {
         shared.streams.fetch_add(1, Ordering::Relaxed);
-        shared.touch();
+        shared.used.note();
         Self { shared: Arc::clone(shared), pool: Arc::clone(pool) }
     }
 
@@ -280,7 +275,7 @@ impl Lane {
 impl Drop for Lane {
     fn drop(&mut self) {
         self.shared.streams.fetch_sub(1, Ordering::Relaxed);
-        self.shared.touch();
+        self.shared.used.note();
         self.pool.feed();
     }
 }

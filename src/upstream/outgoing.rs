@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -13,6 +13,7 @@ use thiserror::Error;
 use tokio::time::{Instant, Sleep, sleep_until};
 use tokio_util::sync::{DropGuard, WaitForCancellationFutureOwned};
 
+use super::moment::Moment;
 use crate::headers::OwnNames;
 
 /// The one body type of requests to backends.
@@ -37,8 +38,6 @@ pub struct Whole {
 /// A body that is still coming.
 #[derive(Debug)]
 pub struct Upload {
-    /// What was read of it before.
-    start: Option<Bytes>,
     body: Incoming,
     /// How many bytes more there may be.
     room: u64,
@@ -84,33 +83,14 @@ pub enum RequestFault {
 }
 
 /// When a body last moved, and what became of it; shared by its two ends.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Pulse {
-    start: Instant,
-    moved: AtomicU64,
+    moved: Moment,
     fault: AtomicU8,
     over: AtomicBool,
 }
 
 impl Outgoing {
-    /// What a client sends, behind `start`, which was already read of it.
-    pub fn continued(start: Bytes, rest: Incoming) -> Self {
-        if rest.is_end_stream() { Self::from(start) } else { Self::stream(Some(start), rest) }
-    }
-
-    fn stream(start: Option<Bytes>, body: Incoming) -> Self {
-        Self::Stream(Box::new(Upload {
-            start,
-            body,
-            room: u64::MAX,
-            idle: Duration::MAX,
-            timer: None,
-            pulse: Arc::default(),
-            until: None,
-            strainer: None,
-        }))
-    }
-
     /// The same body, broken off as soon as it must not be sent any more. One that is all there is not.
     #[must_use]
     pub fn until(mut self, until: Until) -> Self {
@@ -138,7 +118,7 @@ impl Outgoing {
         }
         let Self::Stream(upload) = &mut self else { return Ok(self) };
         (upload.idle, upload.room) = (idle, most);
-        match upload.size_hint().exact() {
+        match upload.body.size_hint().exact() {
             Some(length) if length <= READ_FIRST_BYTES => upload.read(length).await.map(Self::Whole),
             Some(_) | None => Ok(self),
         }
@@ -162,15 +142,20 @@ impl Outgoing {
     }
 }
 
-impl From<Bytes> for Outgoing {
-    fn from(data: Bytes) -> Self {
-        if data.is_empty() { Self::Nothing } else { Self::Whole(Whole { data: Some(data), trailers: None }) }
-    }
-}
-
 impl From<Incoming> for Outgoing {
     fn from(body: Incoming) -> Self {
-        if body.is_end_stream() { Self::Nothing } else { Self::stream(None, body) }
+        if body.is_end_stream() {
+            return Self::Nothing;
+        }
+        Self::Stream(Box::new(Upload {
+            body,
+            room: u64::MAX,
+            idle: Duration::MAX,
+            timer: None,
+            pulse: Arc::default(),
+            until: None,
+            strainer: None,
+        }))
     }
 }
 
@@ -202,13 +187,10 @@ impl Upload {
         {
             return Poll::Ready(Some(Err(self.pulse.fail(RequestFault::Broken))));
         }
-        if let Some(start) = self.start.take() {
-            return Poll::Ready(Some(self.counted(Frame::data(start))));
-        }
         loop {
             match Pin::new(&mut self.body).poll_frame(cx) {
                 Poll::Ready(Some(Ok(frame))) => {
-                    self.pulse.beat();
+                    self.pulse.moved.note();
                     if let Some(frame) = self.strained(frame) {
                         return Poll::Ready(Some(self.counted(frame)));
                     }
@@ -263,17 +245,6 @@ impl Upload {
         }
         Poll::Pending
     }
-
-    fn size_hint(&self) -> SizeHint {
-        let start = self.start.as_ref().map_or(0, |start| start.len() as u64);
-        let rest = self.body.size_hint();
-        let mut hint = SizeHint::new();
-        hint.set_lower(rest.lower().saturating_add(start));
-        if let Some(upper) = rest.upper().and_then(|upper| upper.checked_add(start)) {
-            hint.set_upper(upper);
-        }
-        hint
-    }
 }
 
 impl Drop for Upload {
@@ -305,7 +276,7 @@ impl Body for Outgoing {
         match self {
             Self::Nothing => true,
             Self::Whole(whole) => whole.trailers.is_none() && whole.data.as_ref().is_none_or(Bytes::is_empty),
-            Self::Stream(upload) => upload.start.is_none() && upload.body.is_end_stream(),
+            Self::Stream(upload) => upload.body.is_end_stream(),
         }
     }
 
@@ -315,31 +286,15 @@ impl Body for Outgoing {
             Self::Whole(whole) => {
                 SizeHint::with_exact(whole.data.as_ref().map_or(0, |data| data.len() as u64))
             }
-            Self::Stream(upload) => upload.size_hint(),
-        }
-    }
-}
-
-impl Default for Pulse {
-    fn default() -> Self {
-        Self {
-            start: Instant::now(),
-            moved: AtomicU64::new(0),
-            fault: AtomicU8::new(0),
-            over: AtomicBool::new(false),
+            Self::Stream(upload) => upload.body.size_hint(),
         }
     }
 }
 
 impl Pulse {
-    fn beat(&self) {
-        let moved = u64::try_from(self.start.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.moved.store(moved, Ordering::Relaxed);
-    }
-
     /// When the body last moved.
     pub(super) fn last(&self) -> Instant {
-        self.start + Duration::from_millis(self.moved.load(Ordering::Relaxed))
+        self.moved.last()
     }
 
     /// Whether the body was sent, or given up.

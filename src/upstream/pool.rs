@@ -446,6 +446,7 @@ mod tests {
     use tokio::task::yield_now;
 
     use super::*;
+    use crate::trust::SystemRoots;
     use crate::upstream::exchange::exchange;
     use crate::upstream::outgoing::Outgoing;
     use crate::upstream::reply::Streams;
@@ -466,7 +467,7 @@ mod tests {
             sticky: false,
             check: None,
         };
-        let tls = settings.tls.connectors().unwrap();
+        let tls = settings.tls.connectors(&SystemRoots::default()).unwrap();
         Arc::new(Pool::new(&target, &settings, Some(tls), Arc::default()))
     }
 

@@ -7,7 +7,7 @@ use rustls::{ClientConfig, RootCertStore};
 use thiserror::Error;
 use tokio_rustls::TlsConnector;
 
-use crate::trust::{AnyServer, cryptography, system_roots};
+use crate::trust::{AnyServer, SystemRoots, cryptography};
 
 /// The TLS facts of one backend.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,11 +72,11 @@ impl Tls {
     /// # Errors
     /// [`TlsError`].
     pub fn check(&self) -> Result<(), TlsError> {
-        self.config().map(drop)
+        self.config(&SystemRoots::default()).map(drop)
     }
 
-    pub(super) fn connectors(&self) -> Result<Connectors, TlsError> {
-        let mut http1 = self.config()?;
+    pub(super) fn connectors(&self, system: &SystemRoots) -> Result<Connectors, TlsError> {
+        let mut http1 = self.config(system)?;
         let mut any = http1.clone();
         http1.alpn_protocols = vec![HTTP_1.to_vec()];
         any.alpn_protocols =
@@ -85,14 +85,14 @@ impl Tls {
         Ok(Connectors { any: connector(any), http1: connector(http1) })
     }
 
-    fn config(&self) -> Result<ClientConfig, TlsError> {
+    fn config(&self, system: &SystemRoots) -> Result<ClientConfig, TlsError> {
         let cryptography = cryptography();
         let builder = ClientConfig::builder_with_provider(Arc::clone(&cryptography))
             .with_safe_default_protocol_versions()
             .map_err(TlsError::Unusable)?;
         let builder = match &self.roots {
             Roots::System => builder.with_root_certificates(
-                Some(system_roots()).filter(|roots| !roots.is_empty()).ok_or(TlsError::NoRoots)?,
+                Some(system.get()).filter(|roots| !roots.is_empty()).ok_or(TlsError::NoRoots)?,
             ),
             Roots::Own(certificates) => {
                 let mut roots = RootCertStore::empty();

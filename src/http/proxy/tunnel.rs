@@ -3,7 +3,7 @@
 
 use std::io;
 use std::pin::Pin;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
@@ -15,7 +15,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::live::Live;
-use crate::upstream::Tunnel;
+use crate::upstream::{Moment, Tunnel};
 
 /// All tunnels of the house.
 #[derive(Debug)]
@@ -76,7 +76,7 @@ enum End {
 }
 
 async fn run((visitor, live): (Upgraded, &Live), backend: Upgraded, idle: Duration) -> End {
-    let pulse = Pulse::new();
+    let pulse = Pulse::default();
     let mut visitor = Felt { side: TokioIo::new(visitor), pulse: &pulse, uses: Some(live) };
     let mut backend = Felt { side: TokioIo::new(backend), pulse: &pulse, uses: None };
     tokio::select! {
@@ -89,32 +89,20 @@ async fn run((visitor, live): (Upgraded, &Live), backend: Upgraded, idle: Durati
 }
 
 /// When a byte last came from either side.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 struct Pulse {
-    began: Instant,
-    /// In milliseconds since then.
-    last: AtomicU64,
+    moved: Moment,
     /// Whether one side has said its last word, so that the other has little time left for its own.
     half: AtomicBool,
 }
 
 impl Pulse {
-    fn new() -> Self {
-        Self { began: Instant::now(), last: AtomicU64::new(0), half: AtomicBool::new(false) }
-    }
-
-    fn beats(&self) {
-        let since = u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX);
-        self.last.store(since, Ordering::Relaxed);
-    }
-
     /// Waits until no byte has come for `idle`, or for a short time behind one side's last word.
     async fn stops(&self, idle: Duration) {
         loop {
             let half = self.half.load(Ordering::Relaxed);
             let allowed = if half { idle.min(HALF_TIME) } else { idle };
-            let last = self.began + Duration::from_millis(self.last.load(Ordering::Relaxed));
-            let end = last + allowed;
+            let end = self.moved.last() + allowed;
             let now = Instant::now();
             if end <= now {
                 return;
@@ -142,7 +130,7 @@ impl<S: AsyncRead + Unpin> AsyncRead for Felt<'_, S> {
         let before = buf.filled().len();
         let read = Pin::new(&mut self.side).poll_read(cx, buf);
         if let Poll::Ready(Ok(())) = &read {
-            self.pulse.beats();
+            self.pulse.moved.note();
             if buf.filled().len() == before {
                 self.pulse.half.store(true, Ordering::Relaxed);
             } else if let Some(live) = self.uses {
@@ -158,7 +146,7 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Felt<'_, S> {
         let written = Pin::new(&mut self.side).poll_write(cx, buf);
         if written.is_ready() {
             // A side that takes what was said long ago is not idle.
-            self.pulse.beats();
+            self.pulse.moved.note();
         }
         written
     }
