@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 
-use crate::servers::{ANY, until_input_ends};
+use crate::servers::serve_each;
 
 /// Answers `/1k` and `/100k` with so many bytes, `/download` with [`DOWNLOAD`], and echoes whatever comes on a socket
 /// that was opened at `/socket`. Prints its address and ends when its input does.
@@ -14,21 +14,8 @@ pub(crate) fn serve() -> anyhow::Result<()> {
     let answers: &'static HashMap<&str, Vec<u8>> =
         Box::leak(Box::new(HashMap::from([("/1k", answer(1 << 10)), ("/100k", answer(100 << 10))])));
     tokio::runtime::Builder::new_current_thread().enable_all().build()?.block_on(async {
-        let listener = foregate::server::bind(ANY)?;
-        println!("{} -", listener.local_addr()?);
-        let stop = until_input_ends();
-        loop {
-            let accepted = tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                accepted = listener.accept() => accepted,
-            };
-            let (stream, _) = accepted?;
-            stream.set_nodelay(true)?;
-            tokio::spawn(async move {
-                // Whoever hangs up is done.
-                let _ = answer_all(stream, answers).await;
-            });
-        }
+        // Whoever hangs up is done.
+        serve_each(|stream| async move { drop(answer_all(stream, answers).await) }).await
     })
 }
 

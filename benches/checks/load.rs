@@ -56,37 +56,27 @@ impl Amount {
 
 impl Request {
     pub(crate) fn new(host: usize, cookie: &str) -> Self {
-        let lines = [
-            "GET /.foregate/auth/traefik HTTP/1.1",
-            "Host: 127.0.0.1:4180",
-            "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-            "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
-            "Accept-Encoding: gzip, deflate, br, zstd",
-            "Accept-Language: en-US,en;q=0.5",
-            &format!(
-                "Cookie: theme=dark; lang=en; _ga=GA1.2.1234567890.1700000000; {cookie}; csrftoken=abcdefgh"
-            ),
-            "Dnt: 1",
-            "Sec-Fetch-Dest: document",
-            "Sec-Fetch-Mode: navigate",
-            "Sec-Fetch-Site: same-origin",
-            "Upgrade-Insecure-Requests: 1",
+        let forwarded = [
             "X-Forwarded-For: 192.0.2.17",
             &format!("X-Forwarded-Host: {}", people::host(host)),
             "X-Forwarded-Method: GET",
             "X-Forwarded-Proto: https",
             "X-Forwarded-Uri: /dashboard/list?page=2",
-            "X-Real-Ip: 192.0.2.17",
-            "\r\n",
+            "X-Real-Ip: 192.0.2.17\r\n",
         ];
-        Self(lines.join("\r\n").into_bytes())
+        Self::of_browser("/.foregate/auth/traefik", "127.0.0.1:4180", cookie, &forwarded.join("\r\n"))
     }
 
-    /// A page of an app as a browser asks for it, with the cookies of [`Request::new`].
+    /// A page of an app as a browser asks for it.
     pub(crate) fn page(path: &str, host: usize, cookie: &str, more: &str) -> Self {
+        Self::of_browser(path, &people::host(host), cookie, more)
+    }
+
+    /// What a browser sends, with `more` lines behind it.
+    fn of_browser(path: &str, host: &str, cookie: &str, more: &str) -> Self {
         let lines = [
             &format!("GET {path} HTTP/1.1"),
-            &format!("Host: {}", people::host(host)),
+            &format!("Host: {host}"),
             "User-Agent: Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
             "Accept: text/html,application/xhtml+xml,application/xml;q=0.9,*/*;q=0.8",
             "Accept-Encoding: gzip, deflate, br, zstd",

@@ -22,6 +22,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use tokio::io::copy_bidirectional;
+use tokio::net::TcpStream;
 use tokio_util::sync::CancellationToken;
 
 use crate::{people, runtime};
@@ -29,18 +30,9 @@ use crate::{people, runtime};
 pub(crate) fn bare() -> anyhow::Result<()> {
     let headers = Arc::new(people::answer_of(&people::site(0, None)?));
     runtime()?.block_on(async {
-        let listener = bind(ANY)?;
-        println!("{} -", listener.local_addr()?);
-        let stop = until_input_ends();
-        loop {
-            let accepted = tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                accepted = listener.accept() => accepted,
-            };
-            let (stream, _) = accepted?;
-            stream.set_nodelay(true)?;
+        serve_each(move |stream| {
             let headers = Arc::clone(&headers);
-            tokio::spawn(async move {
+            async move {
                 let service = service_fn(|_: Request<Incoming>| {
                     let mut response = Response::new(Empty::<Bytes>::new());
                     response.headers_mut().clone_from(&headers);
@@ -50,8 +42,9 @@ pub(crate) fn bare() -> anyhow::Result<()> {
                 builder.timer(TokioTimer::new());
                 // The load hangs up when it is done, which is no news.
                 let _ = builder.serve_connection(TokioIo::new(stream), service).await;
-            });
-        }
+            }
+        })
+        .await
     })
 }
 
@@ -69,26 +62,18 @@ pub(crate) fn bare_proxy(backend: &str) -> anyhow::Result<()> {
     let authority: Authority = backend.parse()?;
     runtime()?.block_on(async {
         let client: Client<HttpConnector, Incoming> = Client::builder(TokioExecutor::new()).build_http();
-        let listener = bind(ANY)?;
-        println!("{} -", listener.local_addr()?);
-        let stop = until_input_ends();
-        loop {
-            let accepted = tokio::select! {
-                () = stop.cancelled() => return Ok(()),
-                accepted = listener.accept() => accepted,
-            };
-            let (stream, _) = accepted?;
-            stream.set_nodelay(true)?;
+        serve_each(move |stream| {
             let (client, authority) = (client.clone(), authority.clone());
-            tokio::spawn(async move {
+            async move {
                 let service = service_fn(move |request| pass_on(client.clone(), authority.clone(), request));
                 let mut builder = http1::Builder::new();
                 builder.timer(TokioTimer::new());
                 let served = builder.serve_connection(TokioIo::new(stream), service).with_upgrades();
                 // The load hangs up when it is done, which is no news.
                 let _ = served.await;
-            });
-        }
+            }
+        })
+        .await
     })
 }
 
@@ -137,7 +122,25 @@ fn serve(site: Site, sessions: usize) -> anyhow::Result<()> {
     })
 }
 
-pub(crate) fn until_input_ends() -> CancellationToken {
+/// Prints where it listens, and serves each connection in a task of its own until the input ends.
+pub(crate) async fn serve_each<F: Future<Output = ()> + Send + 'static>(
+    serve: impl Fn(TcpStream) -> F,
+) -> anyhow::Result<()> {
+    let listener = bind(ANY)?;
+    println!("{} -", listener.local_addr()?);
+    let stop = until_input_ends();
+    loop {
+        let accepted = tokio::select! {
+            () = stop.cancelled() => return Ok(()),
+            accepted = listener.accept() => accepted,
+        };
+        let (stream, _) = accepted?;
+        stream.set_nodelay(true)?;
+        tokio::spawn(serve(stream));
+    }
+}
+
+fn until_input_ends() -> CancellationToken {
     let stop = CancellationToken::new();
     let told = stop.clone();
     std::thread::spawn(move || {
@@ -147,4 +150,4 @@ pub(crate) fn until_input_ends() -> CancellationToken {
     stop
 }
 
-pub(crate) const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);
+const ANY: SocketAddr = SocketAddr::new(std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST), 0);

@@ -8,6 +8,7 @@ use serde_json::{Value, json};
 
 use crate::browser::browse;
 use crate::support::foregate::free_port;
+use crate::support::http::Wire;
 use crate::support::provider::Provider;
 use crate::support::stage::Stage;
 use crate::support::tls::Authority;
@@ -71,6 +72,24 @@ fn upgrade(stage: &Stage) -> String {
         "GET /socket",
         &["Connection: Upgrade", "Upgrade: websocket", KEY, "Sec-WebSocket-Version: 13"],
     )
+}
+
+/// Both ends of an open socket: the visitor's and the backend's.
+fn opened(stage: &Stage) -> (Wire, Wire) {
+    let mut visitor = stage.visit();
+    visitor.write(upgrade(stage).as_bytes());
+    let mut backend = stage.accept();
+    backend.head();
+    backend.write(OPENED);
+    assert_eq!(visitor.read(true).expect("an answer").status, 101);
+    (visitor, backend)
+}
+
+#[test]
+fn a_socket_on_which_nobody_says_anything_ends() {
+    let stage = Stage::with("[server.limits]\ntunnel_idle_timeout = \"1s\"", "allow = \"public\"");
+    let (mut visitor, mut backend) = opened(&stage);
+    assert!(visitor.ends() && backend.ends());
 }
 
 #[test]
@@ -196,12 +215,7 @@ fn masked(first: u8, payload: &[u8]) -> Vec<u8> {
 #[test]
 fn every_kind_of_frame_passes_byte_for_byte_in_both_directions() {
     let stage = Stage::new();
-    let mut visitor = stage.visit();
-    visitor.write(upgrade(&stage).as_bytes());
-    let mut backend = stage.accept();
-    backend.head();
-    backend.write(OPENED);
-    assert_eq!(visitor.read(true).expect("an answer").status, 101);
+    let (mut visitor, mut backend) = opened(&stage);
     let mut frames: Vec<(&str, Vec<u8>)> = [0, 125, 126, 127, 128, 65_535, 65_536, 1 << 20]
         .into_iter()
         .flat_map(|size| {
@@ -250,12 +264,7 @@ fn every_kind_of_frame_passes_byte_for_byte_in_both_directions() {
 fn each_side_may_have_the_last_word() {
     let stage = Stage::new();
     for visitor_first in [true, false] {
-        let mut visitor = stage.visit();
-        visitor.write(upgrade(&stage).as_bytes());
-        let mut backend = stage.accept();
-        backend.head();
-        backend.write(OPENED);
-        assert_eq!(visitor.read(true).expect("an answer").status, 101);
+        let (mut visitor, mut backend) = opened(&stage);
         let (first, last) =
             if visitor_first { (&mut visitor, &mut backend) } else { (&mut backend, &mut visitor) };
         first.write(b"the end");
@@ -271,12 +280,7 @@ fn each_side_may_have_the_last_word() {
 fn who_leaves_takes_the_other_side_along() {
     let stage = Stage::new();
     for visitor_leaves in [true, false] {
-        let mut visitor = stage.visit();
-        visitor.write(upgrade(&stage).as_bytes());
-        let mut backend = stage.accept();
-        backend.head();
-        backend.write(OPENED);
-        assert_eq!(visitor.read(true).expect("an answer").status, 101);
+        let (visitor, backend) = opened(&stage);
         let (leaving, mut staying) = if visitor_leaves { (visitor, backend) } else { (backend, visitor) };
         drop(leaving);
         assert!(staying.until_the_end().is_empty());
