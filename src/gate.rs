@@ -55,14 +55,10 @@ impl Gate {
             (Ok(None), Some(clients)) => judge_token(clients, visit, (app, rule), now).await,
             (Ok(person), _) => rule.admits(app, person, visit, now),
             // Whoever it is may help, so that nothing but a yes to everybody is an answer.
-            (Err(_), _) => match rule.admits(app, None, visit, now) {
-                Decision::Allow(grant) => Decision::Allow(grant),
-                Decision::SignIn
-                | Decision::StepUp(_)
-                | Decision::Forbid(_)
-                | Decision::BadToken(_)
-                | Decision::Unavailable => Decision::Unavailable,
-            },
+            (Err(_), _) => {
+                let decision = rule.admits(app, None, visit, now);
+                if matches!(decision, Decision::Allow(_)) { decision } else { Decision::Unavailable }
+            }
         }
     }
 
@@ -78,11 +74,7 @@ impl Gate {
         counts: Counts,
         now: u64,
     ) -> Result<Option<Arc<Person>>, StoreError> {
-        let found = match credential {
-            Credential::None => return Ok(None),
-            Credential::Session(first, others) => self.sessions.find_any(first, others, now).await?,
-        };
-        let Some(mut session) = found else { return Ok(None) };
+        let Some(mut session) = self.sessions.find_any(credential, now).await? else { return Ok(None) };
         let good = |session: &Session| limits.admit(session.created_at, session.last_seen(), now);
         if !good(&session) {
             let by_age = Limits { idle: None, ..limits };

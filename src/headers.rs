@@ -126,16 +126,14 @@ impl HeaderSet {
         for (name, _) in &parsed {
             blank.insert(name.clone(), HeaderValue::from_static(""));
         }
-        let mut uncached = blank.clone();
-        uncached.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
         let template_of =
             |name| parsed.iter().find(|(other, _)| other == name).map(|(_, template)| template.clone());
         let templates = blank.keys().filter_map(template_of).collect();
         let look_alikes = look_alikes(blank.keys());
         Ok(Self {
             templates,
+            uncached: uncached(&blank),
             blank,
-            uncached,
             look_alikes,
             mark: mark.into(),
             roles: Arc::default(),
@@ -151,8 +149,7 @@ impl HeaderSet {
         set.mark = format!("{}{name}:\n", set.mark).into();
         set.blank.insert(name, HeaderValue::from_static(""));
         set.templates.push(Template::default());
-        set.uncached = set.blank.clone();
-        set.uncached.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        set.uncached = uncached(&set.blank);
         set
     }
 
@@ -161,12 +158,8 @@ impl HeaderSet {
         self.filled(&self.blank, person).0
     }
 
-    /// The complete set with `Cache-Control: no-store`, as an answer has it.
-    pub fn uncached_lines(&self, person: Option<&Person>) -> HeaderMap {
-        self.filled(&self.uncached, person).0
-    }
-
-    /// The same, and whether that takes more room than there may be.
+    /// The complete set with `Cache-Control: no-store`, as an answer has it, and whether that takes more room than there
+    /// may be.
     pub fn weighed_lines(&self, person: Option<&Person>) -> (HeaderMap, Option<Heavy>) {
         self.filled(&self.uncached, person)
     }
@@ -249,6 +242,13 @@ impl HeaderSet {
     }
 }
 
+/// The lines as an answer has them, which no cache may keep. Ours stay first.
+fn uncached(blank: &HeaderMap) -> HeaderMap {
+    let mut lines = blank.clone();
+    lines.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+    lines
+}
+
 fn fill(lines: &mut HeaderMap, values: impl Iterator<Item = HeaderValue>) {
     for (line, value) in lines.values_mut().zip(values) {
         *line = value;
@@ -258,7 +258,25 @@ fn fill(lines: &mut HeaderMap, values: impl Iterator<Item = HeaderValue>) {
 /// A name as the laxest backend reads it: letters and digits only, lower case. PHP and WSGI cannot tell
 /// `Remote-User`, `Remote_User` and `remote.user` apart.
 pub fn fold(name: &str) -> String {
-    name.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| char::from(byte.to_ascii_lowercase())).collect()
+    folded(name).collect()
+}
+
+fn folded(name: &str) -> impl Iterator<Item = char> {
+    name.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| char::from(byte.to_ascii_lowercase()))
+}
+
+/// Removes every header whose folded name `goes`.
+pub fn remove_folded(headers: &mut HeaderMap, goes: impl Fn(&str) -> bool) {
+    let mut name_folded = String::new();
+    let going = |name: &&HeaderName| {
+        name_folded.clear();
+        name_folded.extend(folded(name.as_str()));
+        goes(&name_folded)
+    };
+    let going: Vec<HeaderName> = headers.keys().filter(going).cloned().collect();
+    for name in going {
+        headers.remove(name);
+    }
 }
 
 fn look_alikes<'a>(names: impl Iterator<Item = &'a HeaderName>) -> HeaderValue {
@@ -280,13 +298,9 @@ impl OwnNames {
         Self(sets.into_iter().flat_map(|set| set.names().map(|name| fold(name.as_str()))).collect())
     }
 
-    /// Removes every header that some backend could take for one of ours.
-    pub fn strip(&self, headers: &mut HeaderMap) {
-        let ours: Vec<HeaderName> =
-            headers.keys().filter(|name| self.0.contains(&fold(name.as_str()))).cloned().collect();
-        for name in ours {
-            headers.remove(name);
-        }
+    /// Whether some backend could take a header with this folded name for one of ours.
+    pub fn holds(&self, folded: &str) -> bool {
+        self.0.contains(folded)
     }
 }
 
@@ -374,7 +388,7 @@ mod tests {
             let (set, alice) = (HeaderSet::preset(preset).unwrap(), person(|_| ()));
             let mut lines = set.lines(Some(&alice));
             lines.insert("cache-control", HeaderValue::from_static("no-store"));
-            assert_eq!(set.uncached_lines(Some(&alice)), lines, "{preset}");
+            assert_eq!(set.weighed_lines(Some(&alice)).0, lines, "{preset}");
         }
         let set = HeaderSet::preset("remote").unwrap();
         let alice = person(|_| ());
@@ -551,7 +565,7 @@ mod tests {
             headers
                 .append(HeaderName::from_bytes(name.as_bytes()).unwrap(), HeaderValue::from_static("evil"));
         }
-        own.strip(&mut headers);
+        remove_folded(&mut headers, |folded| own.holds(folded));
         assert!(headers.len() == 2 && headers.contains_key("x-other") && headers.contains_key("remote"));
         assert_eq!(
             HeaderSet::preset("remote").unwrap().look_alikes(),

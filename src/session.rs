@@ -189,17 +189,17 @@ impl Sessions {
         }
     }
 
-    /// The first of a browser's handles with a session that lives, as a neighbour may have set a cookie of the same
-    /// name: those in memory first, then the others, all together in the time that one may take.
+    /// The first session that lives of those a credential shows, as a neighbour may have set a cookie of the same name:
+    /// those in memory first, then the others, all together in the time that one may take.
     ///
     /// # Errors
     /// As [`Sessions::find`], if none is found to live.
     pub async fn find_any(
         &self,
-        first: &SessionHandle,
-        others: &[SessionHandle],
+        credential: &Credential,
         now: u64,
     ) -> Result<Option<Arc<Session>>, StoreError> {
+        let Credential::Session(first, others) = credential else { return Ok(None) };
         if others.is_empty() {
             return self.find(first, now).await;
         }

@@ -7,6 +7,7 @@ use http::header::{HeaderName, HeaderValue, REFERER, SET_COOKIE, WWW_AUTHENTICAT
 use http::request::Parts;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
+use url::Url;
 
 use super::answer;
 use super::body::Body;
@@ -117,8 +118,9 @@ pub(super) fn to_provider(site: &Site, status: StatusCode, begun: Begun) -> Resp
 
 /// 401 for a program, with the address that a person can be sent to, to come back to `page`.
 pub(super) fn sign_in_problem(site: &Site, page: Option<&ReturnTo>) -> Response<Body> {
+    let url = site.own_url("/.foregate/sign-in", page, &[]);
     let challenge = HeaderValue::from_static("Bearer realm=\"foregate\"");
-    unsigned(site, page, ("sign-in-required", "Sign-in required"), json!({ "ref": reference() }), challenge)
+    unsigned(&url, ("sign-in-required", "Sign-in required"), json!({ "ref": reference() }), challenge)
 }
 
 /// 401 for a program whose token counts for nothing, and why (RFC 6750 3).
@@ -127,18 +129,17 @@ fn token_problem(site: &Site, parts: &Parts, visit: &Visit<'_>, wrong: &str) -> 
     tracing::info!(ref = reference, host = &*visit.target.host, reason = wrong, "a token was refused");
     let more = json!({ "detail": wrong, "ref": reference });
     let challenge = challenge(visit.authorization.shown(), wrong);
-    let page = page_of(site, parts, visit);
-    unsigned(site, page.as_ref(), ("invalid-token", "Invalid token"), more, challenge)
+    let url = site.own_url("/.foregate/sign-in", page_of(site, parts, visit).as_ref(), &[]);
+    unsigned(&url, ("invalid-token", "Invalid token"), more, challenge)
 }
 
-fn unsigned(
-    site: &Site,
-    page: Option<&ReturnTo>,
+/// 401 for a program, with what is missing in the words of the challenge, and the address that a person can be sent to.
+pub(super) fn unsigned(
+    url: &Url,
     (reason, title): (&str, &str),
     mut more: Value,
     challenge: HeaderValue,
 ) -> Response<Body> {
-    let url = site.own_url("/.foregate/sign-in", page, &[]);
     more["sign_in_url"] = url.as_str().into();
     let mut response = answer::problem(StatusCode::UNAUTHORIZED, reason, title, more);
     let headers = response.headers_mut();
@@ -386,7 +387,7 @@ impl crate::login::Cause {
 const BEGIN_TIME: Duration = Duration::from_millis(2500);
 /// RFC 6750 3.1, for a token that is good and not good enough.
 const INSUFFICIENT: &str = "Bearer realm=\"foregate\", error=\"insufficient_scope\"";
-pub(super) const FOREGATE_SIGN_IN: HeaderName = HeaderName::from_static("foregate-sign-in");
+const FOREGATE_SIGN_IN: HeaderName = HeaderName::from_static("foregate-sign-in");
 const CIRCLE: &str = "The sign-in went in a circle";
 const NOT_FINISHED: &str = "The sign-in could not be finished";
 const BUSY: &str = "Please try again in a moment";

@@ -243,7 +243,7 @@ impl<'a> Window<'a> {
             Waits::StepUp(proof) => step_up::in_address(proof),
             Waits::FromNow | Waits::SignIn | Waits::Store => Vec::new(),
         };
-        let more: Vec<(&str, &str)> = said.iter().map(|(name, value)| (*name, value.as_str())).collect();
+        let more = step_up::pairs(&said);
         let here = elsewhere::sign_in_at(self.site, &back, &more);
         Some(here.unwrap_or_else(|| self.site.own_url("/.foregate/sign-in", Some(&back), &more)))
     }

@@ -296,7 +296,7 @@ async fn end_sessions(
     now: u64,
 ) -> Result<Option<Farewell>, StoreError> {
     let Credential::Session(first, others) = &credential else { return Ok(None) };
-    let live = site.sessions.find_any(first, others, now).await?;
+    let live = site.sessions.find_any(&credential, now).await?;
     // The others first: should they not end, this one still can try again.
     if let (Scope::Everywhere, Some(live)) = (scope, live) {
         let person = PersonKey::of(live.person.identity());
@@ -319,10 +319,7 @@ async fn live_session(
     headers: &HeaderMap,
     now: u64,
 ) -> Result<Option<Arc<Session>>, StoreError> {
-    match site.cookies.credential(headers) {
-        Credential::Session(first, others) => site.sessions.find_any(&first, &others, now).await,
-        Credential::None => Ok(None),
-    }
+    site.sessions.find_any(&site.cookies.credential(headers), now).await
 }
 
 /// Where to go: `rd` if it is ours, else home; never an error.

@@ -49,7 +49,6 @@ struct Told {
     /// The port of the app, where the visitor names none.
     port: Option<u16>,
     identity: HeaderMap,
-    shown: Shown,
 }
 
 /// Answers a request to a host with an upstream, and counts the decision; on any other host there is nothing. Whatever
@@ -100,8 +99,8 @@ pub(super) async fn answer(
             site.assert(&grant, &visit.target.host, &mut identity);
             let kept = Kept::of(&parts, visit, &grant);
             let way = Way::of(&parts.headers, peer, &site.trusted_proxies);
-            let passage = Passage { house, site, grant };
-            return passage.begin(Request::from_parts(parts, body), (hop, way, port, identity), kept).await;
+            let told = Told { hop, way, port, identity };
+            return Passage { house, site, grant }.forward((parts, body), told, kept).await;
         }
         Decision::StepUp(step) => step.into(),
         Decision::SignIn => match Box::pin(kept_form::keep(site, &parts, &visit, body)).await {
@@ -136,25 +135,14 @@ struct Passage<'s> {
 }
 
 impl Passage<'_> {
-    /// Finds what the backend is shown of the person, then sends the request.
-    async fn begin(
-        self,
-        request: Request<Incoming>,
-        (hop, way, port, identity): (Hop, Way, Option<u16>, HeaderMap),
-        kept: Kept,
-    ) -> Response<Body> {
-        let Ok(shown) = Shown::to(self.site, &self.grant, kept.credential()).await else {
-            return denial::unavailable(intent(request.headers(), request.method()));
-        };
-        self.forward(request, Told { hop, way, port, identity, shown }, kept).await
-    }
-
     /// Sends the request to the backend, and the answer back.
-    async fn forward(self, request: Request<Incoming>, told: Told, kept: Kept) -> Response<Body> {
-        let (mut parts, body) = request.into_parts();
+    async fn forward(self, (mut parts, body): (Parts, Incoming), told: Told, kept: Kept) -> Response<Body> {
         let intent = intent(&parts.headers, &parts.method);
+        let Ok(shown) = Shown::to(self.site, &self.grant, kept.credential()).await else {
+            return denial::unavailable(intent);
+        };
         let socket = Socket::wanted(&mut parts, &told.hop, &body);
-        outward::prepare(self.site, &self.grant, told, socket.as_ref(), &mut parts);
+        outward::prepare(self.site, &self.grant, (told, shown), socket.as_ref(), &mut parts);
         let watched = if is_long(&body) {
             Watched::Already(Live::begin(self.house, kept))
         } else {

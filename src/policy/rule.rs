@@ -104,23 +104,13 @@ impl Rule {
         let Some(rewritten) = Rewritten::of(app, route, &visit.target) else {
             return Decision::Forbid(Refusal::AmbiguousPath);
         };
-        match rewritten.rule.map(|rule| rule.decides(app, person.clone(), visit, now)) {
-            None | Some(Decision::Allow(_)) => match self.decides(app, person, visit, now) {
-                Decision::Allow(grant) => Decision::Allow(Grant { path: Some(rewritten.path), ..grant }),
-                no @ (Decision::SignIn
-                | Decision::StepUp(_)
-                | Decision::Forbid(_)
-                | Decision::BadToken(_)
-                | Decision::Unavailable) => no,
-            },
-            Some(
-                no @ (Decision::SignIn
-                | Decision::StepUp(_)
-                | Decision::Forbid(_)
-                | Decision::BadToken(_)
-                | Decision::Unavailable),
-            ) => no,
+        let by_other = rewritten.rule.map(|rule| rule.decides(app, person.clone(), visit, now));
+        if let Some(decision) = by_other.filter(|decision| !matches!(decision, Decision::Allow(_))) {
+            return decision;
         }
+        let decision = self.decides(app, person, visit, now);
+        let Decision::Allow(grant) = decision else { return decision };
+        Decision::Allow(Grant { path: Some(rewritten.path), ..grant })
     }
 
     /// The only place that mints a [`Grant`].
@@ -294,10 +284,9 @@ impl<'p> Grant<'p> {
 
     /// Whether it is this person who was let in, or nobody in particular.
     pub fn is_for(&self, person: Option<&Person>) -> bool {
-        let who = |person: &Person| {
-            let identity = person.identity();
-            (identity.issuer().to_owned(), identity.field(Field::Subject).to_owned())
-        };
+        fn who(person: &Person) -> (&str, &str) {
+            (person.identity().issuer(), person.identity().field(Field::Subject))
+        }
         self.person().map(who) == person.map(who)
     }
 

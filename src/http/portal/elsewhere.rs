@@ -24,7 +24,7 @@ use crate::login::BINDING_LIFETIME;
 use crate::metrics::Outcome;
 use crate::session::store::StoreError;
 use crate::session::{Session, random};
-use crate::visit::{Credential, Intent, SessionHandle, Visit};
+use crate::visit::{Intent, SessionHandle, Visit};
 
 /// A visit to an app on a host outside the cookie domain.
 pub(in crate::http) struct Here<'a> {
@@ -257,12 +257,7 @@ impl<'a> Here<'a> {
 
     /// The session that this host's cookies show, if it lives.
     async fn live(&self) -> Result<Option<Arc<Session>>, StoreError> {
-        match &self.visit.credential {
-            Credential::Session(first, others) => {
-                self.site.sessions.find_any(first, others, unix_now()).await
-            }
-            Credential::None => Ok(None),
-        }
+        self.site.sessions.find_any(&self.visit.credential, unix_now()).await
     }
 
     async fn denied(&self, denied: Denied) -> (Outcome, Response<Body>) {

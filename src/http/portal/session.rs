@@ -17,7 +17,7 @@ use crate::http::denial::{sign_in_problem, unavailable};
 use crate::http::dialect::direct;
 use crate::http::{Site, answer, unix_now};
 use crate::identity::{Field, Identity, Roles};
-use crate::visit::{Credential, Intent};
+use crate::visit::Intent;
 
 /// Tells who is signed in and for how long, which is a use of the session; 401 with the way to sign in where nobody is.
 /// A script of another origin reads the answer only if `session.cors_origins` names that.
@@ -57,11 +57,7 @@ async fn told(site: &Site, parts: &Parts) -> Response<Body> {
         return answer::empty(StatusCode::BAD_REQUEST);
     };
     let now = unix_now();
-    let found = match &visit.credential {
-        Credential::Session(first, others) => site.sessions.find_any(first, others, now).await,
-        Credential::None => Ok(None),
-    };
-    match found {
+    match site.sessions.find_any(&visit.credential, now).await {
         Ok(Some(session)) => {
             site.sessions.note_use(&session, now);
             let left = site.sessions.left(&session, now);

@@ -1,6 +1,6 @@
 //! Sending people back to the provider to prove more, and telling programs what is missing (RFC 9470). Knows no rules.
 
-use http::header::{HeaderValue, WWW_AUTHENTICATE};
+use http::header::HeaderValue;
 use http::request::Parts;
 use http::{Response, StatusCode};
 use serde_json::json;
@@ -9,7 +9,7 @@ use super::elsewhere::Here;
 use super::query::Query;
 use crate::browser::ReturnTo;
 use crate::http::body::Body;
-use crate::http::denial::{FOREGATE_SIGN_IN, page_of, unknown_host};
+use crate::http::denial::{page_of, unknown_host, unsigned};
 use crate::http::pages::{CSS, Page, Trouble};
 use crate::http::{Site, answer, reference};
 use crate::identity::Proof;
@@ -47,7 +47,7 @@ pub(in crate::http) fn answer(
         return (Outcome::Forbidden, refused(site, wanted, &to));
     }
     let said = in_address(wanted);
-    let said: Vec<(&str, &str)> = said.iter().map(|(name, value)| (*name, value.as_str())).collect();
+    let said = pairs(&said);
     if let Some(here) = Here::of(site, parts, visit, bare) {
         return here.ask_as(&to, 1, &said);
     }
@@ -63,33 +63,26 @@ pub(in crate::http) fn in_address(wanted: &Proof) -> Vec<(&'static str, String)>
     age.into_iter().chain(words(ACR_VALUES, &wanted.acr)).chain(words(AMR, &wanted.amr)).collect()
 }
 
+/// The same as addresses take it.
+pub(in crate::http) fn pairs<'s>(said: &'s [(&'static str, String)]) -> Vec<(&'static str, &'s str)> {
+    said.iter().map(|(name, value)| (*name, value.as_str())).collect()
+}
+
 /// 401 with what is needed (RFC 9470 3), and the address that a person can be sent to.
 fn problem(site: &Site, parts: &Parts, visit: &Visit<'_>, wanted: &Proof) -> Response<Body> {
     let said = in_address(wanted);
-    let pairs: Vec<(&str, &str)> = said.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    let url = site.own_url(SIGN_IN, page_of(site, parts, visit).as_ref(), &pairs);
-    let mut more = json!({ "sign_in_url": url.as_str(), "missing": in_words(wanted), "ref": reference() });
+    let url = site.own_url(SIGN_IN, page_of(site, parts, visit).as_ref(), &pairs(&said));
+    let mut more = json!({ "missing": in_words(wanted), "ref": reference() });
     if let Some(more) = more.as_object_mut() {
         more.extend(said.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
     }
-    let mut response = answer::problem(
-        StatusCode::UNAUTHORIZED,
-        "insufficient-user-authentication",
-        "A stronger or newer sign-in is required",
-        more,
-    );
     let asked = said.iter().filter(|(name, _)| *name != AMR);
     let asked: String = asked.map(|(name, value)| format!(", {name}=\"{value}\"")).collect();
-    let challenge = format!("Bearer realm=\"foregate\", error=\"insufficient_user_authentication\"{asked}");
-    let headers = response.headers_mut();
+    let challenge = format!("{INSUFFICIENT}{asked}");
     // The configuration has only what a quoted text can hold.
-    if let Ok(challenge) = HeaderValue::from_str(&challenge) {
-        headers.insert(WWW_AUTHENTICATE, challenge);
-    }
-    if let Ok(url) = HeaderValue::from_str(url.as_str()) {
-        headers.insert(FOREGATE_SIGN_IN, url);
-    }
-    response
+    let challenge = HeaderValue::from_str(&challenge).unwrap_or(HeaderValue::from_static(INSUFFICIENT));
+    let title = "A stronger or newer sign-in is required";
+    unsigned(&url, ("insufficient-user-authentication", title), more, challenge)
 }
 
 /// The page for somebody who came back from the provider as they went.
@@ -103,9 +96,8 @@ fn refused(site: &Site, wanted: &Proof, to: &ReturnTo) -> Response<Body> {
         "the provider was asked for a stronger or newer sign-in and did not confirm one"
     );
     let said = in_address(wanted);
-    let mut pairs: Vec<(&str, &str)> = said.iter().map(|(name, value)| (*name, value.as_str())).collect();
-    pairs.push(("account", "retry"));
-    let again = site.own_url(SIGN_IN, Some(to), &pairs);
+    let again = [pairs(&said).as_slice(), &[("account", "retry")]].concat();
+    let again = site.own_url(SIGN_IN, Some(to), &again);
     let happened =
         format!("This page needs {wish}. You signed in, but the sign-in service did not confirm that.");
     let page = Trouble {
@@ -135,6 +127,8 @@ fn in_words(wanted: &Proof) -> Vec<String> {
     age.into_iter().chain(one_of("of the kind", &wanted.acr)).chain(one_of("by", &wanted.amr)).collect()
 }
 
+/// RFC 9470 3.
+const INSUFFICIENT: &str = "Bearer realm=\"foregate\", error=\"insufficient_user_authentication\"";
 const SIGN_IN: &str = "/.foregate/sign-in";
 const MAX_AGE: &str = "max_age";
 const ACR_VALUES: &str = "acr_values";

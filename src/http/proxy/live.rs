@@ -76,16 +76,8 @@ impl Kept {
         let now = unix_now();
         let decision =
             if used { site.gate.judge(&visit, now).await } else { site.gate.look_again(&visit, now).await };
-        let still = match decision {
-            Decision::Allow(grant) => grant.is_for(self.person.as_deref()),
-            Decision::SignIn
-            | Decision::StepUp(_)
-            | Decision::Forbid(_)
-            | Decision::BadToken(_)
-            | Decision::Unavailable => false,
-        };
-        let credential = visit.credential;
-        self.credential = credential;
+        let still = matches!(decision, Decision::Allow(grant) if grant.is_for(self.person.as_deref()));
+        self.credential = visit.credential;
         still
     }
 

@@ -3,16 +3,17 @@
 
 use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue};
 use http::uri::PathAndQuery;
 use http::{Uri, Version, request};
 
 use super::super::Site;
 use super::Told;
 use super::hop::HOP_BY_HOP;
+use super::shown::Shown;
 use super::upgrade::Socket;
-use super::way::{Asked, forget};
-use crate::headers::{OwnNames, fold};
+use super::way::{Asked, leads_astray};
+use crate::headers::{OwnNames, fold, remove_folded};
 use crate::policy::Grant;
 use crate::upstream::Strainer;
 
@@ -20,22 +21,21 @@ use crate::upstream::Strainer;
 pub(super) fn prepare(
     site: &Site,
     grant: &Grant<'_>,
-    told: Told,
+    (told, shown): (Told, Shown),
     socket: Option<&Socket>,
     parts: &mut request::Parts,
 ) {
     let host = parts.headers.get(HOST).cloned().or_else(|| authority_of(&parts.uri));
     let headers = &mut parts.headers;
     told.hop.remove_from(headers);
-    forget(headers);
-    site.own_names.strip(headers);
+    remove_folded(headers, |folded| leads_astray(folded) || site.own_names.holds(folded));
     site.cookies.hide(headers);
     headers.extend(told.identity);
     if grant.by_token() {
         // As with our cookies: an app that had it could use it at all others.
         headers.remove(AUTHORIZATION);
     }
-    told.shown.set_in(headers);
+    shown.set_in(headers);
     if let Some(host) = host {
         let prefix = grant.app().route.as_ref().filter(|route| route.strip_prefix);
         let prefix = prefix.and_then(|_| grant.app().prefix.as_deref());
@@ -57,16 +57,10 @@ pub(super) fn strainer(site: &Site) -> Strainer {
 }
 
 fn strip_trailers(own_names: &OwnNames, trailers: &mut HeaderMap) {
-    forget(trailers);
-    own_names.strip(trailers);
-    let heads_alone = |name: &&HeaderName| {
-        let folded = fold(name.as_str());
-        IN_HEADS_ALONE.contains(&folded.as_str()) || HOP_BY_HOP.iter().any(|hop| fold(hop.as_str()) == folded)
-    };
-    let named: Vec<HeaderName> = trailers.keys().filter(heads_alone).cloned().collect();
-    for name in named {
-        trailers.remove(name);
-    }
+    let of_hop = |folded: &str| HOP_BY_HOP.iter().any(|name| fold(name.as_str()) == folded);
+    remove_folded(trailers, |folded| {
+        leads_astray(folded) || own_names.holds(folded) || IN_HEADS_ALONE.contains(&folded) || of_hop(folded)
+    });
 }
 
 /// The path that was judged, without the authority that an absolute address has.
@@ -105,6 +99,8 @@ const IN_HEADS_ALONE: [&str; 13] = [
 
 #[cfg(test)]
 mod tests {
+    use http::header::HeaderName;
+
     use super::*;
     use crate::headers::HeaderSet;
 

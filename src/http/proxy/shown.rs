@@ -44,12 +44,11 @@ impl Shown {
         credential: &Credential,
         token: Token,
     ) -> Result<Self, StoreError> {
-        let person = grant.person().filter(|_| !grant.by_token());
-        let (Some(_), Credential::Session(first, others)) = (person, credential) else {
+        if grant.person().is_none() || grant.by_token() {
             return Ok(Self::Instead(None));
-        };
+        }
         let now = unix_now();
-        let found = site.sessions.find_any(first, others, now).await?;
+        let found = site.sessions.find_any(credential, now).await?;
         let Some(session) = found.filter(|session| grant.is_for(Some(&session.person))) else {
             return Ok(Self::Instead(None));
         };

@@ -9,7 +9,6 @@ use ipnet::IpNet;
 
 use super::super::intent::client_address;
 use super::hop::tokens;
-use crate::headers::fold;
 use crate::server::Peer;
 use crate::visit::Scheme;
 
@@ -86,18 +85,11 @@ impl Way {
     }
 }
 
-/// Removes what a client says of its own way here, and of another address, method or scheme than those that were
-/// judged, which some backends would serve instead: in every spelling.
-pub(super) fn forget(headers: &mut HeaderMap) {
-    let routes = |name: &&HeaderName| {
-        let folded = fold(name.as_str());
-        ["xforwarded", "xoriginal", "xrewrite"].iter().any(|start| folded.starts_with(start))
-            || OTHER_WAYS.contains(&folded.as_str())
-    };
-    let named: Vec<HeaderName> = headers.keys().filter(routes).cloned().collect();
-    for name in named {
-        headers.remove(name);
-    }
+/// Whether a header of this folded name says by which way a client came here, or names another address, method or scheme
+/// than those that were judged, which some backends would serve instead.
+pub(super) fn leads_astray(folded: &str) -> bool {
+    ["xforwarded", "xoriginal", "xrewrite"].iter().any(|start| folded.starts_with(start))
+        || OTHER_WAYS.contains(&folded)
 }
 
 /// An address as a node (RFC 7239 6): in quotes where it has colons.
@@ -146,6 +138,7 @@ const OTHER_WAYS: [&str; 17] = [
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::headers::remove_folded;
 
     fn told(lines: &[&str], peer: &str, trusted: bool, host: &'static str) -> HeaderMap {
         let mut headers: HeaderMap =
@@ -153,7 +146,7 @@ mod tests {
         let nets = ["127.0.0.0/8".parse().unwrap(), "::1/128".parse().unwrap()];
         let peer = Peer { address: peer.parse().unwrap(), trusted, local: false, in_clear: false };
         let way = Way::of(&headers, peer, &nets);
-        forget(&mut headers);
+        remove_folded(&mut headers, leads_astray);
         let host = HeaderValue::from_static(host);
         let asked = Asked { scheme: Scheme::Https, host: &host, port: Some(443), prefix: None };
         way.tell(&asked, &mut headers);
