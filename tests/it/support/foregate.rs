@@ -1,12 +1,15 @@
 //! foregate itself as users run it: the program, a config file, a directory of its own.
 
+use std::collections::VecDeque;
 use std::io::{BufRead as _, BufReader, Read as _};
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use tokio::net::TcpSocket;
 
 use super::http::{Reply, get};
 
@@ -16,15 +19,26 @@ pub const PROGRAM: &str = env!("CARGO_BIN_EXE_foregate");
 /// A key for sealing, as `foregate session new-key` prints one.
 pub const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 
-/// A port nobody listens on, from below the range that the system gives to outgoing connections, and another one at
-/// each call.
+/// A port that nobody uses, from below the range that systems give to outgoing connections, and another one at each call.
+///
+/// It stays bound here for a while, so that no connection can get it before the program that is started for it
+/// listens: as Linux has it, two sockets that both allow it share an address while at most one of them listens.
 pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
+    static HELD: Mutex<VecDeque<TcpSocket>> = Mutex::new(VecDeque::new());
     loop {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
         let port = 20_000 + std::process::id().wrapping_mul(97).wrapping_add(step) % 12_000;
         let port = u16::try_from(port).expect("a port");
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let socket = TcpSocket::new_v4().expect("a socket");
+        if socket.bind(SocketAddr::from(([127, 0, 0, 1], port))).is_ok() {
+            socket.set_reuseaddr(true).expect("a shared port");
+            let mut held = HELD.lock().expect("the ports");
+            held.push_back(socket);
+            // Each is a file that is open; whoever asked for one of the first listens by now.
+            if held.len() > 100 {
+                held.pop_front();
+            }
             return port;
         }
     }
