@@ -13,6 +13,7 @@ for groups in 20 50; do
 done
 taskset -c 0 "$program" decision
 taskset -c 0 "$program" rules
+"$program" tokens "$rounds" "$seconds" 32
 bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
 if [ -z "$bin" ]; then echo "replicas: no PostgreSQL here"; exit; fi
 home=$(mktemp -d)

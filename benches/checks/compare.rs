@@ -23,7 +23,7 @@ pub(crate) struct Figures {
 }
 
 impl Server {
-    fn start(before: &[&str], part: &[&str]) -> anyhow::Result<Self> {
+    pub(crate) fn start(before: &[&str], part: &[&str]) -> anyhow::Result<Self> {
         Self::start_on("0", before, part)
     }
 
@@ -41,7 +41,7 @@ impl Server {
     }
 
     /// Puts the load on it.
-    fn load(&self, cookies: &str, amount: &str, connections: usize) -> anyhow::Result<Figures> {
+    pub(crate) fn load(&self, cookies: &str, amount: &str, connections: usize) -> anyhow::Result<Figures> {
         let before = self.cpu_seconds()?;
         let figures = load(&["load", &self.address, cookies, amount, &connections.to_string()])?;
         let cpu = self.cpu_seconds()? - before;
@@ -113,15 +113,23 @@ pub(crate) fn run(rounds: usize, seconds: usize, connections: usize, sessions: &
     foregate.end()
 }
 
-/// User-space instructions of one request, from two runs of different length.
+/// User-space instructions of one check, and of one proxied answer of 1 KiB, each from two runs of different length.
 pub(crate) fn instructions() -> anyhow::Result<()> {
-    let bare = each(&["serve-bare"])?;
-    let foregate = each(&["serve-foregate", "1000"])?;
-    println!("instructions: foregate {foregate:.0}, bare hyper {bare:.0}, ratio {:.3}", foregate / bare);
-    Ok(())
+    let told = |what: &str, foregate: f64, bare: f64| {
+        println!(
+            "instructions, {what}: foregate {foregate:.0}, bare hyper {bare:.0}, ratio {:.3}",
+            foregate / bare
+        );
+    };
+    told("checks", each(&["serve-foregate", "1000"], None)?, each(&["serve-bare"], None)?);
+    let backend = Server::start_on("1", &[], &["serve-backend"])?;
+    let page = Some("/1k");
+    let foregate = each(&["serve-foregate-proxy", &backend.address], page)?;
+    told("proxied", foregate, each(&["serve-bare-proxy", &backend.address], page)?);
+    backend.end()
 }
 
-fn each(part: &[&str]) -> anyhow::Result<f64> {
+fn each(part: &[&str], page: Option<&str>) -> anyhow::Result<f64> {
     // Enough for every session to have been asked about before the requests that are counted.
     const FEW: usize = 11_000;
     const MANY: usize = 21_000;
@@ -135,7 +143,11 @@ fn each(part: &[&str]) -> anyhow::Result<f64> {
         let option = format!("--callgrind-out-file={}", out.display());
         let server = Server::start(&["valgrind", "--quiet", "--tool=callgrind", &option], part)?;
         let cookies = if server.cookies == "-" { any.display().to_string() } else { server.cookies.clone() };
-        server.load(&cookies, &requests.to_string(), 1)?;
+        let amount = requests.to_string();
+        match page {
+            None => load(&["load", &server.address, &cookies, &amount, "1"])?,
+            Some(page) => load(&["load-page", &server.address, &cookies, &amount, "1", page])?,
+        };
         server.end()?;
         let text = std::fs::read_to_string(&out)?;
         let total = text
@@ -154,7 +166,7 @@ pub(crate) fn spread(ratios: &mut [f64]) -> String {
     format!("{:.3} (middle half {:.3} to {:.3})", at(2), at(1), at(3))
 }
 
-fn rand_bit() -> anyhow::Result<bool> {
+pub(crate) fn rand_bit() -> anyhow::Result<bool> {
     let mut byte = [0_u8];
     aws_lc_rs::rand::fill(&mut byte).map_err(|_| anyhow::anyhow!("no random bytes"))?;
     Ok(byte[0] & 1 == 1)

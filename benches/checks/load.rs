@@ -212,11 +212,11 @@ pub(crate) fn loopback(address: &str) -> anyhow::Result<SocketAddr> {
     Ok(address)
 }
 
-/// The cookies of a file, at least one.
+/// The cookies of a file, at least one; where one has tabs, more header lines follow it.
 pub(crate) fn read_cookies(file: &str) -> anyhow::Result<Vec<String>> {
     let text = std::fs::read_to_string(file).with_context(|| format!("cannot read {file}"))?;
     ensure!(!text.is_empty(), "no cookies in {file}");
-    Ok(text.lines().map(str::to_owned).collect())
+    Ok(text.lines().map(|line| line.replace('\t', "\r\n")).collect())
 }
 
 /// The bytes of an answer, head and body.

@@ -12,6 +12,7 @@ mod replicas;
 mod rules;
 mod servers;
 mod sockets;
+mod tokens;
 
 use std::hint::black_box;
 use std::time::Instant;
@@ -58,6 +59,10 @@ fn main() -> anyhow::Result<()> {
         ["memory", sessions, groups, lists] => memory(number(sessions)?, number(groups)?, number(lists)?),
         ["decision"] => decision(),
         ["rules"] => rules::run(),
+        ["serve-foregate-tokens"] => tokens::serve(),
+        ["tokens", rounds, seconds, connections] => {
+            tokens::run(number(rounds)?, number(seconds)?, number(connections)?)
+        }
         ["replicas", url, sessions] => two_workers()?.block_on(replicas::run(url, number(sessions)?)),
         ["rows", url, rows] => two_workers()?.block_on(replicas::rows(url, number(rows)?)),
         _ => bail!("no such part; benches/run.sh runs them all"),

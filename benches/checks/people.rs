@@ -33,15 +33,21 @@ pub(crate) fn site(sessions: usize, store: Option<&Path>) -> anyhow::Result<Site
 
 /// A site with room for `sessions`, whose rows are somewhere.
 pub(crate) fn site_at(sessions: usize, location: Location) -> anyhow::Result<Site> {
-    site_before(sessions, location, "")
+    site_before(sessions, location, "", "")
 }
 
 /// The same as the proxy in front of a backend.
 pub(crate) fn proxy_site(sessions: usize, backend: SocketAddr) -> anyhow::Result<Site> {
-    site_before(sessions, Location::Memory, &format!("upstream = \"http://{backend}\", "))
+    site_before(sessions, Location::Memory, &format!("upstream = \"http://{backend}\", "), "")
 }
 
-fn site_before(sessions: usize, location: Location, upstream: &str) -> anyhow::Result<Site> {
+/// A site with these settings of each app, and these tables.
+pub(crate) fn site_before(
+    sessions: usize,
+    location: Location,
+    upstream: &str,
+    tables: &str,
+) -> anyhow::Result<Site> {
     let mut text = "public_url = \"https://auth.example.com\"\n[provider]\n\
                     issuer = \"https://id.example.com/application/o/foregate/\"\n\
                     client_id = \"foregate\"\nclient_secret = \"not-a-secret\"\n[apps]\n"
@@ -50,6 +56,7 @@ fn site_before(sessions: usize, location: Location, upstream: &str) -> anyhow::R
         let (host, group) = (host(number), number % RULED);
         writeln!(text, "\"{host}\" = {{ {upstream}allow = \"group:group-{group:03}\" }}")?;
     }
+    text.push_str(tables);
     let mut config = Config::from_text(Some(("bench.toml", &text)), &Environment::default())?.config;
     // Ids are spread over the parts of the cache by chance, so some parts need a little more than their share.
     config.session.cache_sessions = sessions + sessions / 8 + 1000;

@@ -4,6 +4,7 @@
 use std::convert::Infallible;
 use std::io::Read as _;
 use std::net::SocketAddr;
+use std::path::Path;
 use std::sync::Arc;
 
 use anyhow::Context as _;
@@ -104,22 +105,27 @@ fn serve(site: Site, sessions: usize) -> anyhow::Result<()> {
     let file = dir.path().join("cookies");
     runtime()?.block_on(async {
         people::sign_in_all(&site, sessions, &file).await?;
-        let listener = bind(ANY)?;
-        println!("{} {}", listener.local_addr()?, file.display());
-        let settings = server::Settings {
-            trusted_sockets: false,
-            trusted_proxies: vec!["127.0.0.0/8".parse().context("a network")?],
-            head_timeout: std::time::Duration::from_secs(10),
-            idle_timeout: std::time::Duration::from_secs(180),
-            send_timeout: std::time::Duration::from_secs(60),
-            connections: 1000,
-            drain: std::time::Duration::from_secs(1),
-        };
-        let metrics = Arc::clone(&site.metrics);
-        let faces = Faces(Arc::new(ArcSwap::from_pointee(site)));
-        server::run(listener, &settings, faces, metrics, until_input_ends()).await;
-        Ok(())
+        listen(site, &file).await
     })
+}
+
+/// Prints where it listens and which file has the cookies, and serves until the input ends.
+pub(crate) async fn listen(site: Site, cookies: &Path) -> anyhow::Result<()> {
+    let listener = bind(ANY)?;
+    println!("{} {}", listener.local_addr()?, cookies.display());
+    let settings = server::Settings {
+        trusted_sockets: false,
+        trusted_proxies: vec!["127.0.0.0/8".parse().context("a network")?],
+        head_timeout: std::time::Duration::from_secs(10),
+        idle_timeout: std::time::Duration::from_secs(180),
+        send_timeout: std::time::Duration::from_secs(60),
+        connections: 1000,
+        drain: std::time::Duration::from_secs(1),
+    };
+    let metrics = Arc::clone(&site.metrics);
+    let faces = Faces(Arc::new(ArcSwap::from_pointee(site)));
+    server::run(listener, &settings, faces, metrics, until_input_ends()).await;
+    Ok(())
 }
 
 /// Prints where it listens, and serves each connection in a task of its own until the input ends.
