@@ -1,12 +1,13 @@
 //! What can be typed, and what each command does. Only here and in `main` does foregate print.
 
 mod explain;
+mod health;
 mod session;
 mod store;
 mod table;
 mod user;
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -47,6 +48,8 @@ enum Command {
     },
     /// Tell which rule decides about a request, and why
     Explain(explain::Explain),
+    /// Ask the foregate that runs on this machine how it is
+    Health(health::Health),
     /// Show the settings in force, or the schema of the file
     Config {
         #[command(subcommand)]
@@ -135,6 +138,7 @@ impl Cli {
                 runtime()?.block_on(demo::run(port, terminal))
             }
             Command::Explain(args) => print(&explain::explain(&args)?),
+            Command::Health(args) => print(&health::health(&args)?),
             Command::Config { what: ConfigCommand::Show(file) } => print(&config::show(&load(&file)?)),
             Command::Config { what: ConfigCommand::Schema } => print(&config::schema()),
             Command::Session { what } => match what {
@@ -243,7 +247,11 @@ fn reachable(listen: &[Listen]) -> Option<String> {
         Address::Tcp(address) => Some(address),
         Address::Unix(_) => None,
     });
-    let mut address = addresses.next()?;
+    Some(on_loopback(addresses.next()?).to_string())
+}
+
+/// The same address, on loopback where it stands for every one.
+fn on_loopback(mut address: SocketAddr) -> SocketAddr {
     if address.ip().is_unspecified() {
         address.set_ip(if address.is_ipv4() {
             Ipv4Addr::LOCALHOST.into()
@@ -251,7 +259,7 @@ fn reachable(listen: &[Listen]) -> Option<String> {
             Ipv6Addr::LOCALHOST.into()
         });
     }
-    Some(address.to_string())
+    address
 }
 
 /// Writes HAProxy's second file, never over something else.

@@ -1,8 +1,11 @@
 //! What can be typed: texts, exit codes, and what a wrong configuration is told.
 
+use std::io::{BufRead as _, BufReader, Write as _};
+use std::net::TcpListener;
 use std::path::Path;
+use std::thread;
 
-use crate::support::foregate::run;
+use crate::support::foregate::{Foregate, free_port, run};
 
 const SMALL: &str = r#"
 public_url = "https://auth.example.com"
@@ -117,4 +120,38 @@ fn a_snippet_is_about_the_app_it_is_for() {
     std::fs::write(dir.path().join("foregate.lua"), "mine").expect("a file");
     let (code, _, err) = run(&["snippet", "haproxy"], dir.path());
     assert!(code == Some(1) && err.contains("foregate.lua"), "nothing of the user's is overwritten: {err}");
+}
+
+#[test]
+fn health_tells_how_the_foregate_of_this_machine_is() {
+    let config = SMALL.to_owned()
+        + "[server]\nlisten = \"LISTEN\"\nadmin_listen = \"ADMIN\"\n[session]\nstore = \"sqlite:DIR/s.db\"\n";
+    let foregate = Foregate::start(&config);
+    let (code, out, err) = run(&["health"], foregate.dir());
+    assert_eq!((code, out.as_str(), err.as_str()), (Some(0), "alive\n", ""));
+    let (code, out, _) = run(&["health", "--ready"], foregate.dir());
+    assert!(code == Some(0) && out.contains("\"ready\":true"), "{out}");
+    let nobody = format!("127.0.0.1:{}", free_port());
+    let (code, _, err) = in_dir(&format!("{SMALL}[server]\nadmin_listen = \"{nobody}\"\n"), &["health"]);
+    assert!(code == Some(1) && err.contains(&nobody) && err.contains("foregate serve"), "{err}");
+}
+
+#[test]
+fn health_is_a_no_where_the_answer_is() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let answering = thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        let mut lines = BufReader::new(stream.try_clone().expect("a stream")).lines().map_while(Result::ok);
+        let first = lines.next();
+        lines.find(String::is_empty);
+        stream
+            .write_all(b"HTTP/1.1 503 No\r\nContent-Length: 15\r\n\r\n{\"ready\":false}")
+            .expect("an answer");
+        first
+    });
+    let config = format!("{SMALL}[server]\nadmin_listen = \"{address}\"\n");
+    let (code, out, err) = in_dir(&config, &["health", "--ready"]);
+    assert!(code == Some(1) && out.is_empty() && err.contains("{\"ready\":false}"), "{err}");
+    assert_eq!(answering.join().expect("an end").as_deref(), Some("GET /readyz HTTP/1.1"));
 }
