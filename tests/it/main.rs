@@ -19,6 +19,7 @@ mod browser;
 mod chart;
 mod commands;
 mod demo;
+mod deploy;
 mod domains;
 mod explain;
 mod floors;

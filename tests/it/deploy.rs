@@ -1,0 +1,135 @@
+//! What is in `deploy`: the secrets that Compose starts with, and what it tells foregate and Traefik.
+
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
+use std::process::{Command, Output};
+
+use serde_json::Value;
+
+use crate::support::foregate::PROGRAM;
+
+fn compose() -> std::path::PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/compose")
+}
+
+/// A directory with what Compose has before anything was set up.
+fn fresh() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a directory");
+    for file in ["setup.sh", "compose.yaml", "foregate.toml"] {
+        std::fs::copy(compose().join(file), dir.path().join(file)).expect("a file");
+    }
+    dir
+}
+
+fn set_up(dir: &Path, args: &[&str]) -> Output {
+    Command::new("sh").arg(dir.join("setup.sh")).args(args).output().expect("a shell")
+}
+
+#[test]
+fn secrets_are_made_once_and_for_their_owner() {
+    let dir = fresh();
+    let read = |file: &str| std::fs::read_to_string(dir.path().join(file)).expect("a file");
+    assert!(set_up(dir.path(), &["example.com", "you@example.com"]).status.success());
+    let (env, secret) = (read(".env"), read("secrets/client_secret"));
+    assert!(env.contains("DOMAIN=example.com\n") && env.contains(&secret), "{env}");
+    assert_eq!(secret.len(), 64);
+    assert_ne!(secret, read("secrets/postgresql_password"));
+    assert!(set_up(dir.path(), &["other.example", "me@other.example"]).status.success());
+    assert_eq!((read(".env"), read("secrets/client_secret")), (env, secret), "what is there stays");
+    for (file, mode) in [(".env", 0o600), ("secrets", 0o700), ("secrets/authentik_bootstrap_password", 0o600)]
+    {
+        let found = std::fs::metadata(dir.path().join(file)).expect("a file").permissions().mode();
+        assert_eq!(found & 0o777, mode, "{file}");
+    }
+}
+
+#[test]
+fn names_that_are_none_are_refused_before_anything_is_made() {
+    for args in [
+        &["example", "you@example.com"][..],
+        &["Example.com", "you@example.com"],
+        &["a..b", "you@example.com"],
+        &["x.com$(id)", "you@example.com"],
+        &["example.com\nEVIL=1", "you@example.com"],
+        &["example.com", "you"],
+        &["example.com", "a@b\nEVIL=1"],
+        &["example.com"],
+    ] {
+        let dir = fresh();
+        assert_eq!(set_up(dir.path(), args).status.code(), Some(1), "{args:?}");
+        assert!(!dir.path().join(".env").exists() && !dir.path().join("secrets").exists(), "{args:?}");
+    }
+}
+
+/// What Compose makes of the file, without Compose: JSON, with the domain in it.
+fn read_compose() -> Value {
+    let told = Command::new(Path::new(env!("CARGO_MANIFEST_DIR")).join(".tools/venv/bin/python"))
+        .args(["-c", "import json, sys, yaml; print(json.dumps(yaml.safe_load(open(sys.argv[1]))))"])
+        .arg(compose().join("compose.yaml"))
+        .output()
+        .expect("python, which tests/setup.sh installs");
+    let text = String::from_utf8(told.stdout).expect("text");
+    let text =
+        text.replace("${DOMAIN:?run setup.sh first}", "example.com").replace("${DOMAIN}", "example.com");
+    serde_json::from_str(&text.replace("$$", "$")).expect("JSON")
+}
+
+/// foregate with the configuration of its container, in a directory with its files.
+fn inside(dir: &Path, foregate: &Value, args: &[&str]) -> String {
+    let config = std::fs::read_to_string(compose().join("foregate.toml")).expect("a file");
+    std::fs::write(dir.join("client_secret"), "hush-hush").expect("a file");
+    let own = dir.to_str().expect("a path");
+    std::fs::write(dir.join("foregate.toml"), config.replace("/run/secrets", own)).expect("a file");
+    let variables = foregate["environment"].as_object().expect("a table").iter();
+    let variables = variables.map(|(name, value)| (name.as_str(), value.as_str().expect("text")));
+    let told = Command::new(PROGRAM)
+        .args(args)
+        .envs(variables)
+        .env("FOREGATE_CONFIG", dir.join("foregate.toml"))
+        .current_dir(dir)
+        .output()
+        .expect("foregate");
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    String::from_utf8(told.stdout).expect("text")
+}
+
+#[test]
+fn compose_tells_foregate_and_traefik_the_same() {
+    let (file, dir) = (read_compose(), fresh());
+    let foregate = &file["services"]["foregate"];
+    let shown = inside(dir.path(), foregate, &["config", "show"]);
+    let traefik = &file["services"]["traefik"]["networks"]["front"]["ipv4_address"];
+    let trusted = shown.lines().find(|line| line.starts_with("server.trusted_proxies")).expect("a line");
+    assert!(trusted.contains(&format!("[{traefik}]")), "{trusted}");
+    assert!(shown.contains("\"https://id.example.com/application/o/foregate/\""), "{shown}");
+
+    let snippet = inside(
+        dir.path(),
+        foregate,
+        &["snippet", "traefik", "--host", "whoami.example.com", "--foregate", "foregate:4180"],
+    );
+    let said = |name: &str| {
+        let line = snippet.lines().find_map(|line| line.trim().strip_prefix(name)).expect("a line");
+        line.split(" #")
+            .next()
+            .unwrap_or_default()
+            .trim()
+            .replace(", ", ",")
+            .trim_matches(['[', ']'])
+            .to_owned()
+    };
+    for name in ["address", "trustForwardHeader", "maxResponseBodySize", "authResponseHeaders"] {
+        let label =
+            &foregate["labels"][format!("traefik.http.middlewares.foregate-check.forwardAuth.{name}")];
+        assert_eq!(label.as_str(), Some(said(&format!("{name}:")).as_str()), "{name}");
+    }
+    let label =
+        &foregate["labels"]["traefik.http.middlewares.foregate-check.forwardAuth.authResponseHeadersRegex"];
+    assert!(snippet.contains(label.as_str().expect("text")), "{label}");
+    for header in ["X-Original-URL", "X-Rewrite-URL", "Forwarded"] {
+        let name =
+            format!("traefik.http.middlewares.foregate-overrides.headers.customRequestHeaders.{header}");
+        assert_eq!(foregate["labels"][name], "", "{header}");
+        assert!(snippet.contains(&format!("{header}: \"\"")), "{header}");
+    }
+}
