@@ -1,5 +1,8 @@
 //! The house: puts the doors together, runs them, and ends them in order. Decides nothing.
 
+mod reload;
+mod watch;
+
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -7,18 +10,17 @@ use anyhow::Context as _;
 use arc_swap::ArcSwap;
 use rustix::process::{Resource, getrlimit, setrlimit};
 use tokio::signal::unix::{SignalKind, signal};
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
-use tokio_util::task::TaskTracker;
 
 use crate::bearer::{self, Clients};
 use crate::browser::{Cookies, Purpose, Sealer};
 use crate::config::{self, Config};
 use crate::gate::Gate;
 use crate::headers::{OwnNames, Signer};
-use crate::http::{Admin, Faces, FormsAtOnce, Meddlers, Once, Site, Strangers, Tunnels, unix_now};
+use crate::http::{Admin, Faces, Meddlers, Once, Reloads, Site, Strangers, Tunnels, unix_now};
 use crate::login::{Login, Providers};
 use crate::metrics::Metrics;
 use crate::server::tls::Certificates;
@@ -26,11 +28,14 @@ use crate::server::{self, Address, Listen, Listener, Listeners};
 use crate::session::store::StoreError;
 use crate::session::{self, Sessions};
 use crate::upstream::Upstreams;
+pub use reload::Source;
+use reload::{Reloader, Standing};
 
 /// A foregate that listens and is ready to run.
 #[derive(Debug)]
 pub struct House {
-    site: Arc<ArcSwap<Site>>,
+    standing: Standing,
+    source: Option<Source>,
     settings: Arc<server::Settings>,
     public: Vec<Listener>,
     admin: Listener,
@@ -54,7 +59,14 @@ impl House {
         let public = listen(listeners, certificates.as_ref())?;
         let admin = bind(&Address::Tcp(listeners.admin_listen), 0)?;
         let site = Arc::new(ArcSwap::from_pointee(site(config)?));
-        Ok(Self { site, settings: Arc::new(settings), public, admin, certificates })
+        let standing = Standing { site, replaced: Arc::default() };
+        Ok(Self { standing, source: None, settings: Arc::new(settings), public, admin, certificates })
+    }
+
+    /// The same, with a configuration that is read anew when that is asked for or its files change.
+    #[must_use]
+    pub fn following(self, source: Source) -> Self {
+        Self { source: Some(source), ..self }
     }
 
     /// Makes sure that the store, if it is there already, is one for this foregate. One that is not there yet is no
@@ -63,7 +75,7 @@ impl House {
     /// # Errors
     /// If a newer foregate made its tables, or if it is sealed with other keys.
     pub async fn meet_store(&self) -> anyhow::Result<()> {
-        match self.site.load().sessions.probe(unix_now()).await {
+        match self.standing.site.load().sessions.probe(unix_now()).await {
             Err(error @ (StoreError::TooNew { .. } | StoreError::OtherKeys)) => Err(error.into()),
             Ok(()) | Err(StoreError::Unavailable(_) | StoreError::Damaged(_)) => Ok(()),
         }
@@ -71,10 +83,10 @@ impl House {
 
     /// Serves until `stop`, then lets requests in flight finish.
     pub async fn run(self, stop: CancellationToken) {
-        let site = self.site.load_full();
-        let metrics = Arc::clone(&site.metrics);
+        let site = Arc::clone(&self.standing.site);
+        let (metrics, farewells) = (Arc::clone(&site.load().metrics), site.load().farewells.clone());
         let (closing, drained) = (CancellationToken::new(), CancellationToken::new());
-        let mut upkeep = tokio::spawn(upkeep(Arc::clone(&site), closing.clone(), drained.clone()));
+        let mut upkeep = tokio::spawn(upkeep(self.standing.clone(), closing.clone(), drained.clone()));
         let listeners =
             self.public.iter().map(|one| ("public", one)).chain(std::iter::once(("admin", &self.admin)));
         for (name, listener) in listeners {
@@ -84,21 +96,27 @@ impl House {
         }
         let mut serving = JoinSet::new();
         for listener in self.public {
-            let (faces, metrics) = (Faces(self.site.clone()), Arc::clone(&metrics));
+            let (faces, metrics) = (Faces(Arc::clone(&site)), Arc::clone(&metrics));
             let (settings, stop) = (Arc::clone(&self.settings), stop.clone());
             serving.spawn(async move { server::run(listener, &settings, faces, metrics, stop).await });
         }
         if let Some(certificates) = self.certificates {
             serving.spawn(certificates.follow(stop.clone()));
         }
-        let admin = server::run(self.admin, &self.settings, Admin(self.site.clone()), metrics, stop.clone());
+        let reloads = self.source.map(|source| {
+            let (reloads, wishes) = Reloads::new();
+            serving.spawn(Reloader::new(source, self.standing).run(wishes, stop.clone()));
+            reloads
+        });
+        let admin = Admin { site: Arc::clone(&site), reloads };
+        let admin = server::run(self.admin, &self.settings, admin, metrics, stop.clone());
         let served = async {
             admin.await;
             while serving.join_next().await.is_some() {}
         };
         let tunnels = async {
             stop.cancelled().await;
-            site.tunnels.end().await;
+            site.load_full().tunnels.end().await;
         };
         let ended_early = tokio::select! {
             _ = async { tokio::join!(served, tunnels) } => false,
@@ -109,8 +127,8 @@ impl House {
             stop.cancel();
         }
         closing.cancel();
-        site.farewells.close();
-        if tokio::time::timeout(FAREWELL_TIME, site.farewells.wait()).await.is_err() {
+        farewells.close();
+        if tokio::time::timeout(FAREWELL_TIME, farewells.wait()).await.is_err() {
             tracing::warn!("the provider could not be told in time of all who signed out");
         }
         drained.cancel();
@@ -163,68 +181,75 @@ fn room_for(wanted: usize, listeners: usize) -> usize {
     room.min(wanted)
 }
 
-/// A token that is cancelled by SIGTERM or SIGINT.
+/// What the system and the operator want of the program.
+#[derive(Debug)]
+pub struct Signals {
+    /// That it ends: SIGTERM or SIGINT.
+    pub stop: CancellationToken,
+    /// That it reads its configuration anew: SIGHUP.
+    pub reload: Arc<Notify>,
+}
+
+/// Listens for signals from now on.
 ///
 /// # Errors
-/// If the system hands out no signals.
-pub fn until_signal() -> anyhow::Result<CancellationToken> {
-    let stop = CancellationToken::new();
+/// If the system hands out none.
+pub fn signals() -> anyhow::Result<Signals> {
+    let (stop, reload) = (CancellationToken::new(), Arc::new(Notify::new()));
     let mut terminate = signal(SignalKind::terminate()).context("cannot listen for SIGTERM")?;
     let mut interrupt = signal(SignalKind::interrupt()).context("cannot listen for SIGINT")?;
     let mut hang_up = signal(SignalKind::hangup()).context("cannot listen for SIGHUP")?;
-    let told = stop.clone();
+    let (told, asked) = (stop.clone(), Arc::clone(&reload));
     tokio::spawn(async move {
         loop {
             tokio::select! {
                 _ = terminate.recv() => break,
                 _ = interrupt.recv() => break,
-                _ = hang_up.recv() => tracing::warn!("this version does not reload: restart it to use a new configuration"),
+                _ = hang_up.recv() => asked.notify_one(),
             }
         }
         told.cancel();
     });
-    Ok(stop)
+    Ok(Signals { stop, reload })
 }
 
 /// Everything that answering takes, built from a configuration; opens the store and listens nowhere.
 ///
 /// # Errors
 /// What cannot ever work: a store address or a key that is none.
-pub fn site(mut config: Config) -> anyhow::Result<Site> {
-    config::ensure_keys(&mut config.session)?;
-    let (domain, elsewhere) = (config.session_domain().to_owned(), config.apps_elsewhere().join(" "));
+pub fn site(config: Config) -> anyhow::Result<Site> {
+    site_after(config, None)
+}
+
+/// The same behind another one, by another configuration: what both say alike is taken over with all that it knows.
+fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site> {
+    let metrics = before.map(|site| Arc::clone(&site.metrics)).unwrap_or_default();
+    let upstreams = Upstreams::new(&config.backends, before.map(|site| &site.upstreams), &metrics)?;
+    let has_elsewhere = !config.apps_elsewhere().is_empty();
     let wanted_claims = config.wanted_claims();
     let policy = config.policy();
-    tell_of_reports(&config);
-    for app in config.apps_trusting_anybody() {
-        tracing::warn!(
-            app,
-            "insecure: the certificate of this app's upstream is NOT verified, so that anybody in between can read and change everything"
-        );
+    tell_of_risks(&config);
+    let sealer = sealer(&mut config, before)?;
+    let own_names = own_names(&config);
+    let sessions = Arc::new(match before {
+        Some(site) => site.sessions.anew(config.session, wanted_claims.clone()),
+        None => {
+            Sessions::open(config.session, Arc::clone(&sealer), wanted_claims.clone(), Arc::clone(&metrics))?
+        }
+    });
+    let providers = Providers::new(config.providers, before.map(|site| site.login.providers()), &metrics);
+    let mut login = Login::new(providers, Arc::clone(&sessions), Arc::clone(&sealer), Arc::clone(&metrics));
+    if let Some(site) = before {
+        login = login.after(&site.login);
     }
-    let metrics = Arc::new(Metrics::default());
-    let sealer = Arc::new(Sealer::new(&config.session.keys)?);
-    let sets = config.apps.iter().map(|app| &app.headers).chain([&config.default_headers]);
-    let own_names = Arc::new(OwnNames::of(sets.map(Arc::as_ref)));
-    let sessions =
-        Sessions::open(config.session, Arc::clone(&sealer), wanted_claims.clone(), Arc::clone(&metrics))?;
-    let sessions = Arc::new(sessions);
-    let login = Login::new(
-        Providers::new(config.providers, &metrics),
-        Arc::clone(&sessions),
-        Arc::clone(&sealer),
-        Arc::clone(&metrics),
-    );
     let issuer = config.public_url.origin().ascii_serialization();
     let signer = Signer::new(issuer, &sealer.seeds(Purpose::Assertion))?;
-    let clients =
-        config.bearer.map(|settings| clients(settings, &login, &sessions, (wanted_claims, &metrics)));
+    let clients = config.bearer.map(|settings| {
+        let before = before.and_then(|site| Some((&site.login, site.gate.clients()?)));
+        clients(settings, before, &login, (&sessions, wanted_claims, &metrics))
+    });
     let mut cookies = Cookies::new(config.cookies);
-    if !elsewhere.is_empty() {
-        tracing::info!(
-            apps = elsewhere,
-            "apps outside the cookie domain {domain}: each of their hosts gets a cookie of its own"
-        );
+    if has_elsewhere {
         let home = config.public_url.host_str().unwrap_or_default();
         cookies = cookies.with_hosts_elsewhere(home, Arc::clone(&sealer));
     }
@@ -240,31 +265,72 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
         own_names,
         speaks_tls: config.listeners.listen.iter().any(|listen| listen.tls),
         trusted_proxies: config.server.trusted_proxies,
-        upstreams: Upstreams::new(&config.backends, &metrics)?,
-        tunnels: Tunnels::new(config.tunnel_idle),
+        upstreams,
+        tunnels: before.map_or_else(
+            || Tunnels::new(config.tunnel_idle),
+            |site| site.tunnels.with_idle(config.tunnel_idle),
+        ),
         meddlers: Meddlers::default(),
         metrics,
         strangers: Strangers::default(),
         cors_origins: config.cors_origins,
-        kept_forms: FormsAtOnce::default(),
+        kept_forms: before.map(|site| site.kept_forms.clone()).unwrap_or_default(),
         told_heavy: Once::default(),
-        farewells: TaskTracker::new(),
+        farewells: before.map(|site| site.farewells.clone()).unwrap_or_default(),
     })
 }
 
-/// Everybody who comes with a token: of the providers, with the keys that sign-ins use, and of further issuers.
-fn clients(
-    settings: bearer::Settings,
-    login: &Login,
-    sessions: &Arc<Sessions>,
-    (wanted_claims, metrics): (Vec<String>, &Arc<Metrics>),
-) -> Clients {
-    let shared = login.providers().iter().map(|named| (named.provider().clone(), Arc::clone(named.keys())));
-    Clients::new(settings, shared, Arc::clone(sessions), wanted_claims, Arc::clone(metrics))
+/// What seals sessions and sign-ins, which are to open later too.
+fn sealer(config: &mut Config, before: Option<&Site>) -> anyhow::Result<Arc<Sealer>> {
+    if let Some(site) = before {
+        return Ok(Arc::clone(&site.sealer));
+    }
+    config::ensure_keys(&mut config.session)?;
+    Ok(Arc::new(Sealer::new(&config.session.keys)?))
 }
 
-/// Rules in report mode keep nobody out that their `meanwhile` lets in: said at each start, so that nobody forgets one.
-fn tell_of_reports(config: &Config) {
+fn own_names(config: &Config) -> Arc<OwnNames> {
+    let sets = config.apps.iter().map(|app| &app.headers).chain([&config.default_headers]);
+    Arc::new(OwnNames::of(sets.map(Arc::as_ref)))
+}
+
+/// Everybody who comes with a token: of the providers, with the keys that sign-ins use, and of further issuers. Where
+/// nothing of that is new, what is known of tokens stays known.
+fn clients(
+    settings: bearer::Settings,
+    before: Option<(&Login, &Arc<Clients>)>,
+    login: &Login,
+    (sessions, wanted_claims, metrics): (&Arc<Sessions>, Vec<String>, &Arc<Metrics>),
+) -> Arc<Clients> {
+    let same = before.filter(|(old, clients)| {
+        login.providers().are(old.providers()) && clients.are_by(&settings, &wanted_claims)
+    });
+    if let Some((_, clients)) = same {
+        return Arc::clone(clients);
+    }
+    let shared = login.providers().iter().map(|named| (named.provider().clone(), Arc::clone(named.keys())));
+    let before = before.map(|(_, clients)| &**clients);
+    let with = (Arc::clone(sessions), wanted_claims, Arc::clone(metrics));
+    Arc::new(Clients::after(before, settings, shared, with))
+}
+
+/// What an operator is to know of a configuration beside that it is in force: said each time, so that nobody forgets it.
+/// Rules in report mode keep nobody out that their `meanwhile` lets in.
+fn tell_of_risks(config: &Config) {
+    let elsewhere = config.apps_elsewhere().join(" ");
+    if !elsewhere.is_empty() {
+        let domain = config.session_domain();
+        tracing::info!(
+            apps = elsewhere,
+            "apps outside the cookie domain {domain}: each of their hosts gets a cookie of its own"
+        );
+    }
+    for app in config.apps_trusting_anybody() {
+        tracing::warn!(
+            app,
+            "insecure: the certificate of this app's upstream is NOT verified, so that anybody in between can read and change everything"
+        );
+    }
     let rules = config.apps.iter().flat_map(|app| app.rules.iter().chain([&app.last]));
     for (rule, meanwhile) in rules.filter_map(|rule| Some((rule, rule.meanwhile()?))) {
         tracing::warn!(
@@ -276,19 +342,28 @@ fn tell_of_reports(config: &Config) {
 }
 
 /// Everything that is done for sessions without a request: each kind of work goes on while another waits.
-async fn upkeep(site: Arc<Site>, closing: CancellationToken, stop: CancellationToken) {
-    let sessions = &site.sessions;
-    let synced = every(session::SYNC_EVERY, || sessions.sync(unix_now()));
-    let swept = every(SWEEP_EVERY, || async { sessions.sweep(unix_now()).await.map(drop) });
+async fn upkeep(standing: Standing, closing: CancellationToken, stop: CancellationToken) {
+    let sessions = || Arc::clone(&standing.site.load().sessions);
+    let synced = every(session::SYNC_EVERY, || async { sessions().sync(unix_now()).await });
+    let swept = every(SWEEP_EVERY, || async { sessions().sweep(unix_now()).await.map(drop) });
     // No renewal begins that could not be waited for.
     let renewed = async {
-        tokio::select! { () = renew(&site) => {}, () = closing.cancelled() => {} }
+        tokio::select! { () = renew(&standing.site) => {}, () = closing.cancelled() => {} }
     };
-    let upstreams = site.upstreams.watch();
-    let work = async { tokio::join!(synced, swept, renewed, sessions.follow(unix_now), upstreams) };
+    // All configurations have the same store and the same memory.
+    let first = sessions();
+    let work = async { tokio::join!(synced, swept, renewed, first.follow(unix_now), upstreams(&standing)) };
     tokio::select! { _ = work => {}, () = stop.cancelled() => {} }
-    if let Err(error) = sessions.sync(unix_now()).await {
+    if let Err(error) = sessions().sync(unix_now()).await {
         tracing::warn!(%error, "the store could not be told which sessions were used last");
+    }
+}
+
+/// Sees to the connections to backends, those of the configuration in force.
+async fn upstreams(standing: &Standing) {
+    loop {
+        let site = standing.site.load_full();
+        tokio::select! { () = site.upstreams.watch() => {}, () = standing.replaced.notified() => {} }
     }
 }
 
@@ -305,14 +380,14 @@ async fn every<W: Future<Output = Result<(), StoreError>>>(time: Duration, work:
 }
 
 /// Renews the tokens of sessions that are due, many at a time, each in a task of its own.
-async fn renew(site: &Arc<Site>) {
-    let Some(mut due) = site.sessions.due() else { return };
+async fn renew(site: &ArcSwap<Site>) {
+    let Some(mut due) = site.load().sessions.due() else { return };
     let places = Arc::new(Semaphore::new(RENEWALS));
     while let Some(due) = due.recv().await {
         let Ok(place) = Arc::clone(&places).acquire_owned().await else { return };
-        let house = Arc::clone(site);
+        let house = site.load_full();
         // At the end it is waited for, so that no tokens are lost.
-        site.farewells.spawn(async move {
+        house.farewells.clone().spawn(async move {
             house.login.renew(due, unix_now()).await;
             drop(place);
         });

@@ -27,6 +27,7 @@ use crate::visit::Shown;
 
 /// Everybody who comes with a token instead of a session.
 pub struct Clients {
+    settings: Settings,
     sources: Sources,
     verified: Verified,
     /// Verdicts of providers; `None` where none is ever asked.
@@ -69,12 +70,29 @@ impl Clients {
         wanted_claims: Vec<String>,
         metrics: Arc<Metrics>,
     ) -> Self {
+        Self::after(None, settings, providers, (sessions, wanted_claims, metrics))
+    }
+
+    /// The same, with the keys that others had `before` of the further issuers that stay, so that nobody is asked for them
+    /// again. What others found out about tokens counts no more.
+    pub fn after(
+        before: Option<&Self>,
+        settings: Settings,
+        providers: impl IntoIterator<Item = (Provider, Arc<KeyRing>)>,
+        (sessions, wanted_claims, metrics): (Arc<Sessions>, Vec<String>, Arc<Metrics>),
+    ) -> Self {
         let verified = Verified::new(settings.cache_tokens);
         let asks = settings.introspection.is_some() || settings.app_passwords.is_some();
         let asked = asks.then(|| Asked::new(settings.cache_tokens)).flatten();
-        let sources = Sources::new(settings, providers, &metrics);
+        let known = before.map(|before| &before.sources);
+        let sources = Sources::new(settings.clone(), providers, known, &metrics);
         let places = Semaphore::new(MOST_QUESTIONS);
-        Self { sources, verified, asked, places, sessions, wanted_claims, metrics }
+        Self { settings, sources, verified, asked, places, sessions, wanted_claims, metrics }
+    }
+
+    /// Whether they would find out the same by these settings, of the same providers.
+    pub fn are_by(&self, settings: &Settings, wanted_claims: &[String]) -> bool {
+        self.settings == *settings && self.wanted_claims == wanted_claims
     }
 
     /// Who a token stands for that was looked at a moment ago, with the same keys; nothing is waited for.

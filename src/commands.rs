@@ -18,8 +18,8 @@ use clap::{Parser, Subcommand};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
-use crate::app::{House, until_signal};
-use crate::config::{self, Config, Loaded};
+use crate::app::{House, Signals, Source, signals};
+use crate::config::{self, Loaded};
 #[cfg(feature = "sqlite")]
 use crate::demo;
 use crate::http::unix_now;
@@ -159,11 +159,11 @@ impl Cli {
 fn serve(file: &FromFile, terminal: bool) -> anyhow::Result<()> {
     let loaded = load(file)?;
     log(terminal, &config::log_filter())?;
-    let config: Config = loaded.config;
     let runtime = runtime()?;
     let served = runtime.block_on(async {
-        let stop = until_signal()?;
-        let house = House::build(config)?;
+        let Signals { stop, reload } = signals()?;
+        let house = House::build(loaded.config.clone())?;
+        let house = house.following(Source::new(file.config.as_deref(), loaded, reload));
         house.meet_store().await?;
         house.run(stop).await;
         Ok(())

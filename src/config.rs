@@ -1,13 +1,16 @@
 //! The configuration as meant: read from a file and the environment, checked as a whole. Knows everyone's
 //! settings; nobody below knows of it.
 
+mod access;
 mod apps;
 mod backend;
 mod budget;
+mod changes;
 mod conditions;
 mod cookies;
 mod environment;
 mod findings;
+mod followed;
 mod headers;
 mod keys;
 mod listeners;
@@ -27,7 +30,7 @@ mod written;
 
 use std::fs::File;
 use std::io::{self, Read as _};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -40,9 +43,11 @@ use crate::identity::Roles;
 use crate::policy::{App, Requirement, Rule};
 use crate::secret::Secret;
 use crate::{bearer, login, server, session, upstream};
+pub use access::{AccessChange, access_changes};
 pub use environment::Environment;
 use findings::Notebook;
 pub use findings::{Finding, Findings};
+use followed::Followed;
 pub use persona::Persona;
 pub use policy::Question;
 pub use schema::schema;
@@ -77,6 +82,8 @@ pub struct Config {
     pub apps: Vec<App>,
     /// The backends of apps, each once: [`crate::policy::Backend`] is a place in this list.
     pub backends: Vec<upstream::Settings>,
+    /// Whether the configuration is read anew when its file changes, or one that it names.
+    pub watch: bool,
     /// How long a tunnel to a backend may stay without a byte.
     pub tunnel_idle: Duration,
     /// Who may use hosts that no app names; only such as lie within [`Config::session_domain`].
@@ -95,6 +102,14 @@ pub struct Loaded {
     /// The configuration.
     pub config: Config,
     lines: Vec<show::Line>,
+    files: Vec<Followed>,
+}
+
+impl Loaded {
+    /// The files beside the configuration's own that it was made of.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(Followed::path)
+    }
 }
 
 /// Loads the configuration of this process: [`Config::load`] with its environment.
@@ -103,6 +118,13 @@ pub struct Loaded {
 /// [`Findings`] with everything that is wrong, all at once.
 pub fn load(path: Option<&Path>) -> Result<Loaded, Findings> {
     Config::load(path, &Environment::of_process())
+}
+
+/// The file that [`load`] reads, whether it is there or not.
+pub fn file(path: Option<&Path>) -> PathBuf {
+    let named = path.map(Path::to_owned);
+    let of_process = || Environment::of_process().value("FOREGATE_CONFIG").map(PathBuf::from);
+    named.or_else(of_process).unwrap_or_else(|| PathBuf::from(DEFAULT_FILE))
 }
 
 /// What is logged: the filter in `FOREGATE_LOG`, or else `info`, less what the database pool says twice.
@@ -199,6 +221,7 @@ impl Reader {
         let listeners = self.listeners();
         let server = self.server(listeners.as_ref().map(|all| &*all.listen));
         let admin_token = self.admin_token(listeners.as_ref().map(|all| all.admin_listen));
+        let watch = self.flag("server.watch");
         let tunnel_idle = self.tunnel_idle();
         let session = self.session();
         let cors_origins = self.cors_origins();
@@ -232,6 +255,7 @@ impl Reader {
             cookies: cookies?,
             apps: apps.list.into_iter().map(|(app, _)| app).collect(),
             backends: apps.backends,
+            watch: watch?,
             tunnel_idle: tunnel_idle?,
             fallback: apps.fallback?,
             default_headers: Arc::clone(apps.defaults.headers(apps.defaults.assertion)),
@@ -259,9 +283,10 @@ impl Reader {
     fn finish(self, config: Option<Config>) -> Result<Loaded, Findings> {
         let lines = show::lines(&self);
         let (book, _, _) = self.into_parts();
+        let files = book.files().to_vec();
         match (book.findings(), config) {
             (Some(findings), _) => Err(findings),
-            (None, Some(config)) => Ok(Loaded { config, lines }),
+            (None, Some(config)) => Ok(Loaded { config, lines, files }),
             (None, None) => {
                 let fix = "report this, with the names of the settings you use".to_owned();
                 Err(Findings::one("foregate", "the configuration cannot be read".to_owned(), fix))

@@ -15,7 +15,7 @@ pub struct Gate {
     /// The rules.
     pub policy: Policy,
     sessions: Arc<Sessions>,
-    clients: Option<Clients>,
+    clients: Option<Arc<Clients>>,
 }
 
 /// Whether a decision counts as a use of the session it rests on.
@@ -27,8 +27,13 @@ enum Counts {
 
 impl Gate {
     /// A judge with these rules. Without `clients` no token counts.
-    pub fn new(policy: Policy, sessions: Arc<Sessions>, clients: Option<Clients>) -> Self {
+    pub fn new(policy: Policy, sessions: Arc<Sessions>, clients: Option<Arc<Clients>>) -> Self {
         Self { policy, sessions, clients }
+    }
+
+    /// Those whose tokens count.
+    pub fn clients(&self) -> Option<&Arc<Clients>> {
+        self.clients.as_ref()
     }
 
     /// Decides about a visit at `now`, in Unix seconds. Only a rule can let it in; whatever cannot be found out

@@ -40,7 +40,7 @@ use crate::server::{Peer, Serve};
 use crate::session::Sessions;
 use crate::upstream::Upstreams;
 use crate::visit::{Scheme, Visit};
-pub use admin::Admin;
+pub use admin::{Admin, Reloaded, Reloads, Wish};
 pub use body::Body;
 use dialect::Dialect;
 pub use kept_form::FormsAtOnce;

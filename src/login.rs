@@ -39,8 +39,8 @@ pub struct Login {
     sealer: Arc<Sealer>,
     metrics: Arc<Metrics>,
     /// Logout tokens that were obeyed.
-    heard: Mutex<Heard>,
-    opened: Opened,
+    heard: Arc<Mutex<Heard>>,
+    opened: Arc<Opened>,
 }
 
 /// What somebody wants to sign in for.
@@ -138,8 +138,14 @@ impl Login {
         sealer: Arc<Sealer>,
         metrics: Arc<Metrics>,
     ) -> Self {
-        let heard = Mutex::new(Heard::new(MOST_HEARD));
-        Self { providers, sessions, sealer, metrics, heard, opened: Opened::default() }
+        let heard = Arc::new(Mutex::new(Heard::new(MOST_HEARD)));
+        Self { providers, sessions, sealer, metrics, heard, opened: Arc::default() }
+    }
+
+    /// The same, which remembers what another one has heard.
+    #[must_use]
+    pub fn after(self, before: &Self) -> Self {
+        Self { heard: Arc::clone(&before.heard), opened: Arc::clone(&before.opened), ..self }
     }
 
     /// Where people can sign in.

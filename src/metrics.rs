@@ -94,18 +94,26 @@ pub struct Metrics {
     pub upstream_failures: Counter,
     /// Times that one of several targets was left alone for a while.
     pub upstream_ejections: Counter,
+    /// Configurations that were read anew and are in force.
+    pub reloads_done: Counter,
+    /// Configurations that were read anew and refused.
+    pub reloads_refused: Counter,
+    /// Since when the configuration is in force, in Unix seconds.
+    pub config_reloaded: Gauge,
 }
 
 impl Default for Metrics {
     fn default() -> Self {
         let mut registry = Registry::with_prefix("foregate");
-        let family = Family::<[(&'static str, &'static str); 1], Counter>::default();
-        let decisions = OUTCOMES.map(|(_, name)| family.get_or_create(&[("outcome", name)]).clone());
-        registry.register("decisions", "Requests decided, by outcome", family);
-        let decision_seconds = Arc::new(Fast::default());
-        let shared = Shared(Arc::clone(&decision_seconds));
-        registry.register("decision_seconds", "Time to decide a request", shared);
         let mut register = Register(&mut registry);
+        let decisions =
+            register.by_outcome("decisions", "Requests decided, by outcome", OUTCOMES.map(|(_, name)| name));
+        let [reloads_done, reloads_refused] = register.by_outcome(
+            "reloads",
+            "Configurations that were read anew, by outcome",
+            ["done", "refused"],
+        );
+        let decision_seconds = register.fast("decision_seconds", "Time to decide a request");
         Self {
             decisions,
             decision_seconds,
@@ -147,6 +155,12 @@ impl Default for Metrics {
                 "upstream_ejections",
                 "Times that one of several upstreams was left alone as it failed again and again",
             ),
+            reloads_done,
+            reloads_refused,
+            config_reloaded: register.gauge(
+                "config_reloaded_timestamp_seconds",
+                "Since when the configuration is in force, in Unix seconds",
+            ),
             upstream_retries: register.counter("upstream_retries", "Requests sent to a backend once more"),
             registry,
         }
@@ -172,6 +186,18 @@ impl Metrics {
 struct Register<'r>(&'r mut Registry);
 
 impl Register<'_> {
+    fn by_outcome<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+        outcomes: [&'static str; N],
+    ) -> [Counter; N] {
+        let family = Family::<[(&'static str, &'static str); 1], Counter>::default();
+        let counters = outcomes.map(|outcome| family.get_or_create(&[("outcome", outcome)]).clone());
+        self.0.register(name, help, family);
+        counters
+    }
+
     fn counter(&mut self, name: &str, help: &str) -> Counter {
         let counter = Counter::default();
         self.0.register(name, help, counter.clone());
@@ -182,6 +208,12 @@ impl Register<'_> {
         let gauge = Gauge::default();
         self.0.register(name, help, gauge.clone());
         gauge
+    }
+
+    fn fast(&mut self, name: &str, help: &str) -> Arc<Fast> {
+        let histogram = Arc::new(Fast::default());
+        self.0.register(name, help, Shared(Arc::clone(&histogram)));
+        histogram
     }
 
     fn seconds(&mut self, name: &str, help: &str) -> Histogram {

@@ -11,6 +11,7 @@ mod messages;
 mod phase;
 mod prelude;
 mod proxy_protocol;
+mod stamp;
 mod stream;
 pub mod tls;
 
@@ -40,6 +41,7 @@ pub(crate) use listener::UNIX;
 pub use listener::{Address, Listener, bind};
 use phase::{Phased, Watch};
 use prelude::Prelude;
+pub use stamp::Stamp;
 use stream::Stream;
 
 /// Where connections are accepted, and what is spoken on them.

@@ -82,6 +82,8 @@ pub struct Session {
     version: u64,
     /// Whether the store is still to be told of a use.
     noted: AtomicBool,
+    /// By which settings its row was read.
+    era: u64,
 }
 
 /// What a sign-in hands over to be kept.
@@ -119,22 +121,25 @@ pub struct Ended {
     pub tokens: Option<Zeroizing<Vec<u8>>>,
 }
 
-/// All sessions of this foregate.
+/// All sessions of this foregate, by the settings of one configuration.
 #[derive(Debug)]
 pub struct Sessions {
-    store: SessionStore,
-    cache: Cache,
+    store: Arc<SessionStore>,
+    cache: Arc<Cache>,
     sealer: Arc<Sealer>,
     settings: Settings,
     wanted_claims: Vec<String>,
     metrics: Arc<Metrics>,
     /// Since when the store has not answered, in Unix seconds; 0 while it does.
-    down_since: AtomicU64,
+    down_since: Arc<AtomicU64>,
     /// Whether all on this store have the same keys, once that is known.
-    agreed: OnceCell<()>,
+    agreed: Arc<OnceCell<()>>,
     /// Something changed that others are to be told of.
-    untold: Notify,
-    renewals: Renewals,
+    untold: Arc<Notify>,
+    renewals: Arc<Renewals>,
+    /// Counts the settings by which a row may be no session, or another person. A session in memory that was read by others
+    /// is read anew.
+    era: u64,
 }
 
 impl Sessions {
@@ -149,22 +154,38 @@ impl Sessions {
         wanted_claims: Vec<String>,
         metrics: Arc<Metrics>,
     ) -> Result<Self, StoreError> {
-        let store = SessionStore::open(&settings.location)?;
-        let cache = Cache::new(settings.cache_sessions);
-        let down_since = AtomicU64::new(0);
-        let (agreed, untold, renewals) = (OnceCell::new(), Notify::new(), Renewals::default());
         Ok(Self {
-            store,
-            cache,
+            store: Arc::new(SessionStore::open(&settings.location)?),
+            cache: Arc::new(Cache::new(settings.cache_sessions)),
             sealer,
             settings,
             wanted_claims,
             metrics,
-            down_since,
-            agreed,
-            untold,
-            renewals,
+            down_since: Arc::default(),
+            agreed: Arc::default(),
+            untold: Arc::default(),
+            renewals: Arc::default(),
+            era: 0,
         })
+    }
+
+    /// The same sessions by other settings, of which the store, its keys and the size of the memory stay as they are.
+    #[must_use]
+    pub fn anew(&self, settings: Settings, wanted_claims: Vec<String>) -> Self {
+        let same = settings.issuers == self.settings.issuers && wanted_claims == self.wanted_claims;
+        Self {
+            store: Arc::clone(&self.store),
+            cache: Arc::clone(&self.cache),
+            sealer: Arc::clone(&self.sealer),
+            settings,
+            wanted_claims,
+            metrics: Arc::clone(&self.metrics),
+            down_since: Arc::clone(&self.down_since),
+            agreed: Arc::clone(&self.agreed),
+            untold: Arc::clone(&self.untold),
+            renewals: Arc::clone(&self.renewals),
+            era: self.era + u64::from(!same),
+        }
     }
 
     /// The session behind a handle, if it lives; finding it is no use of it. A cached one costs no I/O, unless its tokens are overdue.
@@ -175,7 +196,7 @@ impl Sessions {
     pub async fn find(&self, handle: &SessionHandle, now: u64) -> Result<Option<Arc<Session>>, StoreError> {
         match self.cache.get(&handle.id()) {
             Some(session) if !session.is(handle) => Ok(None),
-            Some(session) if session.lives(now, &self.settings) => {
+            Some(session) if session.era == self.era && session.lives(now, &self.settings) => {
                 self.check_grace(now)?;
                 self.metrics.cache_hits.inc();
                 if now < session.renew_at.load(Ordering::Relaxed) {
@@ -183,7 +204,8 @@ impl Sessions {
                 }
                 Box::pin(self.renewed(session, now)).await
             }
-            // One that has been idle here may have been in use on another replica. Boxed, so that a hit does not pay
+            // One that has been idle here may have been in use on another replica, and other settings may know more of it.
+            // Boxed, so that a hit does not pay
             // for the size of a store's answer.
             Some(_) | None => Box::pin(self.load(handle, now)).await,
         }
@@ -365,6 +387,7 @@ impl Sessions {
             renew_at: AtomicU64::new(row.renew_at.unwrap_or(u64::MAX)),
             version: row.version,
             noted: AtomicBool::new(false),
+            era: self.era,
         }
     }
 }

@@ -14,7 +14,7 @@ mod reply;
 mod settings;
 pub mod tls;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::header::{HOST, HeaderValue};
@@ -86,29 +86,57 @@ impl UpstreamError {
 /// Connections to all backends of the configuration.
 #[derive(Debug)]
 pub struct Upstreams {
-    backends: Vec<Backend>,
-    streams: Streams,
+    backends: Vec<Arc<Backend>>,
+    /// Backends of configurations before, whose connections end as they become free.
+    leaving: Mutex<Vec<Arc<Backend>>>,
+    streams: Arc<Streams>,
     metrics: Arc<Metrics>,
 }
 
 #[derive(Debug)]
 struct Backend {
+    settings: Settings,
     targets: Targets,
-    check: Option<Check>,
-    stream_idle: Duration,
-    body_bytes: Option<u64>,
 }
 
 impl Upstreams {
-    /// No connection to any of these backends yet.
+    /// No connection yet to any of these backends but those that are as they were `before`: they keep theirs, and how they
+    /// are is known. Those that are not among them end their connections as they become free.
     ///
     /// # Errors
     /// [`TlsError`] if one that speaks TLS could never be reached.
-    pub fn new(backends: &[Settings], metrics: &Arc<Metrics>) -> Result<Self, TlsError> {
+    pub fn new(
+        backends: &[Settings],
+        before: Option<&Self>,
+        metrics: &Arc<Metrics>,
+    ) -> Result<Self, TlsError> {
         let system = SystemRoots::default();
-        let backends = backends.iter().map(|settings| Backend::new(settings, &system, metrics));
-        let backends = backends.collect::<Result<_, _>>()?;
-        Ok(Self { backends, streams: Streams::default(), metrics: Arc::clone(metrics) })
+        let backend = |settings: &Settings| {
+            let mut known = before.iter().flat_map(|before| &before.backends);
+            let same = known.find(|backend| backend.settings == *settings).cloned();
+            same.map_or_else(|| Backend::new(settings, &system, metrics).map(Arc::new), Ok)
+        };
+        let backends: Vec<_> = backends.iter().map(backend).collect::<Result<_, _>>()?;
+        let streams = before.map(|before| Arc::clone(&before.streams)).unwrap_or_default();
+        let stays = |one: &Arc<Backend>| backends.iter().any(|backend| Arc::ptr_eq(backend, one));
+        let leaving = before.into_iter().flat_map(Self::all).filter(|one| !stays(one)).collect();
+        Ok(Self { backends, leaving: Mutex::new(leaving), streams, metrics: Arc::clone(metrics) })
+    }
+
+    /// Its backends, and those that are leaving.
+    fn all(&self) -> Vec<Arc<Backend>> {
+        let leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        self.backends.iter().chain(&*leaving).cloned().collect()
+    }
+
+    /// Closes the connections that nobody uses to backends of configurations before. Whoever still has such a configuration may
+    /// open others.
+    fn take_leave(&self) {
+        let mut leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        leaving.retain(|backend| {
+            let open = backend.targets.pools.iter().filter(|pool| pool.close_unused()).count();
+            open > 0 || Arc::strong_count(backend) > 1
+        });
     }
 
     /// Sends a request that was let in to the app it was let in to. Its headers are final but for `Host`, which counts
@@ -127,7 +155,10 @@ impl Upstreams {
         if matches!(request.body(), Outgoing::Stream(_)) {
             let (parts, body) = request.into_parts();
             // Boxed, as most requests have no body.
-            let bounded = Box::pin(body.bounded(backend.stream_idle, backend.body_bytes)).await;
+            let bounded = Box::pin(
+                body.bounded(backend.settings.times.stream_idle, backend.settings.bounds.body_bytes),
+            )
+            .await;
             request = Request::from_parts(parts, bounded.map_err(UpstreamError::Request)?);
         }
         self.deliver(backend, request, host.as_ref(), grant.person().map(Person::identity)).await
@@ -188,7 +219,7 @@ impl Upstreams {
         let mut checks = JoinSet::new();
         for backend in &self.backends {
             for pool in &backend.targets.pools {
-                if let Some(check) = backend.check.clone() {
+                if let Some(check) = backend.settings.check.clone() {
                     checks.spawn(keep_checking(Arc::clone(pool), check));
                 }
             }
@@ -199,6 +230,7 @@ impl Upstreams {
             tick.tick().await;
             let now = Instant::now();
             self.streams.cut_idle(now);
+            self.take_leave();
             let pools = self.backends.iter().flat_map(|backend| &backend.targets.pools);
             let kept: usize = pools.map(|pool| pool.sweep(now)).sum();
             self.metrics.upstream_kept.set(i64::try_from(kept).unwrap_or(i64::MAX));
@@ -213,9 +245,7 @@ impl Backend {
         let pool = |target| Arc::new(Pool::new(target, settings, tls.clone(), Arc::clone(metrics)));
         Ok(Self {
             targets: Targets::new(settings.targets.iter().map(pool).collect(), settings.sticky),
-            check: settings.check.clone(),
-            stream_idle: settings.times.stream_idle,
-            body_bytes: settings.bounds.body_bytes,
+            settings: settings.clone(),
         })
     }
 }

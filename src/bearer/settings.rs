@@ -5,7 +5,7 @@ use url::Url;
 use crate::oidc::ClaimNames;
 
 /// Which tokens are taken.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// Whom tokens of the providers must be for; at least one.
     pub audiences: Vec<String>,
@@ -20,7 +20,7 @@ pub struct Settings {
 }
 
 /// An issuer of tokens where nobody signs in.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ExtraIssuer {
     /// What apps call it.
     pub name: String,

@@ -114,6 +114,7 @@ impl<'a> Keys<'a, '_> {
         let (Value::Text(file), "basic_file") = (&node.value, key.as_str()) else {
             return self.read(name, AUTHORIZATIONS, |_| None);
         };
+        self.book.follow(format!("basic_file {}", file.escape_debug()), file);
         let note = |problem: String| {
             let problem = format!("`basic_file` names {}, {problem}", file.escape_debug());
             self.book.note(&node.place, problem, "name a file with one line, user:password");
@@ -278,6 +279,7 @@ impl<'a> Keys<'a, '_> {
     fn file<T>(&mut self, name: &str, read: impl FnOnce(&str) -> Result<T, String>) -> Option<T> {
         let file = self.text(name, "the path of a PEM file")?;
         let entry = self.entry(name)?;
+        self.book.follow(format!("{name} {}", file.escape_debug()), file);
         let note = |problem| {
             let problem = format!("`{name}` names {}, {problem}", file.escape_debug());
             self.book.note(&entry.node.place, problem, "name a PEM file that foregate may read");

@@ -3,10 +3,16 @@
 use std::error::Error;
 use std::fmt;
 use std::ops::Range;
+use std::path::{Path, PathBuf};
+
+use super::followed::Followed;
 
 /// Everything that is wrong with a configuration, in the order of its text; never empty.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Findings(Vec<Finding>);
+pub struct Findings {
+    all: Vec<Finding>,
+    files: Vec<PathBuf>,
+}
 
 /// One thing that is wrong, and what to do about it. Holds no secret.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,18 +30,29 @@ pub struct Finding {
 impl Findings {
     /// A single finding without a source line.
     pub(crate) fn one(place: &str, problem: String, fix: String) -> Self {
-        Self(vec![Finding { place: place.to_owned(), problem, fix, excerpt: None }])
+        let all = vec![Finding { place: place.to_owned(), problem, fix, excerpt: None }];
+        Self { all, files: Vec::new() }
+    }
+
+    /// All of these, if there is one.
+    pub(crate) fn of(all: Vec<Finding>) -> Option<Self> {
+        (!all.is_empty()).then(|| Self { all, files: Vec::new() })
     }
 
     /// The findings, one by one.
     pub fn iter(&self) -> impl ExactSizeIterator<Item = &Finding> {
-        self.0.iter()
+        self.all.iter()
+    }
+
+    /// The files beside the configuration's own that were looked for: a change of one may mend it.
+    pub fn files(&self) -> impl Iterator<Item = &Path> {
+        self.files.iter().map(PathBuf::as_path)
     }
 }
 
 impl fmt::Display for Findings {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (index, finding) in self.0.iter().enumerate() {
+        for (index, finding) in self.all.iter().enumerate() {
             if index > 0 {
                 writeln!(f)?;
             }
@@ -80,6 +97,7 @@ pub(crate) struct Place {
 pub(crate) struct Notebook {
     sources: Vec<Source>,
     notes: Vec<Note>,
+    files: Vec<Followed>,
 }
 
 struct Source {
@@ -123,6 +141,16 @@ impl Notebook {
         }
     }
 
+    /// Remembers a file that a setting names, as it is just before it is read for what it holds.
+    pub(crate) fn follow(&mut self, setting: impl Into<String>, path: &str) {
+        self.files.push(Followed::new(setting.into(), Path::new(path)));
+    }
+
+    /// The files that settings name.
+    pub(crate) fn files(&self) -> &[Followed] {
+        &self.files
+    }
+
     /// How many things are wrong so far.
     pub(crate) fn count(&self) -> usize {
         self.notes.len()
@@ -144,7 +172,8 @@ impl Notebook {
         self.notes.sort_by_key(|note| note.place.order());
         self.sources.iter_mut().for_each(Source::merge_hidden);
         let findings: Vec<_> = self.notes.iter().filter_map(|note| self.finding(note)).collect();
-        (!findings.is_empty()).then_some(Findings(findings))
+        let files = self.files.iter().map(|file| file.path().to_owned()).collect();
+        Findings::of(findings).map(|findings| Findings { files, ..findings })
     }
 
     fn finding(&self, note: &Note) -> Option<Finding> {

@@ -157,6 +157,13 @@ pub(crate) fn is_later(path: &str) -> bool {
     })
 }
 
+/// Whether only a start can change the setting, or the table it stands in.
+pub(crate) fn is_for_start(path: &str) -> bool {
+    AT_START
+        .iter()
+        .any(|fixed| path.strip_prefix(fixed).is_some_and(|rest| rest.is_empty() || rest.starts_with('.')))
+}
+
 /// The environment variable that sets this path.
 pub(crate) fn variable(path: &str) -> String {
     format!("{PREFIX}{}", path.replace('.', "__").replace('-', "_").to_ascii_uppercase())
@@ -255,6 +262,12 @@ pub(crate) const KEYS: &[Key] = &[
         Kind::Texts,
         Words("loopback when listening on loopback, else nobody"),
         "Addresses and networks whose forwarded headers are believed; unix for peers on Unix sockets.",
+    ),
+    key(
+        "server.watch",
+        Kind::Flag,
+        Value("true"),
+        "Whether the configuration is read anew when its file changes, or one that it names.",
     ),
     key(
         "server.drain",
@@ -453,6 +466,26 @@ const STORE: Unset = if cfg!(feature = "sqlite") {
 
 /// Letters of the longest name of a provider: it travels in every sign-in.
 const LONGEST_PROVIDER_NAME: usize = 40;
+
+/// What a reload cannot change: sockets that are open, and what all sessions hang on. Whatever is not named here changes
+/// with a reload.
+const AT_START: &[&str] = &[
+    "server.listen",
+    "server.socket_mode",
+    "server.proxy_protocol",
+    "server.tls",
+    "server.admin_listen",
+    "server.trusted_proxies",
+    "server.drain",
+    "server.limits.head_timeout",
+    "server.limits.idle_timeout",
+    "server.limits.send_timeout",
+    "server.limits.connections",
+    "session.store",
+    "session.keys",
+    "session.poll",
+    "session.cache_sessions",
+];
 
 /// Settings of the interface that this version does not know yet.
 const LATER: &[&str] = &["tenants", "emergency", "audit", "compat"];

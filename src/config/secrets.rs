@@ -86,6 +86,7 @@ impl Reader {
         }
         self.used(path);
         let name = self.text_of(&twin, &node)?;
+        self.book.follow(path, &name.value);
         match read_secret(Path::new(&name.value)) {
             Ok(text) => Some(Some(Read { value: text, place: name.place })),
             Err(problem) => {

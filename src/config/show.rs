@@ -1,5 +1,6 @@
 //! `foregate config show`: every setting in force, its value and where it came from. Shows no secret.
 
+use super::followed::Mark;
 use super::keys::{Kind, TWIN, Unset, of_tables};
 use super::values::Reader;
 use super::written::{Node, Value};
@@ -10,6 +11,25 @@ pub(super) struct Line {
     name: String,
     value: String,
     origin: String,
+    /// What the value is, where it is not shown.
+    hidden: Option<Mark>,
+}
+
+impl Line {
+    /// The path of the setting, or the app or role.
+    pub(super) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Where it is written.
+    pub(super) fn origin(&self) -> &str {
+        &self.origin
+    }
+
+    /// Whether another line says the same of the same setting.
+    pub(super) fn says_as(&self, other: &Self) -> bool {
+        (&self.name, &self.value, self.hidden) == (&other.name, &other.value, other.hidden)
+    }
 }
 
 /// All settings in the order of their table, each app and each role on a line of its own.
@@ -23,7 +43,8 @@ pub(super) fn lines(reader: &Reader) -> Vec<Line> {
                 if let (Some(Node { value: Value::Text(file), .. }), None) = (twin, reader.written(&path)) {
                     origin = format!("{origin}, from the file {}", file.escape_debug());
                 }
-                lines.push(Line { name: path, value: "***".to_owned(), origin });
+                let hidden = Some(Mark::of(node.value.to_toml().to_string().as_bytes()));
+                lines.push(Line { name: path, value: "***".to_owned(), origin, hidden });
             }
             Some(Node { value: Value::Table(named), .. })
                 if matches!(key.kind, Kind::Apps | Kind::Issuers | Kind::Roles) =>
@@ -32,17 +53,20 @@ pub(super) fn lines(reader: &Reader) -> Vec<Line> {
                     name: format!("{path}.{}", quoted(&entry.key)),
                     value: entry.node.value.to_toml().to_string(),
                     origin: reader.book.whence(&entry.key_place),
+                    hidden: None,
                 }));
             }
             Some(node) => lines.push(Line {
                 name: path,
                 value: node.value.to_toml().to_string(),
                 origin: reader.book.whence(&node.place),
+                hidden: None,
             }),
             None => lines.push(Line {
                 value: reader.derivation(&path).map_or_else(|| unset(key.kind, key.unset), str::to_owned),
                 name: path,
                 origin: "default".to_owned(),
+                hidden: None,
             }),
         }
     }

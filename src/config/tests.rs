@@ -109,6 +109,7 @@ fn every_setting_is_read_and_none_is_inert() {
         server.admin_listen = "[::]:81"
         server.admin_token = "hunter2"
         server.trusted_proxies = ["10.0.0.1", "unix", "10.1.2.3/16"]
+        server.watch = false
         server.drain = "1m"
         server.limits = {{ head_timeout = "5s", idle_timeout = "2h", send_timeout = "5m", tunnel_idle_timeout = "3h", connections = 9 }}
         [session]
@@ -175,6 +176,7 @@ fn every_setting_is_read_and_none_is_inert() {
     let listen = [("0.0.0.0:80", false), ("unix:/run/foregate.sock", false), ("0.0.0.0:443", true)];
     assert_eq!(told, listen.map(|(address, tls)| (address.to_owned(), tls)));
     assert_eq!((config.listeners.socket_mode, config.listeners.certificates.len()), (0o600, 2));
+    assert!(!config.watch);
     assert_eq!(config.server.send_timeout, Duration::from_secs(300));
     assert_eq!((config.server.connections, config.session.cache_sessions), (9, 16));
     assert_eq!(config.session.keys, [key]);

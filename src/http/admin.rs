@@ -3,6 +3,7 @@
 mod access;
 mod api;
 mod input;
+mod reload;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -18,19 +19,28 @@ use super::body::Body;
 use super::{Site, answer, unix_now};
 use crate::server::{Peer, Serve};
 use access::Refused;
+pub use reload::{Reloaded, Reloads, Wish};
 
 /// The admin listener.
 #[derive(Clone, Debug)]
-pub struct Admin(pub Arc<ArcSwap<Site>>);
+pub struct Admin {
+    /// What is in force.
+    pub site: Arc<ArcSwap<Site>>,
+    /// Where to ask for something else to be; nowhere without.
+    pub reloads: Option<Reloads>,
+}
 
 impl Serve for Admin {
     type Body = Body;
 
     async fn serve(&self, request: Request<Incoming>, _: Peer) -> Response<Body> {
-        let site = self.0.load_full();
+        let site = self.site.load_full();
         if request.uri().path().starts_with("/api/") {
             let (parts, body) = request.into_parts();
             return match access::check(site.admin_token.as_ref(), &parts) {
+                Ok(()) if parts.uri.path() == "/api/v1/reload" => {
+                    Box::pin(reload::answer(self.reloads.as_ref(), &parts)).await
+                }
                 Ok(()) => Box::pin(api::answer(&site, Request::from_parts(parts, body))).await,
                 Err(refused) => refuse(refused),
             };

@@ -26,12 +26,12 @@ use crate::session::random;
 use crate::visit::{Authorization, Client, Credential, Path, Scheme, Target, Visit};
 
 /// How many forms may be read at a time. Whoever is one too many is answered as if forms were not kept.
-#[derive(Debug)]
-pub struct FormsAtOnce(Semaphore);
+#[derive(Clone, Debug)]
+pub struct FormsAtOnce(Arc<Semaphore>);
 
 impl Default for FormsAtOnce {
     fn default() -> Self {
-        Self(Semaphore::new(MOST_AT_ONCE))
+        Self(Arc::new(Semaphore::new(MOST_AT_ONCE)))
     }
 }
 

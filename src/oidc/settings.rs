@@ -6,7 +6,7 @@ use crate::outbound::DialMap;
 use crate::secret::Secret;
 
 /// One provider and our registration there, as configured.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Settings {
     /// The issuer; https, or http on loopback.
     pub issuer: Url,
@@ -46,7 +46,7 @@ pub enum ClientAuth {
 }
 
 /// Where in the claims things are: a claim's name, or names with dots between them.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct ClaimNames {
     /// The name the person signs in with.
     pub username: String,

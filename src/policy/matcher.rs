@@ -104,6 +104,16 @@ impl PathPattern {
         Ok(Self { text: text.into(), segments, open })
     }
 
+    /// One of the paths that are meant.
+    pub(super) fn example(&self) -> String {
+        let segments = self.segments.iter().map(|segment| match segment {
+            Segment::Exactly(text) => text.as_str(),
+            Segment::Any(_) => ANY,
+        });
+        let open = self.open.then_some(ANY);
+        segments.chain(open).fold(String::new(), |path, segment| path + "/" + segment)
+    }
+
     /// Which segment, counted from 0, is called so.
     pub fn place_of(&self, name: &str) -> Option<usize> {
         self.segments.iter().position(|segment| segment.name() == Some(name))
@@ -207,6 +217,9 @@ fn split_address(text: &str) -> Option<(&str, &str)> {
     (sound(name) && sound(domain) && !domain.contains('@')).then_some((name, domain))
 }
 
+/// A segment that stands for others.
+const ANY: &str = "any";
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -245,6 +258,7 @@ mod tests {
         ] {
             let parsed = PathPattern::parse(pattern).unwrap();
             assert_eq!(parsed.matches(path), meant, "{pattern} {path}");
+            assert!(parsed.matches(&parsed.example()), "{pattern} {}", parsed.example());
         }
     }
 

@@ -79,6 +79,12 @@ impl Rule {
             && self.path.as_ref().is_none_or(|pattern| pattern.matches(path))
     }
 
+    /// A request it speaks of: method and path, which may be any; `None` if it is about a query.
+    pub fn example(&self) -> Option<(Method, Option<String>)> {
+        let method = self.methods.first().cloned().unwrap_or(Method::GET);
+        self.query.is_empty().then(|| (method, self.path.as_ref().map(PathPattern::example)))
+    }
+
     /// Which requests it speaks of, in words.
     pub fn scope_in_words(&self) -> String {
         let methods: Vec<&str> = self.methods.iter().map(Method::as_str).collect();

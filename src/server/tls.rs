@@ -2,9 +2,8 @@
 //! no connections.
 
 use std::collections::HashMap;
-use std::fs::{self, Metadata};
+use std::fs;
 use std::io;
-use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,6 +18,8 @@ use rustls::{InconsistentKeys, ServerConfig};
 use thiserror::Error;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
+
+use super::stamp::Stamp;
 
 /// The two files of a certificate, in PEM.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -216,8 +217,7 @@ impl Watched {
     /// The certificate, if its files have changed and it can be used. After an error it is tried again at each look,
     /// as a file may have been half written.
     fn news(&mut self) -> Option<Arc<CertifiedKey>> {
-        let stamp = |path: &Path| fs::metadata(path).ok().map(|file| Stamp::of(&file));
-        let now = [stamp(&self.files.certificate), stamp(&self.files.key)];
+        let now = [Stamp::at(&self.files.certificate), Stamp::at(&self.files.key)];
         if self.seen == Some(now) && self.trouble.is_none() {
             return None;
         }
@@ -240,20 +240,6 @@ impl Watched {
                 None
             }
         }
-    }
-}
-
-/// What tells a file from another or a later one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct Stamp {
-    file: (u64, u64),
-    size: u64,
-    changed: (i64, i64),
-}
-
-impl Stamp {
-    fn of(file: &Metadata) -> Self {
-        Self { file: (file.dev(), file.ino()), size: file.size(), changed: (file.ctime(), file.ctime_nsec()) }
     }
 }
 

@@ -1,7 +1,10 @@
 //! Ending and listing sessions by other means than their handle: for people, operators and providers.
 
+use std::collections::HashSet;
+
 use super::Sessions;
 use super::store::{Listed, Person, PersonKey, REMOVED_AT_ONCE, Selection, SessionId, StoreError};
+use crate::identity::Profile;
 
 impl Sessions {
     /// Ends every session selected, here at once and on other replicas as soon as they hear of it; says how many.
@@ -44,6 +47,18 @@ impl Sessions {
     pub async fn recent(&self, person: &PersonKey, limit: u32, now: u64) -> Result<Vec<Listed>, StoreError> {
         let idle = self.settings.idle.as_secs();
         self.ask(self.store.recent(person, (now, idle), limit), now).await
+    }
+
+    /// Up to `limit` of the people who have sessions that live, each once, as their last sign-in or renewal told.
+    ///
+    /// # Errors
+    /// [`StoreError`] if the store cannot be asked.
+    pub async fn present(&self, limit: u32, now: u64) -> Result<Vec<Profile>, StoreError> {
+        let idle = self.settings.idle.as_secs();
+        let mut profiles = self.ask(self.store.profiles((now, idle), limit), now).await?;
+        let mut seen = HashSet::new();
+        profiles.retain(|profile| seen.insert((profile.issuer.clone(), profile.subject.clone())));
+        Ok(profiles)
     }
 
     /// Up to `limit` of the people seen so far, those behind `after` only; all, or those who sign in by a name.

@@ -22,7 +22,7 @@ use tokio_postgres::types::{Json, ToSql, Type};
 use tokio_postgres::{Config, Row as PgRow};
 
 use self::listen::Listener;
-use self::rows::{read, read_id, read_listed, read_person};
+use self::rows::{read, read_id, read_listed, read_person, read_profile};
 use self::statements as sql;
 use super::records::Value;
 use super::store::parts::{changed, idle_since, micros, seconds, stored};
@@ -263,6 +263,16 @@ impl PostgresStore {
             (&limit, Type::INT8),
         ];
         self.ask(sql::RECENT, &parameters).await?.iter().map(read_listed).collect()
+    }
+
+    pub(super) async fn profiles(
+        &self,
+        (now, idle): (u64, u64),
+        limit: u32,
+    ) -> Result<Vec<Profile>, StoreError> {
+        let (now, idle, limit) = (stored(now), idle_since(now, idle), i64::from(limit));
+        let parameters: [Parameter<'_>; 3] = [(&now, Type::INT8), (&idle, Type::INT8), (&limit, Type::INT8)];
+        self.ask(sql::PROFILES, &parameters).await?.iter().map(read_profile).collect()
     }
 
     pub(super) async fn people(

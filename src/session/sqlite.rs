@@ -16,7 +16,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
-use self::rows::{read, read_id, read_listed, read_person};
+use self::rows::{read, read_id, read_listed, read_person, read_profile};
 use self::statements as sql;
 use super::names::name_of;
 use super::records::Value;
@@ -25,6 +25,7 @@ use super::store::{
     ANSWER_TIME, Admission, Changes, Listed, MOST_CHANGES, Person, PersonKey, REMOVED_AT_ONCE, Row,
     Selection, SessionId, SessionKey, StoreError, TicketId,
 };
+use crate::identity::Profile;
 
 /// The sessions of one SQLite database.
 pub struct SqliteStore {
@@ -254,6 +255,18 @@ impl SqliteStore {
         self.answer(&self.reader, move |connection| {
             let values = params![person.issuer, person.subject, times.0, times.1, limit];
             rows(connection, sql::RECENT, values, read_listed)
+        })
+        .await
+    }
+
+    pub(super) async fn profiles(
+        &self,
+        (now, idle): (u64, u64),
+        limit: u32,
+    ) -> Result<Vec<Profile>, StoreError> {
+        let times = (stored(now), idle_since(now, idle));
+        self.answer(&self.reader, move |connection| {
+            rows(connection, sql::PROFILES, params![times.0, times.1, limit], read_profile)
         })
         .await
     }

@@ -381,6 +381,15 @@ impl SessionStore {
         ask!(self, store => store.recent(person, (now, idle), limit))
     }
 
+    /// Whom up to `limit` of the sessions are of that have not ended. `now` is in Unix seconds, `idle` in seconds.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Self::sessions`].
+    pub async fn profiles(&self, (now, idle): (u64, u64), limit: u32) -> Result<Vec<Profile>, StoreError> {
+        ask!(self, store => store.profiles((now, idle), limit))
+    }
+
     /// Up to `limit` of the people seen so far, by issuer and subject, those behind `after` only; all, or those who
     /// sign in by the name `username`.
     ///

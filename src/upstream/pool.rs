@@ -300,6 +300,17 @@ impl Pool {
         kept
     }
 
+    /// Closes all that nobody uses; whether there are still connections.
+    pub(super) fn close_unused(&self) -> bool {
+        let mut state = self.state();
+        let ones = std::mem::take(&mut state.kept);
+        let idle = |shared: &Shared| shared.is_gone() || shared.is_unused();
+        let shared: Vec<_> = state.shared.extract_if(.., |shared| idle(shared)).collect();
+        drop(state);
+        drop((ones, shared));
+        self.state().open > 0
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }

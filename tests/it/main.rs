@@ -33,6 +33,7 @@ mod people;
 mod providers;
 mod proxies;
 mod proxying;
+mod reload;
 mod roles;
 mod scripts;
 mod sessions;

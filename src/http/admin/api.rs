@@ -160,7 +160,7 @@ impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSuchPath => f.write_str(
-                "there are sessions, sessions/ID, users, users/disable and users/enable below /api/v1/",
+                "there are sessions, sessions/ID, users, users/disable, users/enable and reload below /api/v1/",
             ),
             Self::NoSuchSession => f.write_str("there is no session of this id"),
             Self::NoSuchUser => f.write_str("nobody of this name was ever seen here"),

@@ -32,6 +32,12 @@ impl Tunnels {
         Self { idle, open: TaskTracker::new(), closing: CancellationToken::new() }
     }
 
+    /// The same tunnels, but those that are opened from now on end when no byte has come for `idle`.
+    #[must_use]
+    pub fn with_idle(&self, idle: Duration) -> Self {
+        Self { idle, open: self.open.clone(), closing: self.closing.clone() }
+    }
+
     /// Ends them all, and those that are still to be opened: no tunnel is ever finished by waiting for it.
     pub async fn end(&self) {
         self.closing.cancel();

@@ -57,6 +57,13 @@ pub(super) fn read_listed(row: &PgRow) -> Result<Listed, StoreError> {
     })
 }
 
+/// Reads whom a session is of.
+pub(super) fn read_profile(row: &PgRow) -> Result<Profile, StoreError> {
+    let id = read_id(row)?;
+    let Json(profile) = row.try_get::<_, Json<Profile>>(1).map_err(|_| damaged(&id, "profile"))?;
+    Ok(profile)
+}
+
 /// Reads a row of a list of people.
 pub(super) fn read_person(row: &PgRow) -> Result<Person, StoreError> {
     let bad = |_| StoreError::Damaged("a person cannot be read".to_owned());

@@ -159,6 +159,10 @@ pub(super) const RECENT: &str = concat!(
     ORDER BY last_seen DESC, id LIMIT $5"
 );
 
+/// Whom sessions are of that have not ended.
+pub(super) const PROFILES: &str =
+    "SELECT id, profile FROM foregate_session WHERE expires_at > $1 AND last_seen > $2 ORDER BY id LIMIT $3";
+
 pub(super) fn people(by_name: bool) -> String {
     let named = if by_name { "AND username = $4" } else { "" };
     format!(

@@ -2,6 +2,7 @@
 
 use rusqlite::Row as SqlRow;
 
+use crate::identity::Profile;
 use crate::session::store::parts::{damaged, id, seconds};
 use crate::session::store::{Listed, Person, PersonKey, Row, SessionId, SessionKey, StoreError};
 
@@ -53,6 +54,13 @@ pub(super) fn read_listed(row: &SqlRow<'_>) -> Result<Listed, StoreError> {
         client: text(7, "client")?,
         user_agent: text(8, "user_agent")?,
     })
+}
+
+/// Reads whom a session is of.
+pub(super) fn read_profile(row: &SqlRow<'_>) -> Result<Profile, StoreError> {
+    let id = read_id(row)?;
+    let profile: String = row.get(1).map_err(|_| damaged(&id, "profile"))?;
+    serde_json::from_str(&profile).map_err(|_| damaged(&id, "profile"))
 }
 
 /// Reads a row of a list of people.

@@ -115,6 +115,10 @@ pub(super) const RECENT: &str = concat!(
     ORDER BY last_seen DESC, id LIMIT ?5"
 );
 
+/// Whom sessions are of that have not ended.
+pub(super) const PROFILES: &str =
+    "SELECT id, profile FROM foregate_session WHERE expires_at > ?1 AND last_seen > ?2 ORDER BY id LIMIT ?3";
+
 /// Parameter 4, where there is a name to look for, is that name.
 pub(super) fn people(by_name: bool) -> String {
     let named = if by_name { "AND username = ?4" } else { "" };

@@ -165,9 +165,41 @@ impl Foregate {
 
     /// SIGTERM.
     pub fn terminate(&self) {
-        let status =
-            Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status().expect("kill");
+        self.signal("-TERM");
+    }
+
+    /// SIGHUP.
+    pub fn hang_up(&self) {
+        self.signal("-HUP");
+    }
+
+    fn signal(&self, name: &str) {
+        let status = Command::new("kill").args([name, &self.child.id().to_string()]).status().expect("kill");
         assert!(status.success());
+    }
+
+    /// A configuration as it is written for this one.
+    pub fn filled(&self, config: &str) -> String {
+        config
+            .replace("LISTEN", &self.public.to_string())
+            .replace("ADMIN", &self.admin.to_string())
+            .replace("DIR", self.dir.path().to_str().expect("a path"))
+    }
+
+    /// Puts another configuration in the place of its own, in one step.
+    pub fn rewrite(&self, config: &str) {
+        let draft = self.dir.path().join("draft.toml");
+        std::fs::write(&draft, self.filled(config)).expect("a draft");
+        std::fs::rename(&draft, self.dir.path().join("foregate.toml")).expect("a config file");
+    }
+
+    /// Waits for so many lines of the log.
+    pub fn wait_for_logs(&self, part: &str, count: usize) {
+        let end = Instant::now() + Duration::from_secs(20);
+        while self.logged(part) < count {
+            assert!(Instant::now() < end, "no {count} lines with {part}:\n{}", self.log_lines().join("\n"));
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     /// Ends it gracefully and returns its exit code.
