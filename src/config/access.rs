@@ -115,7 +115,8 @@ fn named<'p>(people: impl Iterator<Item = Option<&'p Arc<Person>>>) -> Vec<Strin
 impl fmt::Display for AccessChange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (app, part) = &self.place;
-        write!(f, "app {app}")?;
+        let app_is = if app == UNNAMED { "" } else { "app " };
+        write!(f, "{app_is}{app}")?;
         part.as_ref().map_or(Ok(()), |part| write!(f, ", {part}"))?;
         let changes = [("loses", &self.loses), ("gains", &self.gains)];
         let changes = changes.iter().filter(|(_, names)| !names.is_empty());
@@ -127,7 +128,8 @@ impl fmt::Display for AccessChange {
 /// A path that rules hardly speak of.
 const ANYWHERE: &str = "/any/other/page";
 const ANY_HOST: &str = "any-other-host";
-const UNNAMED: &str = "on hosts that no line names";
+/// No app can have this name, which is no host.
+const UNNAMED: &str = "hosts that no line names";
 const EVERYBODY: &str = "everybody, also without a sign-in";
 /// Names in one line of the log.
 const MOST_NAMES: usize = 20;
@@ -184,7 +186,7 @@ mod tests {
             (
                 String::new(),
                 "allow = \"group:family\"".to_owned(),
-                vec!["app on hosts that no line names: gains alice"],
+                vec!["hosts that no line names: gains alice"],
             ),
             (
                 app("allow = \"signed-in\""),

@@ -438,6 +438,15 @@ async fn a_persons_own_list_has_those_used_last_first(place: Place) {
         let ids: Vec<SessionId> = found.iter().map(|one| one.id).collect();
         assert_eq!(ids, seen.into_iter().map(id).collect::<Vec<_>>(), "{limit}");
     }
+    // Whose those of everybody are that have not ended, in the order of their names.
+    for (limit, seen) in [(9, vec![1, 2, 3, 6]), (2, vec![1, 2])] {
+        let profiles = seen.into_iter().map(|number| of(number, "https://a.test", "alice").profile);
+        assert_eq!(
+            store.profiles((now, idle), limit).await.unwrap(),
+            profiles.collect::<Vec<_>>(),
+            "{limit}"
+        );
+    }
 }
 
 async fn a_fact_is_kept_by_the_first(place: Place) {
