@@ -274,6 +274,7 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
         metrics,
         strangers: Strangers::default(),
         cors_origins: config.cors_origins,
+        compat: config.compat,
         kept_forms: before.map(|site| site.kept_forms.clone()).unwrap_or_default(),
         told_heavy: Once::default(),
         farewells: before.map(|site| site.farewells.clone()).unwrap_or_default(),

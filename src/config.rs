@@ -6,6 +6,7 @@ mod apps;
 mod backend;
 mod budget;
 mod changes;
+mod compat;
 mod conditions;
 mod cookies;
 mod environment;
@@ -38,7 +39,7 @@ use url::Url;
 
 use crate::browser::CookieScope;
 use crate::headers::HeaderSet;
-use crate::http::unix_now;
+use crate::http::{Compat, unix_now};
 use crate::identity::Roles;
 use crate::policy::{App, Requirement, Rule};
 use crate::secret::Secret;
@@ -76,6 +77,8 @@ pub struct Config {
     pub issuers: Option<Arc<[Box<str>]>>,
     /// Origins whose scripts may ask who is signed in.
     pub cors_origins: Vec<String>,
+    /// The products whose addresses are answered.
+    pub compat: Compat,
     /// Where cookies are sent.
     pub cookies: CookieScope,
     /// The apps, in the order of the file.
@@ -225,6 +228,7 @@ impl Reader {
         let tunnel_idle = self.tunnel_idle();
         let session = self.session();
         let cors_origins = self.cors_origins();
+        let compat = self.compat();
         let cookies = match (&public_url, &apps) {
             (Some(url), Some(apps)) => self.cookies(url, &apps.list, apps.fallback.as_ref()),
             (Some(_) | None, Some(_) | None) => None,
@@ -252,6 +256,7 @@ impl Reader {
                 .collect::<Option<Vec<_>>>()
                 .filter(|all| !all.is_empty())?,
             cors_origins: cors_origins?,
+            compat: compat?,
             cookies: cookies?,
             apps: apps.list.into_iter().map(|(app, _)| app).collect(),
             backends: apps.backends,

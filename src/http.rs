@@ -5,6 +5,7 @@ mod admin;
 mod answer;
 mod body;
 mod chooser;
+mod compat;
 mod denial;
 pub mod dialect;
 mod forward;
@@ -42,6 +43,7 @@ use crate::upstream::Upstreams;
 use crate::visit::{Scheme, Visit};
 pub use admin::{Admin, Reloaded, Reloads, Wish};
 pub use body::Body;
+pub use compat::{Compat, Tells};
 use dialect::Dialect;
 pub use kept_form::FormsAtOnce;
 pub use proxy::{LiveBody, Meddlers, Tunnels};
@@ -83,6 +85,8 @@ pub struct Site {
     pub strangers: Strangers,
     /// Origins whose scripts may ask who is signed in, beside those that foregate answers on itself.
     pub cors_origins: Vec<String>,
+    /// The products whose addresses are answered beside our own.
+    pub compat: Compat,
     /// Forms that are read to be kept.
     pub kept_forms: FormsAtOnce,
     /// Apps and people whose large headers the log has told of.
@@ -120,6 +124,8 @@ fn route<'s>(
 ) -> std::pin::Pin<Box<dyn Future<Output = Response<Body>> + Send + 's>> {
     if request.uri().path().starts_with("/.foregate/") {
         Box::pin(own_page(site, request, peer))
+    } else if compat::is_theirs(site, &request) {
+        Box::pin(compat::answer(site, request, peer))
     } else {
         Box::pin(proxy::answer(house, site, request, peer))
     }

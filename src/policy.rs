@@ -176,6 +176,12 @@ impl Policy {
         self.site(host).is_some_and(|site| site.apps.iter().any(|app| app.route.is_some()))
     }
 
+    /// Whether what is decided about a host can depend on the method.
+    pub fn minds_methods(&self, host: &str) -> bool {
+        self.site(host)
+            .is_some_and(|site| site.apps.iter().any(|app| app.rules.iter().any(Rule::minds_methods)))
+    }
+
     /// Whether a line speaks of a host.
     pub fn names(&self, host: &str) -> bool {
         self.site(host).is_some()

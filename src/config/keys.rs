@@ -207,6 +207,12 @@ pub(crate) const KEYS: &[Key] = &[
     key("public_url", Kind::Url, Needed("https://auth.example.com"), "Where browsers reach foregate itself."),
     key("allow", Kind::Allow, Value("nobody"), "Who may use hosts that no line of [apps] names."),
     key(
+        "compat",
+        Kind::Texts,
+        Value("[]"),
+        "Products whose addresses are answered, too: authentik, oauth2-proxy, oauth2-proxy-nginx.",
+    ),
+    key(
         "headers",
         Kind::Headers,
         Value("remote"),
@@ -488,7 +494,7 @@ const AT_START: &[&str] = &[
 ];
 
 /// Settings of the interface that this version does not know yet.
-const LATER: &[&str] = &["tenants", "emergency", "audit", "compat"];
+const LATER: &[&str] = &["tenants", "emergency", "audit"];
 
 /// What an app's table may hold, with what it means.
 pub(crate) const APP_KEYS: &[(&str, &str)] = &[

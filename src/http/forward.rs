@@ -15,20 +15,35 @@ use super::intent::client;
 use super::portal::elsewhere::{Here, OwnPage};
 use super::{Site, unix_now};
 use crate::metrics::Outcome;
-use crate::policy::{Decision, Grant, Refusal};
+use crate::policy::{Decision, Grant, Refusal, Requirement};
 use crate::server::Peer;
 use crate::visit::Visit;
 
 /// Answers one check, and counts it.
-#[expect(clippy::disallowed_methods, reason = "the faces are where time enters")]
 pub(super) async fn answer(site: &Site, dialect: Dialect, parts: &Parts, peer: Peer) -> Response<Body> {
+    answer_narrowed(site, dialect, parts, (peer, None)).await
+}
+
+/// The same where whoever is let in must be `wanted`, too.
+#[expect(clippy::disallowed_methods, reason = "the faces are where time enters")]
+pub(super) async fn answer_narrowed(
+    site: &Site,
+    dialect: Dialect,
+    parts: &Parts,
+    (peer, wanted): (Peer, Option<&Requirement>),
+) -> Response<Body> {
     let started = Instant::now();
-    let (outcome, response) = decide(site, dialect, parts, peer).await;
+    let (outcome, response) = decide(site, dialect, parts, (peer, wanted)).await;
     site.metrics.decided(outcome, started.elapsed().as_secs_f64());
     response
 }
 
-async fn decide(site: &Site, dialect: Dialect, parts: &Parts, peer: Peer) -> (Outcome, Response<Body>) {
+async fn decide(
+    site: &Site,
+    dialect: Dialect,
+    parts: &Parts,
+    (peer, wanted): (Peer, Option<&Requirement>),
+) -> (Outcome, Response<Body>) {
     if !peer.trusted {
         return (Outcome::Untrusted, refuse_stranger(site, dialect, peer));
     }
@@ -48,6 +63,10 @@ async fn decide(site: &Site, dialect: Dialect, parts: &Parts, peer: Peer) -> (Ou
         return (outcome, in_form(dialect, response));
     }
     let decision = site.gate.judge(&visit, unix_now()).await;
+    let decision = match (decision, wanted) {
+        (Decision::Allow(grant), Some(wanted)) => grant.narrowed(wanted, &visit),
+        (decision, _) => decision,
+    };
     match narrowed(site, decision, dialect, (parts, &visit)) {
         Decision::Allow(grant) => {
             site.note_report(&grant, &visit);

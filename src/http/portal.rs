@@ -5,7 +5,7 @@ pub(super) mod elsewhere;
 pub(super) mod errand;
 mod leave;
 pub(super) mod logout;
-mod query;
+pub(super) mod query;
 pub(super) mod session;
 pub(super) mod step_up;
 

@@ -31,6 +31,11 @@ pub(super) struct Would {
 }
 
 impl Rule {
+    /// Whether it speaks of some methods only.
+    pub(super) fn minds_methods(&self) -> bool {
+        !self.methods.is_empty()
+    }
+
     /// A rule for the paths and methods named; no path is every path, no methods are all.
     pub fn new(name: String, path: Option<PathPattern>, methods: Vec<Method>, allow: Requirement) -> Self {
         let (query, proof) = (QueryPattern::default(), Proof::default());

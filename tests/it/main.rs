@@ -18,6 +18,7 @@ mod assertions;
 mod browser;
 mod chart;
 mod commands;
+mod compat;
 mod demo;
 mod deploy;
 mod domains;

@@ -1,11 +1,12 @@
 //! Parameters of an address or a form, read strictly. Knows no meaning of theirs but that of `rd`.
 
+use http::Uri;
 use http::request::Parts;
 use url::form_urlencoded;
 
 /// The parameters as they came.
 #[derive(Debug)]
-pub(super) struct Query {
+pub(in crate::http) struct Query {
     raw: String,
     pairs: Vec<(String, String)>,
 }
@@ -16,7 +17,11 @@ pub(super) struct Repeated;
 
 impl Query {
     pub(super) fn of(parts: &Parts) -> Self {
-        Self::from_bytes(parts.uri.query().unwrap_or_default().as_bytes())
+        Self::of_uri(&parts.uri)
+    }
+
+    pub(in crate::http) fn of_uri(uri: &Uri) -> Self {
+        Self::from_bytes(uri.query().unwrap_or_default().as_bytes())
     }
 
     pub(super) fn from_bytes(bytes: &[u8]) -> Self {
@@ -31,9 +36,14 @@ impl Query {
         if values.next().is_some() { Err(Repeated) } else { Ok(first) }
     }
 
+    /// All values of a parameter.
+    pub(in crate::http) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
+        self.pairs.iter().filter(move |(other, _)| other == name).map(|(_, value)| value.as_str())
+    }
+
     /// Where to go afterwards. Front proxies paste it in unescaped, so that all behind its first `&` would be lost:
     /// an `rd` that holds a bare `://`, or a path with a bare `?`, takes the rest of the query with it.
-    pub(super) fn rd(&self) -> Option<String> {
+    pub(in crate::http) fn rd(&self) -> Option<String> {
         let start = if self.raw.starts_with("rd=") { 3 } else { self.raw.find("&rd=")? + 4 };
         let rest = &self.raw[start..];
         let end = rest.find('&').unwrap_or(rest.len());
