@@ -20,6 +20,7 @@ mod chart;
 mod commands;
 mod demo;
 mod deploy;
+mod doctor;
 mod domains;
 mod explain;
 mod floors;
