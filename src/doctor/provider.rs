@@ -219,7 +219,7 @@ impl<'p> Patient<'p, '_, '_> {
                 let fix = "compare scopes, prompt and response types with what this client may ask for there";
                 self.fail("redirect URI", seen, fix);
             }
-            Ok(Reception::Elsewhere(to)) if !to.as_str().contains("error") => {
+            Ok(Reception::Elsewhere(to)) if !to.path().contains("error") => {
                 self.ok("redirect URI", format!("{place} goes on to {}", without_query(&to)));
             }
             Ok(Reception::Elsewhere(to)) => {

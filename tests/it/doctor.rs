@@ -258,6 +258,15 @@ fn a_database_is_looked_at_and_left_as_it_is() {
         "nothing is written"
     );
 
+    let byte = |count: usize| format!("decode(repeat('00', {count}), 'hex')");
+    sql(&format!(
+        "INSERT INTO foregate_session (id, proof, issuer, subject, profile, created_at, last_seen, expires_at, tokens, client, \
+         user_agent) VALUES ({}, {}, 'i', 's', '{{\"issuer\": \"i\", \"subject\": \"s\", \"username\": \"zoe\"}}', 1, 1, 2, '', '', '')",
+        byte(16),
+        byte(32)
+    ));
+    check(&url).has("ok", &["size", "of zoe"]);
+
     let role = format!("reader_{}", std::process::id());
     sql(&format!("CREATE ROLE {role} LOGIN; GRANT SELECT ON ALL TABLES IN SCHEMA public TO {role}"));
     check(&url.replace("postgres@", &format!("{role}@"))).fails(&["writable", "permission denied", "GRANT"]);

@@ -182,9 +182,9 @@ pub(super) const FACT: &str = "WITH kept AS (INSERT INTO foregate_fact (name, va
     ON CONFLICT (name) DO NOTHING RETURNING value) \
     SELECT value FROM kept UNION ALL SELECT value FROM foregate_fact WHERE name = $1 LIMIT 1";
 pub(super) const SHOW_FACT: &str = "SELECT value FROM foregate_fact WHERE name = $1";
-/// What is kept of the person of whom the most is.
-pub(super) const LARGEST: &str =
-    "SELECT profile FROM foregate_session ORDER BY octet_length(profile::text) DESC LIMIT 1";
+/// What is kept of the person of whom the most is, as far as a look has time for.
+pub(super) const LARGEST: &str = "SELECT profile FROM (SELECT profile FROM foregate_session LIMIT 100000) AS kept \
+    ORDER BY octet_length(profile::text) DESC LIMIT 1";
 pub(super) const NOW: &str = concat!("SELECT ", now!());
 /// Tables that this role may not use as foregate does.
 pub(super) const NOT_OURS: &str = "SELECT string_agg(name, ', ') FROM (VALUES ('foregate_session'), \
