@@ -1,5 +1,6 @@
 //! What can be typed, and what each command does. Only here and in `main` does foregate print.
 
+mod check;
 mod explain;
 mod health;
 mod session;
@@ -46,6 +47,8 @@ enum Command {
         #[arg(long, default_value_t = 4180)]
         port: u16,
     },
+    /// Look at configuration, store, provider and the way from outside; say what is wrong and what helps
+    Check(check::CheckArgs),
     /// Tell which rule decides about a request, and why
     Explain(explain::Explain),
     /// Ask the foregate that runs on this machine how it is
@@ -137,6 +140,7 @@ impl Cli {
                 log(terminal, "foregate=warn")?;
                 runtime()?.block_on(demo::run(port, terminal))
             }
+            Command::Check(args) => check::check(&args),
             Command::Explain(args) => print(&explain::explain(&args)?),
             Command::Health(args) => print(&health::health(&args)?),
             Command::Config { what: ConfigCommand::Show(file) } => print(&config::show(&load(&file)?)),

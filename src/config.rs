@@ -52,7 +52,7 @@ use followed::Followed;
 pub use persona::Persona;
 pub use policy::Question;
 pub use schema::schema;
-pub use secrets::{KeysError, ensure_keys, new_key};
+pub use secrets::{KeysError, ensure_keys, keys_at_hand, new_key};
 use values::{Http, Reader};
 use written::Written;
 
@@ -104,6 +104,8 @@ pub struct Config {
 pub struct Loaded {
     /// The configuration.
     pub config: Config,
+    /// How many `[[tests]]` it passed.
+    pub tests: usize,
     lines: Vec<show::Line>,
     files: Vec<Followed>,
 }
@@ -287,11 +289,12 @@ impl Reader {
     /// refused too.
     fn finish(self, config: Option<Config>) -> Result<Loaded, Findings> {
         let lines = show::lines(&self);
+        let tests = self.written("tests").map_or(0, |node| node.value.length());
         let (book, _, _) = self.into_parts();
         let files = book.files().to_vec();
         match (book.findings(), config) {
             (Some(findings), _) => Err(findings),
-            (None, Some(config)) => Ok(Loaded { config, lines, files }),
+            (None, Some(config)) => Ok(Loaded { config, tests, lines, files }),
             (None, None) => {
                 let fix = "report this, with the names of the settings you use".to_owned();
                 Err(Findings::one("foregate", "the configuration cannot be read".to_owned(), fix))

@@ -13,6 +13,7 @@ mod intent;
 mod kept_form;
 pub mod pages;
 mod portal;
+pub mod probe;
 mod proxy;
 
 use std::collections::HashSet;

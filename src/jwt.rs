@@ -98,6 +98,9 @@ pub const ASYMMETRIC: &[Algorithm] = &[
     Algorithm::EdDSA,
 ];
 
+/// How many seconds clocks may differ.
+pub const LEEWAY_SECONDS: u64 = claims::LEEWAY_SECONDS as u64;
+
 /// For how many seconds after its `iat` a logout token can pass at most.
 pub const LOGOUT_LIFETIME: u64 = claims::LOGOUT_LIFETIME;
 
@@ -144,6 +147,14 @@ impl KeyRing {
         let algorithm = self.check_seal(&raw, expect, now).await?;
         claims::check(&claims, (&raw, algorithm), expect, now)?;
         Ok(claims)
+    }
+
+    /// How many of the provider's keys go with any of these algorithms.
+    ///
+    /// # Errors
+    /// [`KeysError`] if they cannot be had.
+    pub async fn count(&self, uri: &Url, algorithms: &[Algorithm], now: u64) -> Result<usize, KeysError> {
+        Ok(self.ring.keys(uri, now).await?.count(algorithms))
     }
 
     /// Another number than before whenever the keys at hand have changed: what was verified then is to be verified anew.

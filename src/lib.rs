@@ -8,8 +8,9 @@ pub mod commands;
 pub mod demo;
 pub mod snippet;
 
-// Floor 8, the house: wiring, start and end.
+// Floor 8, the house: wiring, start and end; and the doctor who looks after it.
 pub mod app;
+pub mod doctor;
 
 // Floor 7, the book: knows everyone's settings; nobody below may name it.
 pub mod config;

@@ -2,6 +2,7 @@
 //! rules or providers.
 
 mod cache;
+pub mod examine;
 mod follow;
 mod names;
 mod operate;

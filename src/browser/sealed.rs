@@ -35,6 +35,8 @@ pub enum Purpose {
     Assertion,
     /// A form that waits in the browser until somebody is signed in.
     KeptForm,
+    /// A wish of `foregate check` to hear how its request arrived.
+    Probe,
 }
 
 impl Purpose {
@@ -51,6 +53,7 @@ impl Purpose {
             Self::Leave => "foregate leave 1",
             Self::Assertion => "foregate assertion 1",
             Self::KeptForm => "foregate kept form 1",
+            Self::Probe => "foregate probe 1",
         }
     }
 }

@@ -188,11 +188,7 @@ pub fn ensure_keys(settings: &mut Settings) -> Result<(), KeysError> {
     }
     let keys = match &settings.location {
         #[cfg(feature = "sqlite")]
-        Location::Sqlite(database) => {
-            let mut name = database.clone().into_os_string();
-            name.push(".keys");
-            keys_beside(&PathBuf::from(name))
-        }
+        Location::Sqlite(database) => keys_beside(&keys_file(database)),
         #[cfg(feature = "sqlite")]
         Location::Memory => new_key().map(|key| vec![key]),
         #[cfg(feature = "postgres")]
@@ -200,6 +196,35 @@ pub fn ensure_keys(settings: &mut Settings) -> Result<(), KeysError> {
     };
     settings.keys = keys?;
     Ok(())
+}
+
+/// The sealing keys that there are, as [`ensure_keys`] would find them, and none where it would make one.
+///
+/// # Errors
+/// As [`ensure_keys`].
+pub fn keys_at_hand(settings: &Settings) -> Result<Vec<Secret>, KeysError> {
+    if !settings.keys.is_empty() {
+        return Ok(settings.keys.clone());
+    }
+    match &settings.location {
+        #[cfg(feature = "sqlite")]
+        Location::Sqlite(database) => {
+            let path = keys_file(database);
+            if path.exists() { keys_in(&path) } else { Ok(Vec::new()) }
+        }
+        #[cfg(feature = "sqlite")]
+        Location::Memory => Ok(Vec::new()),
+        #[cfg(feature = "postgres")]
+        Location::Postgres(_) => Err(KeysError::Missing),
+    }
+}
+
+/// Where the keys of a database file are.
+#[cfg(feature = "sqlite")]
+fn keys_file(database: &Path) -> PathBuf {
+    let mut name = database.to_owned().into_os_string();
+    name.push(".keys");
+    PathBuf::from(name)
 }
 
 /// Makes a sealing key, as a line of a keys file.
@@ -218,6 +243,11 @@ fn keys_beside(path: &Path) -> Result<Vec<Secret>, KeysError> {
     if !path.try_exists().map_err(failed)? {
         make_keys_file(path, &new_key()?).map_err(failed)?;
     }
+    keys_in(path)
+}
+
+fn keys_in(path: &Path) -> Result<Vec<Secret>, KeysError> {
+    let failed = |error| KeysError::File { path: path.to_owned(), error };
     let text = match read_secret(path) {
         Ok(text) => text,
         Err(FileProblem::Unreadable(kind)) => return Err(failed(kind.into())),

@@ -115,6 +115,11 @@ impl Value {
         }
     }
 
+    /// How many values it holds, if it is an array.
+    pub(crate) fn length(&self) -> usize {
+        if let Self::List(list) = self { list.len() } else { 0 }
+    }
+
     /// The value as TOML writes it on one line.
     pub(crate) fn to_toml(&self) -> Toml {
         match self {

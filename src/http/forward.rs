@@ -13,6 +13,7 @@ use super::denial::{self, Denied};
 use super::dialect::Dialect;
 use super::intent::client;
 use super::portal::elsewhere::{Here, OwnPage};
+use super::probe::{self, Saw};
 use super::{Site, unix_now};
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant, Refusal, Requirement};
@@ -45,14 +46,19 @@ async fn decide(
     (peer, wanted): (Peer, Option<&Requirement>),
 ) -> (Outcome, Response<Body>) {
     if !peer.trusted {
-        return (Outcome::Untrusted, refuse_stranger(site, dialect, peer));
+        let mut response = refuse_stranger(site, dialect, peer);
+        probe::tell(site, parts, &mut response, || Saw::nothing(dialect.name(), peer, None));
+        return (Outcome::Untrusted, response);
     }
     let visit = match dialect.read(parts, &site.cookies, site.scheme()) {
         Ok(visit) => visit.from(client(&parts.headers, peer, &site.trusted_proxies)),
         Err(malformed) => {
             tracing::info!(dialect = dialect.name(), peer = %peer.address, reason = %malformed, "a check is malformed");
             let response = answer::text(StatusCode::BAD_REQUEST, format!("foregate: {malformed}.\n"));
-            return (Outcome::Malformed, in_form(dialect, response));
+            let mut response = in_form(dialect, response);
+            let why = || Some(malformed.to_string());
+            probe::tell(site, parts, &mut response, || Saw::nothing(dialect.name(), peer, why()));
+            return (Outcome::Malformed, response);
         }
     };
     let bare = dialect == Dialect::Nginx;
@@ -67,19 +73,22 @@ async fn decide(
         (Decision::Allow(grant), Some(wanted)) => grant.narrowed(wanted, &visit),
         (decision, _) => decision,
     };
-    match narrowed(site, decision, dialect, (parts, &visit)) {
+    let denied = match narrowed(site, decision, dialect, (parts, &visit)) {
         Decision::Allow(grant) => {
             site.note_report(&grant, &visit);
             let mut response = allow(site, dialect, &parts.method, &grant);
             site.assert(&grant, &visit.target.host, response.headers_mut());
-            (Outcome::Allowed, response)
+            return (Outcome::Allowed, response);
         }
-        Decision::SignIn => deny(site, dialect, parts, &visit, Denied::SignIn).await,
-        Decision::StepUp(step) => deny(site, dialect, parts, &visit, step.into()).await,
-        Decision::Forbid(refusal) => deny(site, dialect, parts, &visit, Denied::Forbidden(refusal)).await,
-        Decision::BadToken(reason) => deny(site, dialect, parts, &visit, Denied::BadToken(reason)).await,
-        Decision::Unavailable => deny(site, dialect, parts, &visit, Denied::Unavailable).await,
-    }
+        Decision::SignIn => Denied::SignIn,
+        Decision::StepUp(step) => step.into(),
+        Decision::Forbid(refusal) => Denied::Forbidden(refusal),
+        Decision::BadToken(reason) => Denied::BadToken(reason),
+        Decision::Unavailable => Denied::Unavailable,
+    };
+    let (outcome, mut response) = deny(site, dialect, parts, &visit, denied).await;
+    probe::tell(site, parts, &mut response, || Saw::visit(dialect.name(), peer, parts, &visit));
+    (outcome, response)
 }
 
 /// The auth address may ask for more than the rules do: `?allow=group:admins`. It can never ask for less, so it

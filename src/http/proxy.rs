@@ -27,6 +27,7 @@ use super::denial::{self, Denied};
 use super::dialect::direct;
 use super::intent::{client, intent};
 use super::portal::elsewhere::{Here, OwnPage};
+use super::probe::{self, Saw};
 use super::{Site, answer, kept_form, portal, unix_now};
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant};
@@ -114,7 +115,8 @@ pub(super) async fn answer(
         Decision::BadToken(reason) => Denied::BadToken(reason),
         Decision::Unavailable => Denied::Unavailable,
     };
-    let (outcome, response) = Box::pin(denial::answer(site, &parts, &visit, denied, false)).await;
+    let (outcome, mut response) = Box::pin(denial::answer(site, &parts, &visit, denied, false)).await;
+    probe::tell(site, &parts, &mut response, || Saw::visit("proxy", peer, &parts, &visit));
     counted(outcome);
     response
 }

@@ -48,6 +48,17 @@ impl KeySet {
         Ok(Self { keys: members.iter().filter_map(Key::read).collect(), mark })
     }
 
+    /// How many keys go with any of these algorithms.
+    pub(super) fn count(&self, algorithms: &[Algorithm]) -> usize {
+        let fits = |key: &&Key| {
+            let own = |&algorithm: &Algorithm| {
+                key.algorithm.is_none_or(|named| named == algorithm) && shape(algorithm) == Some(key.shape)
+            };
+            algorithms.iter().any(own)
+        };
+        self.keys.iter().filter(fits).count()
+    }
+
     /// Whether the other set was written in the same letters.
     pub(super) fn is_same(&self, other: &Self) -> bool {
         self.mark == other.mark

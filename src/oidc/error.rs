@@ -132,6 +132,8 @@ impl ProviderError {
 pub enum Step {
     /// Fetching the discovery document.
     Discovery,
+    /// The authorization endpoint, where browsers go.
+    Authorization,
     /// The token endpoint.
     Token,
     /// The userinfo endpoint.
@@ -146,6 +148,7 @@ impl std::fmt::Display for Step {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str(match self {
             Self::Discovery => "discovery",
+            Self::Authorization => "authorization endpoint",
             Self::Token => "token endpoint",
             Self::Userinfo => "userinfo",
             Self::Revocation => "revocation",

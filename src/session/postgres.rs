@@ -3,6 +3,7 @@
 //! But for migrations, every statement goes out unnamed, in one round trip and as a transaction of its own, so a pooler that hands its
 //! servers from transaction to transaction (PgBouncer) may stand in between.
 
+mod examine;
 mod listen;
 mod rows;
 mod statements;
@@ -21,6 +22,7 @@ use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Json, ToSql, Type};
 use tokio_postgres::{Config, Row as PgRow};
 
+pub(super) use self::examine::examine;
 use self::listen::Listener;
 use self::rows::{read, read_id, read_listed, read_person, read_profile};
 use self::statements as sql;

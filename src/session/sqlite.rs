@@ -1,5 +1,6 @@
 //! Sessions in an SQLite database, for one process and its commands. Knows rows, not what a session opens or who asks.
 
+mod examine;
 mod rows;
 mod statements;
 
@@ -16,6 +17,7 @@ use tokio::sync::{OnceCell, Semaphore};
 use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
+pub(super) use self::examine::examine;
 use self::rows::{read, read_id, read_listed, read_person, read_profile};
 use self::statements as sql;
 use super::names::name_of;

@@ -21,6 +21,7 @@ mod commands;
 mod compat;
 mod demo;
 mod deploy;
+mod doctor;
 mod domains;
 mod explain;
 mod floors;

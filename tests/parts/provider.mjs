@@ -377,6 +377,7 @@ async function front(req, res) {
     status: null,
   };
   log.push(entry);
+  if (options.clockSkewSeconds) res.setHeader('date', new Date(Date.now()).toUTCString());
   res.on('finish', () => { entry.status = res.statusCode; });
   const form = new URLSearchParams();
   if (!['GET', 'HEAD'].includes(req.method)) {

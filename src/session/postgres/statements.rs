@@ -185,6 +185,21 @@ pub(super) const IS_DISABLED: &str = "SELECT 1 FROM foregate_person \
 pub(super) const FACT: &str = "WITH kept AS (INSERT INTO foregate_fact (name, value) VALUES ($1, $2) \
     ON CONFLICT (name) DO NOTHING RETURNING value) \
     SELECT value FROM kept UNION ALL SELECT value FROM foregate_fact WHERE name = $1 LIMIT 1";
+pub(super) const SHOW_FACT: &str = "SELECT value FROM foregate_fact WHERE name = $1";
+/// What is kept of the person of whom the most is, as far as a look has time for.
+pub(super) const LARGEST: &str = "SELECT profile FROM (SELECT profile FROM foregate_session LIMIT 100000) AS kept \
+    ORDER BY octet_length(profile::text) DESC LIMIT 1";
+pub(super) const NOW: &str = concat!("SELECT ", now!());
+/// Tables that this role may not use as foregate does.
+pub(super) const NOT_OURS: &str = "SELECT string_agg(name, ', ') FROM (VALUES ('foregate_session'), \
+    ('foregate_person'), ('foregate_change'), ('foregate_fact'), ('foregate_spent')) AS own (name) WHERE NOT \
+    (has_table_privilege(name, 'SELECT') AND has_table_privilege(name, 'INSERT') \
+    AND has_table_privilege(name, 'UPDATE') AND has_table_privilege(name, 'DELETE'))";
+pub(super) const LOOK_BRIEFLY: &str = "SET LOCAL statement_timeout = '3s'";
+/// Changes that are only tried.
+pub(super) const TRY_FACT: &str =
+    "INSERT INTO foregate_fact (name, value) VALUES ('foregate check', '') ON CONFLICT (name) DO NOTHING";
+pub(super) const TRY_TABLE: &str = "CREATE TABLE foregate_check (tried integer)";
 pub(super) const SET_FACT: &str = "INSERT INTO foregate_fact (name, value) VALUES ($1, $2) \
     ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 pub(super) const DROP_FACT: &str = "DELETE FROM foregate_fact WHERE name = $1";

@@ -141,6 +141,9 @@ pub(super) const IS_DISABLED: &str = "SELECT EXISTS (SELECT 1 FROM foregate_pers
 pub(super) const KEEP_FACT: &str =
     "INSERT INTO foregate_fact (name, value) VALUES (?1, ?2) ON CONFLICT (name) DO NOTHING";
 pub(super) const FACT: &str = "SELECT value FROM foregate_fact WHERE name = ?1";
+/// What is kept of the person of whom the most is, as far as a look has time for.
+pub(super) const LARGEST: &str = "SELECT profile FROM (SELECT profile FROM foregate_session LIMIT 100000) \
+    ORDER BY length(profile) DESC LIMIT 1";
 pub(super) const SET_FACT: &str = "INSERT INTO foregate_fact (name, value) VALUES (?1, ?2) \
     ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 pub(super) const DROP_FACT: &str = "DELETE FROM foregate_fact WHERE name = ?1";
