@@ -14,13 +14,15 @@ use crate::identity::{ACR, AMR, Identity, Profile};
 pub struct Persona {
     profile: Profile,
     provider: Option<String>,
+    /// The tenant they name, as a client does in a header.
+    tenant: Option<String>,
     /// How long ago they proved who they are, in seconds.
     auth_age: u64,
 }
 
 impl Persona {
-    /// Reads `user=alice,groups=a;b`, also with `name`, `email`, `uid`, `provider`, `acr`, `amr`, `auth_age` and
-    /// `claim:NAME`; `None` is `nobody`. A backslash takes the meaning from `,` and `;`.
+    /// Reads `user=alice,groups=a;b`, also with `name`, `email`, `uid`, `provider`, `tenant`, `acr`, `amr`, `auth_age`
+    /// and `claim:NAME`, whose value may be an object in JSON; `None` is `nobody`. A backslash takes the meaning from `,` and `;`.
     ///
     /// # Errors
     /// What is wrong, and what to write.
@@ -55,6 +57,7 @@ impl Persona {
             "uid" => profile.subject = plain(value),
             "groups" => profile.groups = list(),
             "provider" => self.provider = Some(plain(value)),
+            "tenant" => self.tenant = Some(plain(value)),
             ACR => drop(profile.claims.insert(ACR.to_owned(), plain(value).into())),
             AMR => drop(profile.claims.insert(AMR.to_owned(), list().into())),
             "auth_age" => {
@@ -67,11 +70,24 @@ impl Persona {
                     return Err((format!("`{name}` is nothing that people have"), FIX));
                 };
                 let mut values = list();
-                let value = if values.len() == 1 { Json::from(values.remove(0)) } else { Json::from(values) };
+                let whole = plain(value);
+                let object = whole.starts_with('{').then(|| serde_json::from_str(&whole).ok()).flatten();
+                let value = if let Some(object) = object {
+                    object
+                } else if values.len() == 1 {
+                    Json::from(values.remove(0))
+                } else {
+                    Json::from(values)
+                };
                 profile.claims.insert(claim.to_owned(), value);
             }
         }
         Ok(())
+    }
+
+    /// The tenant they name.
+    pub(super) fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
     }
 
     /// The person, at the provider they name, or else at the first whose people count.
@@ -118,7 +134,7 @@ fn plain(text: &str) -> String {
     plain
 }
 
-const FIX: &str = "write nobody, or such as user=alice,groups=a;b, with name, email, uid, provider, acr, amr, auth_age \
+const FIX: &str = "write nobody, or such as user=alice,groups=a;b, with name, email, uid, provider, tenant, acr, amr, auth_age \
                    and claim:NAME where they matter";
 
 #[cfg(test)]

@@ -11,7 +11,7 @@ use crate::headers::HeaderSet;
 use crate::http::OWN_PATHS;
 use crate::http::dialect::read_url;
 use crate::policy::{App, Explanation, Fallback, HostPattern, Limits, PathPattern, Policy, Requirement};
-use crate::visit::{Authorization, Client, Credential, Malformed, Nearest, Target, Visit};
+use crate::visit::{AskedTenant, Authorization, Client, Credential, Malformed, Nearest, Target, Visit};
 
 /// A visit that is only thought of.
 #[derive(Clone, Debug)]
@@ -34,11 +34,14 @@ impl Config {
             let host = HostPattern::Wildcard(String::new());
             let app = plain_app("allow", host, self.fallback.clone(), &self.default_headers);
             let within = self.session_domain().to_owned();
-            let app = App { issuers: self.issuers.clone(), assertion: self.assertion, ..app };
+            let (issuers, tenants) = (self.issuers.clone(), self.tenants.clone());
+            let app = App { issuers, tenants, assertion: self.assertion, ..app };
             Fallback { app, within }
         });
         let own = own_app(host, &self.default_headers);
-        Policy::new(self.apps.clone(), own, fallback).with_roles(Arc::clone(&self.roles))
+        Policy::new(self.apps.clone(), own, fallback)
+            .with_roles(Arc::clone(&self.roles))
+            .with_tenants(self.tenants.clone())
     }
 
     /// What `policy` says of a visit at `now`, in Unix seconds, and why; sessions and stores aside.
@@ -55,6 +58,9 @@ impl Config {
                     target,
                     credential: Credential::None,
                     authorization: Authorization::default(),
+                    tenant: persona
+                        .and_then(Persona::tenant)
+                        .map_or(AskedTenant::Nothing, AskedTenant::Named),
                     client,
                 };
                 policy.explain(&visit, person, now)
@@ -92,5 +98,6 @@ fn plain_app(name: &str, host: HostPattern, allow: Requirement, headers: &Arc<He
         assertion: false,
         limits: Limits::default(),
         issuers: None,
+        tenants: None,
     }
 }

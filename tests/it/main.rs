@@ -39,6 +39,7 @@ mod sessions;
 mod smuggling;
 mod step_up;
 mod stores;
+mod tenants;
 mod tls;
 mod tokens;
 mod tunnels;
