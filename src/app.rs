@@ -194,7 +194,7 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
     config::ensure_keys(&mut config.session)?;
     let (domain, elsewhere) = (config.session_domain().to_owned(), config.apps_elsewhere().join(" "));
     let wanted_claims = config.wanted_claims();
-    let policy = config.policy();
+    let (policy, vouching) = (config.policy(), config.vouching());
     tell_of_reports(&config);
     for app in config.apps_trusting_anybody() {
         tracing::warn!(
@@ -245,6 +245,7 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
         meddlers: Meddlers::default(),
         metrics,
         strangers: Strangers::default(),
+        vouching,
         cors_origins: config.cors_origins,
         kept_forms: FormsAtOnce::default(),
         told_heavy: Once::default(),

@@ -13,12 +13,13 @@ use super::headers::{Known, read_headers};
 use super::keys::app_keys;
 use super::provider::{Named, any_issuers, read_issuers};
 use super::rules::{note_unknown_entry, read_allow, read_rules};
-use super::values::{Reader, parse_duration};
+use super::values::Reader;
 use super::written::{Entry, Node, Value};
 use crate::headers::{ASSERTION, HeaderSet};
 use crate::identity::{Roles, Tenants};
 use crate::policy::{App, Backend, HostPattern, Limits, Requirement, Route, Rule, Terms};
 use crate::upstream;
+use crate::wording::parse_duration;
 
 /// The apps with their places, and who may use hosts that none of them names. What cannot be read is left out, with
 /// a finding for it.

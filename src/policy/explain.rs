@@ -109,6 +109,11 @@ impl Policy {
 }
 
 impl Explanation {
+    /// What was looked at, line by line.
+    pub fn steps(&self) -> &[String] {
+        &self.steps
+    }
+
     /// A visit that cannot be read at all, and why.
     pub fn malformed(why: &str) -> Self {
         Self::without_rule(Verdict::Malformed, why.to_owned())

@@ -4,10 +4,9 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::Config;
-use super::values::parse_duration;
 use crate::headers::Person;
 use crate::identity::{ACR, AMR, Identity, Profile};
+use crate::wording::parse_duration;
 
 /// A person as a command line or a test describes them.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -30,11 +29,23 @@ impl Persona {
         if text == "nobody" {
             return Ok(None);
         }
+        let mut parts = Vec::new();
+        for part in split(text, ',') {
+            parts.push(part.split_once('=').ok_or_else(|| (format!("`{part}` has no value"), FIX))?);
+        }
+        Self::of(parts).map(Some)
+    }
+
+    /// Reads the same parts, each a name and a value.
+    ///
+    /// # Errors
+    /// As [`Persona::parse`].
+    pub fn of<'t>(
+        parts: impl IntoIterator<Item = (&'t str, &'t str)>,
+    ) -> Result<Self, (String, &'static str)> {
         let mut persona = Self::default();
         let mut named = Vec::new();
-        for part in split(text, ',') {
-            let (name, value) =
-                part.split_once('=').ok_or_else(|| (format!("`{part}` has no value"), FIX))?;
+        for (name, value) in parts {
             if value.is_empty() || named.contains(&name.to_owned()) {
                 return Err((format!("`{name}` is empty, or stands there twice"), FIX));
             }
@@ -44,7 +55,7 @@ impl Persona {
         if persona.profile.username.is_empty() {
             return Err(("nobody is named".to_owned(), FIX));
         }
-        Ok(Some(persona))
+        Ok(persona)
     }
 
     fn take(&mut self, name: &str, value: &str) -> Result<(), (String, &'static str)> {
@@ -86,17 +97,14 @@ impl Persona {
     }
 
     /// The tenant they name.
-    pub(super) fn tenant(&self) -> Option<&str> {
+    pub fn tenant(&self) -> Option<&str> {
         self.tenant.as_deref()
     }
 
     /// The person, at the provider they name, or else at the first whose people count.
-    pub(super) fn person(&self, config: &Config, issuers: Option<&[Box<str>]>, now: u64) -> Arc<Person> {
-        let providers = config.providers.iter().map(|one| (&*one.name, &one.settings.issuer_text));
-        let further = config.bearer.iter().flat_map(|bearer| &bearer.issuers);
-        let mut all = providers.chain(further.map(|one| (&*one.name, &one.issuer)));
-        let named = all.find(|(name, _)| self.provider.as_deref() == Some(name));
-        let first = config.providers.first().map(|one| one.settings.issuer_text.as_str());
+    pub fn person(&self, vouching: &Vouching, issuers: Option<&[Box<str>]>, now: u64) -> Arc<Person> {
+        let named = vouching.issuers.iter().find(|(name, _)| self.provider.as_deref() == Some(name));
+        let first = vouching.issuers.first().map(|(_, issuer)| issuer.as_str());
         let counts = issuers.and_then(|issuers| issuers.first()).map(|issuer| &**issuer).or(first);
         let issuer = match (&self.provider, named) {
             (_, Some((_, issuer))) => issuer,
@@ -105,8 +113,17 @@ impl Persona {
             (None, None) => counts.unwrap_or_default(),
         };
         let profile = Profile { auth_time: now.saturating_sub(self.auth_age), ..self.profile.clone() };
-        Arc::new(Person::new(Identity::pack(&profile, issuer.into(), &config.wanted_claims())))
+        Arc::new(Person::new(Identity::pack(&profile, issuer.into(), &vouching.claims)))
     }
+}
+
+/// Who vouches for people, and what is kept of what they say.
+#[derive(Clone, Debug, Default)]
+pub struct Vouching {
+    /// The issuers by the names that the configuration gives them, those where people sign in first.
+    pub issuers: Vec<(String, String)>,
+    /// The claims that rules and headers read.
+    pub claims: Vec<String>,
 }
 
 /// The parts between separators that no backslash stands before.
