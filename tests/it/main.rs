@@ -21,6 +21,7 @@ mod commands;
 mod demo;
 mod deploy;
 mod domains;
+mod examples;
 mod explain;
 mod floors;
 mod flow;
