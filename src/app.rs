@@ -227,7 +227,7 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
     let upstreams = Upstreams::new(&config.backends, before.map(|site| &site.upstreams), &metrics)?;
     let has_elsewhere = !config.apps_elsewhere().is_empty();
     let wanted_claims = config.wanted_claims();
-    let policy = config.policy();
+    let (policy, vouching) = (config.policy(), config.vouching());
     tell_of_risks(&config);
     let sealer = sealer(&mut config, before)?;
     let own_names = own_names(&config);
@@ -273,6 +273,7 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
         meddlers: Meddlers::default(),
         metrics,
         strangers: Strangers::default(),
+        vouching,
         cors_origins: config.cors_origins,
         compat: config.compat,
         kept_forms: before.map(|site| site.kept_forms.clone()).unwrap_or_default(),

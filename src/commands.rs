@@ -236,6 +236,7 @@ fn snippet(args: &SnippetArgs) -> anyhow::Result<()> {
         listen: &args.listen,
         public_host: config.public_url.host_str().unwrap_or_default(),
         headers: &names,
+        asked: config.tenants.as_ref().map(|tenants| tenants.header.as_str()),
         lua: lua.to_str().context("the name of the current directory is no text")?,
     };
     if args.proxy == FrontProxy::Haproxy {

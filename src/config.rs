@@ -15,7 +15,6 @@ mod followed;
 mod headers;
 mod keys;
 mod listeners;
-mod persona;
 mod policy;
 mod provider;
 mod roles;
@@ -24,6 +23,7 @@ mod schema;
 mod secrets;
 mod sections;
 mod show;
+mod tenants;
 mod tokens;
 mod trials;
 mod values;
@@ -40,7 +40,7 @@ use url::Url;
 use crate::browser::CookieScope;
 use crate::headers::HeaderSet;
 use crate::http::{Compat, unix_now};
-use crate::identity::Roles;
+use crate::identity::{Roles, Tenants};
 use crate::policy::{App, Requirement, Rule};
 use crate::secret::Secret;
 use crate::{bearer, login, server, session, upstream};
@@ -49,8 +49,6 @@ pub use environment::Environment;
 use findings::Notebook;
 pub use findings::{Finding, Findings};
 use followed::Followed;
-pub use persona::Persona;
-pub use policy::Question;
 pub use schema::schema;
 pub use secrets::{KeysError, ensure_keys, keys_at_hand, new_key};
 use values::{Http, Reader};
@@ -97,6 +95,8 @@ pub struct Config {
     pub assertion: bool,
     /// What groups make of people.
     pub roles: Arc<Roles>,
+    /// Which tenants they belong to, where there are tenants.
+    pub tenants: Option<Arc<Tenants>>,
 }
 
 /// A configuration in force, with where each part of it came from.
@@ -210,6 +210,7 @@ impl Config {
         let mut claims: Vec<String> = sets.flat_map(|set| set.wanted_claims()).collect();
         claims.extend(rules.flat_map(Rule::wanted_claims));
         claims.extend(self.fallback.claims().into_iter().map(str::to_owned));
+        claims.extend(self.tenants.iter().filter_map(|tenants| tenants.claim.clone()));
         claims.sort_unstable();
         claims.dedup();
         claims
@@ -268,6 +269,7 @@ impl Reader {
             default_headers: Arc::clone(apps.defaults.headers(apps.defaults.assertion)),
             assertion: apps.defaults.assertion,
             roles: apps.roles,
+            tenants: apps.tenants,
         };
         if self.book.count() == 0 {
             self.try_out(&config, &trials, unix_now());

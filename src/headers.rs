@@ -3,6 +3,7 @@
 
 mod assertion;
 mod budget;
+mod places;
 mod template;
 
 use std::collections::HashSet;
@@ -14,7 +15,9 @@ use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
 use crate::identity::{Identity, Roles};
 pub use assertion::{ASSERTION, LIFETIME_SECONDS, SEED_BYTES, Signer};
 pub use budget::{Budget, GroupPattern, Heavy};
+pub use places::Places;
 pub use template::HeaderError;
+pub use template::header_name as carries_identity;
 use template::{Template, Told};
 
 /// A person who was let in, with the header lines made from them at most once.
@@ -22,6 +25,7 @@ use template::{Template, Told};
 pub struct Person {
     identity: Identity,
     lines: OnceLock<Lines>,
+    places: OnceLock<Arc<Places>>,
 }
 
 struct Lines {
@@ -33,7 +37,7 @@ struct Lines {
 impl Person {
     /// A person nobody has asked about yet.
     pub fn new(identity: Identity) -> Self {
-        Self { identity, lines: OnceLock::new() }
+        Self { identity, lines: OnceLock::new(), places: OnceLock::new() }
     }
 
     /// Who it is.
@@ -103,6 +107,27 @@ impl HeaderSet {
         self.templates.iter().any(Template::speaks_of_roles)
     }
 
+    /// Whether a template tells the tenant.
+    pub fn speaks_of_tenants(&self) -> bool {
+        self.templates.iter().any(Template::speaks_of_tenants)
+    }
+
+    /// The same set, which tells the tenant whatever else it tells: clients send a header of this name, and what a backend
+    /// reads in it must never be theirs.
+    #[must_use]
+    pub fn with_tenant(self, header: &HeaderName) -> Self {
+        let lines = [(header.clone(), Template::tenant()), (TENANT_ROLE, Template::tenant_roles())];
+        let is_new = |set: &Self, name: &HeaderName| {
+            !set.names().any(|other| fold(other.as_str()) == fold(name.as_str()))
+        };
+        lines.into_iter().fold(
+            self,
+            |set, (name, template)| {
+                if is_new(&set, &name) { set.with_line(name, template) } else { set }
+            },
+        )
+    }
+
     /// A set of names with templates, such as `X-WEBAUTH-USER` with `{username}`.
     ///
     /// # Errors
@@ -144,13 +169,16 @@ impl HeaderSet {
     /// The same set with a line that somebody else fills in, so that a client's own is removed like every other.
     #[must_use]
     pub fn with_place_for(&self, name: HeaderName) -> Self {
-        let mut set = self.clone();
-        set.look_alikes = look_alikes(set.blank.keys().chain([&name]));
-        set.mark = format!("{}{name}:\n", set.mark).into();
-        set.blank.insert(name, HeaderValue::from_static(""));
-        set.templates.push(Template::default());
-        set.uncached = uncached(&set.blank);
-        set
+        self.clone().with_line(name, Template::default())
+    }
+
+    fn with_line(mut self, name: HeaderName, template: Template) -> Self {
+        self.look_alikes = look_alikes(self.blank.keys().chain([&name]));
+        self.mark = format!("{}{name}:{template:?}\n", self.mark).into();
+        self.blank.insert(name, HeaderValue::from_static(""));
+        self.templates.push(template);
+        self.uncached = uncached(&self.blank);
+        self
     }
 
     /// The complete set for a person, or for nobody: every name once, empty where there is no value.
@@ -304,6 +332,8 @@ impl OwnNames {
     }
 }
 
+/// What somebody is in the tenant that a visit is about.
+pub const TENANT_ROLE: HeaderName = HeaderName::from_static("x-tenant-role");
 /// Room in an answer's headers beside the identity, so that adding one does not grow the map.
 const ROOM: usize = 4;
 

@@ -15,6 +15,7 @@ pub mod pages;
 mod portal;
 pub mod probe;
 mod proxy;
+pub mod question;
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -36,7 +37,7 @@ use crate::headers::{ASSERTION, Heavy, OwnNames, Signer};
 use crate::identity::Field;
 use crate::login::Login;
 use crate::metrics::Metrics;
-use crate::policy::Grant;
+use crate::policy::{Grant, Vouching};
 use crate::secret::Secret;
 use crate::server::{Peer, Serve};
 use crate::session::Sessions;
@@ -84,6 +85,8 @@ pub struct Site {
     pub metrics: Arc<Metrics>,
     /// Peers that were refused and have been told of in the log.
     pub strangers: Strangers,
+    /// Who vouches for people who are only thought of.
+    pub vouching: Vouching,
     /// Origins whose scripts may ask who is signed in, beside those that foregate answers on itself.
     pub cors_origins: Vec<String>,
     /// The products whose addresses are answered beside our own.

@@ -4,6 +4,7 @@ mod claims;
 mod groups;
 mod proof;
 mod roles;
+mod tenants;
 
 use std::fmt;
 use std::ops::Range;
@@ -18,6 +19,7 @@ pub use groups::GroupLists;
 use groups::Groups;
 pub use proof::{ACR, AMR, Asked, Proof};
 pub use roles::{Given, Role, Roles};
+pub use tenants::{Membership, TenantPattern, Tenants, is_tenant_name};
 
 /// What a provider says of a person, as a sign-in yields it and a store keeps it.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -72,6 +74,7 @@ pub struct Identity {
     claims: Option<Box<Map<String, Value>>>,
     auth_time: u64,
     asked: Option<Box<Asked>>,
+    tenant: Option<Arc<Membership>>,
 }
 
 /// A single-valued part of an [`Identity`].
@@ -107,6 +110,7 @@ impl Identity {
             claims: (!claims.is_empty()).then(|| Box::new(claims)),
             auth_time: profile.auth_time,
             asked: profile.asked.clone().map(Box::new),
+            tenant: None,
         }
     }
 
@@ -115,6 +119,17 @@ impl Identity {
     pub fn sharing(mut self, lists: &GroupLists) -> Self {
         self.groups = lists.shared(self.groups);
         self
+    }
+
+    /// The same identity in one of its tenants.
+    #[must_use]
+    pub fn within(self, tenant: Arc<Membership>) -> Self {
+        Self { tenant: Some(tenant), ..self }
+    }
+
+    /// The tenant that this is about, if it is about one.
+    pub fn tenant(&self) -> Option<&Membership> {
+        self.tenant.as_deref()
     }
 
     /// The issuer that vouches for this identity.

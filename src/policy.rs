@@ -4,22 +4,25 @@ mod capture;
 mod explain;
 mod hosts;
 mod matcher;
+mod persona;
 mod query;
 mod requirement;
 mod rewrite;
 mod route;
 mod rule;
+mod tenancy;
 mod term;
 
 use std::sync::Arc;
 
-use crate::headers::HeaderSet;
-use crate::identity::Roles;
-use crate::visit::{Target, is_within};
+use crate::headers::{HeaderSet, Person};
+use crate::identity::{Roles, Tenants};
+use crate::visit::{Target, Visit, is_within};
 pub use capture::Captured;
 pub use explain::{Explanation, Verdict};
 use hosts::Hosts;
 pub use matcher::{EmailPattern, HostPattern, PathPattern, PatternError};
+pub use persona::{Persona, Vouching};
 pub use query::{Fit, QueryPattern};
 pub use requirement::{Name, Requirement};
 pub use route::{Authorization, Backend, Route, Token};
@@ -51,6 +54,8 @@ pub struct App {
     pub limits: Limits,
     /// The issuers whose people it lets in; `None` is everybody's.
     pub issuers: Option<Arc<[Box<str>]>>,
+    /// Which tenants its people belong to, where there are tenants.
+    pub tenants: Option<Arc<Tenants>>,
 }
 
 /// For how long a sign-in is good for an app, where that is shorter than the session lives; in seconds.
@@ -100,6 +105,7 @@ pub struct Policy {
     own: App,
     fallback: Option<Fallback>,
     roles: Arc<Roles>,
+    tenants: Option<Arc<Tenants>>,
 }
 
 /// What answers for hosts that no line names.
@@ -123,7 +129,7 @@ impl Policy {
     /// come before those of all others on its host, but only for the paths they name.
     pub fn new(apps: Vec<App>, own: App, fallback: Option<Fallback>) -> Self {
         let (exact, wildcard, roles) = (Hosts::default(), Hosts::default(), Arc::default());
-        let mut policy = Self { exact, wildcard, own, fallback, roles };
+        let mut policy = Self { exact, wildcard, own, fallback, roles, tenants: None };
         for app in apps {
             let (map, host) = match &app.host {
                 HostPattern::Exact(host) => (&mut policy.exact, host),
@@ -140,6 +146,28 @@ impl Policy {
         Self { roles, ..self }
     }
 
+    /// The same rules, for people who belong to tenants.
+    #[must_use]
+    pub fn with_tenants(self, tenants: Option<Arc<Tenants>>) -> Self {
+        Self { tenants, ..self }
+    }
+
+    /// Which tenants people belong to, where there are tenants.
+    pub fn tenants(&self) -> Option<&Arc<Tenants>> {
+        self.tenants.as_ref()
+    }
+
+    /// Somebody in the tenant that a visit names, else in the first of theirs.
+    ///
+    /// # Errors
+    /// The [`Refusal`] of a visit that names a tenant of others, or does not name one tenant.
+    pub fn in_tenant(&self, person: &Arc<Person>, visit: &Visit<'_>) -> Result<Arc<Person>, Refusal> {
+        let person = Arc::clone(person);
+        let Some(tenants) = &self.tenants else { return Ok(person) };
+        let inside = tenancy::settle(tenants, Some(Arc::clone(&person)), visit, &[])?;
+        Ok(inside.unwrap_or(person))
+    }
+
     /// What groups make of people.
     pub fn roles(&self) -> &Roles {
         &self.roles
@@ -147,7 +175,7 @@ impl Policy {
 
     /// What terms without a path of their own may speak of.
     pub fn terms(&self) -> Terms<'_> {
-        Terms { roles: &self.roles, path: None }
+        Terms { roles: &self.roles, path: None, tenants: self.tenants.is_some() }
     }
 
     /// Finds the rule that decides about `target`: of the host's apps the one with the longest prefix, of its

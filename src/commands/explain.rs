@@ -5,8 +5,9 @@ use std::net::IpAddr;
 use http::Method;
 
 use super::FromFile;
-use crate::config::{Persona, Question};
+use crate::http::question::Question;
 use crate::http::unix_now;
+use crate::policy::Persona;
 
 /// A request that is only thought of.
 #[derive(Debug, clap::Args)]
@@ -36,7 +37,7 @@ pub(super) fn explain(args: &Explain) -> anyhow::Result<String> {
         Method::from_bytes(method.as_bytes()).map_err(|_| anyhow::anyhow!("`{method}` is not a method"))?;
     let from = args.from.map(|address| address.to_canonical());
     let question = Question { url: args.url.clone(), method, persona, from };
-    let explanation = config.explain(&config.policy(), &question, unix_now());
+    let explanation = question.answer(&config.policy(), &config.vouching(), unix_now());
     let missing = match explanation.missing.as_slice() {
         [] => String::new(),
         missing => format!("missing: {}\n", missing.join(", or ")),

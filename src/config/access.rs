@@ -12,7 +12,7 @@ use crate::headers::Person;
 use crate::http::dialect::read_url;
 use crate::identity::{Field, Identity, Profile};
 use crate::policy::{App, Decision, HostPattern, Policy, Ruling};
-use crate::visit::{Authorization, Credential, Visit};
+use crate::visit::{AskedTenant, Authorization, Credential, Visit};
 
 /// What changes for people at one app, or at a part of one that has a rule of its own.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -87,7 +87,8 @@ fn let_in(policy: &Policy, example: &Example, people: &[Option<Arc<Person>>], no
     let (url, method) = example;
     let Ok(target) = read_url(url.as_bytes(), method.clone()) else { return vec![false; people.len()] };
     let authorization = Authorization::default();
-    let visit = Visit { target, credential: Credential::None, authorization, client: None };
+    let (tenant, client) = (AskedTenant::Nothing, None);
+    let visit = Visit { target, credential: Credential::None, authorization, tenant, client };
     let Ruling::Rule(app, rule) = policy.rule_for(&visit.target) else { return vec![false; people.len()] };
     let admits = |person: &Option<Arc<Person>>| {
         matches!(rule.admits(app, person.clone(), &visit, now), Decision::Allow(_) | Decision::StepUp(_))

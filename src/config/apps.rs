@@ -9,16 +9,17 @@ use super::backend::{Upstream, is_beside_upstream, read_upstream};
 use super::budget::{read_limit, read_shown, within};
 use super::conditions::with_mode;
 use super::findings::{Notebook, Place};
-use super::headers::read_headers;
+use super::headers::{Known, read_headers};
 use super::keys::app_keys;
 use super::provider::{Named, any_issuers, read_issuers};
 use super::rules::{note_unknown_entry, read_allow, read_rules};
-use super::values::{Reader, parse_duration};
+use super::values::Reader;
 use super::written::{Entry, Node, Value};
 use crate::headers::{ASSERTION, HeaderSet};
-use crate::identity::Roles;
+use crate::identity::{Roles, Tenants};
 use crate::policy::{App, Backend, HostPattern, Limits, Requirement, Route, Rule, Terms};
 use crate::upstream;
+use crate::wording::parse_duration;
 
 /// The apps with their places, and who may use hosts that none of them names. What cannot be read is left out, with
 /// a finding for it.
@@ -28,6 +29,7 @@ pub(crate) struct Apps {
     pub fallback: Option<Requirement>,
     pub defaults: Defaults,
     pub roles: Arc<Roles>,
+    pub tenants: Option<Arc<Tenants>>,
 }
 
 /// What apps have that do not say otherwise.
@@ -52,14 +54,19 @@ impl Defaults {
 impl Reader {
     /// Reads `apps`, `allow` and `headers`. `None` is a finding.
     pub(crate) fn apps(&mut self, public_url: Option<&Url>, providers: &[Named]) -> Option<Apps> {
-        let roles = Arc::new(self.roles());
-        let terms = Terms { roles: &roles, path: None };
+        let tenants = self.tenants();
+        // One with a finding is still one, so that what speaks of tenants is no other finding.
+        let has_tenants = !matches!(tenants, Some(None));
+        let roles = Arc::new(self.roles(has_tenants));
+        let tenants = tenants.flatten();
+        let terms = Terms { roles: &roles, path: None, tenants: has_tenants };
+        let known = Known { roles: &roles, tenants: tenants.as_ref(), has_tenants };
         let fallback = self.node("allow").and_then(|node| read_allow(&node, terms, &mut self.book));
-        let headers = self.node("headers").and_then(|node| read_headers(&node, &roles, &mut self.book));
+        let headers = self.node("headers").and_then(|node| read_headers(&node, known, &mut self.book));
         // A stand-in where there is a finding, so that the apps are still looked at.
         let headers = headers.or_else(|| HeaderSet::preset("remote"))?;
         let defaults = Defaults::new(headers, self.flag("assertion").unwrap_or_default());
-        let common = Common { defaults: &defaults, roles: &roles, providers };
+        let common = Common { defaults: &defaults, known, providers };
         let node = self.node("apps")?;
         let mut list: Vec<(App, Place)> = Vec::new();
         let (mut hosts, mut backends) = (HashMap::new(), Vec::new());
@@ -70,6 +77,7 @@ impl Reader {
             };
             app.route = upstream.map(|upstream| route(upstream, &mut backends));
             app.issuers = app.issuers.or_else(|| any_issuers(providers));
+            app.tenants.clone_from(&tenants);
             note_conflict(&app, &entry.key_place, &list, &mut hosts, &mut self.book);
             if let Some(url) = public_url {
                 note_on_public_host(&app, url, &entry.key_place, &mut self.book);
@@ -81,7 +89,7 @@ impl Reader {
             self.note_inert(entries);
             self.note_unreachable(providers, &list);
         }
-        Some(Apps { list, backends, fallback, defaults, roles })
+        Some(Apps { list, backends, fallback, defaults, roles, tenants })
     }
 
     /// Providers that no app lets anybody in from, where hosts that no line names are closed.
@@ -207,7 +215,7 @@ pub(crate) fn is_plain_path(path: &str) -> bool {
 struct Common<'a> {
     /// What those have that do not say otherwise.
     defaults: &'a Defaults,
-    roles: &'a Arc<Roles>,
+    known: Known<'a>,
     providers: &'a [Named],
 }
 
@@ -247,6 +255,7 @@ fn read_app(entry: &Entry, common: Common<'_>, book: &mut Notebook) -> Option<(A
         assertion,
         limits: body.limits,
         issuers: body.issuers,
+        tenants: None,
     };
     Some((app, body.upstream))
 }
@@ -289,8 +298,8 @@ impl Body {
 }
 
 fn read_body(app: &Entry, common: Common<'_>, book: &mut Notebook) -> Option<Body> {
-    let Common { roles, providers, .. } = common;
-    let terms = Terms { roles, path: None };
+    let Common { known, providers, .. } = common;
+    let terms = Terms { roles: known.roles, path: None, tenants: known.has_tenants };
     let Value::Table(entries) = &app.node.value else {
         return Some(Body::new(&app.key, read_allow(&app.node, terms, book)?));
     };
@@ -310,9 +319,9 @@ fn read_body(app: &Entry, common: Common<'_>, book: &mut Notebook) -> Option<Bod
                 allow = read_allow(&entry.node, terms, book).unwrap_or(Requirement::Nobody);
             }
             "rules" => {
-                (body.rules, closed) = read_rules(&app.key, &entry.node, roles, book).unwrap_or_default();
+                (body.rules, closed) = read_rules(&app.key, &entry.node, terms, book).unwrap_or_default();
             }
-            "headers" => body.headers = read_headers(&entry.node, roles, book),
+            "headers" => body.headers = read_headers(&entry.node, known, book),
             "assertion" => body.assertion = read_flag(entry, book),
             // Read together, below.
             key if key == "upstream" || ["mode", "meanwhile"].contains(&key) || is_beside_upstream(key) => {}

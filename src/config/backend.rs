@@ -11,11 +11,11 @@ use rustls::pki_types::ServerName;
 
 use super::findings::Notebook;
 use super::keys::UPSTREAM_KEYS;
-use super::values::parse_duration;
 use super::written::{Entry, Value};
 use crate::policy::{Authorization, Token};
 use crate::upstream::tls::{Roots, Tls};
 use crate::upstream::{Bounds, Check, Protocol, Settings, Target, Times};
+use crate::wording::parse_duration;
 use files::{read_basic, read_certificates, read_key};
 use target::read_targets;
 

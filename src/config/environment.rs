@@ -100,7 +100,7 @@ pub(crate) fn read(kind: Kind, text: &str, place: &Place, book: &mut Notebook) -
         Kind::Flag => text.parse().map_or_else(|_| Value::Text(text.to_owned()), Value::Flag),
         Kind::Texts if text.trim().is_empty() => Value::List(Vec::new()),
         Kind::Texts => Value::List(text.split(',').map(|part| word(part.trim())).collect()),
-        Kind::Allow | Kind::Addresses if text.contains(',') => {
+        Kind::Allow | Kind::Addresses | Kind::TextOrTexts if text.contains(',') => {
             Value::List(text.split(',').map(|part| word(part.trim())).collect())
         }
         Kind::Text
@@ -110,6 +110,7 @@ pub(crate) fn read(kind: Kind, text: &str, place: &Place, book: &mut Notebook) -
         | Kind::Certificates
         | Kind::Duration
         | Kind::Choice(_)
+        | Kind::TextOrTexts
         | Kind::Allow
         | Kind::Headers
         | Kind::Authorization
@@ -125,7 +126,7 @@ fn is_toml(kind: Kind, text: &str) -> bool {
     match kind {
         // An IPv6 address begins like an array, and holds no quotes.
         Kind::Addresses => text.trim_start().starts_with('[') && text.contains(['"', '\'']),
-        Kind::Texts | Kind::Certificates => text.trim_start().starts_with('['),
+        Kind::Texts | Kind::TextOrTexts | Kind::Certificates => text.trim_start().starts_with('['),
         Kind::Allow
         | Kind::Headers
         | Kind::Authorization

@@ -5,10 +5,29 @@ use std::sync::Arc;
 use super::findings::Notebook;
 use super::written::{Node, Value};
 use crate::headers::HeaderSet;
-use crate::identity::Roles;
+use crate::identity::{Roles, Tenants};
 
-/// Reads a preset's name, or a table of names and templates.
-pub(crate) fn read_headers(node: &Node, roles: &Arc<Roles>, book: &mut Notebook) -> Option<HeaderSet> {
+/// What templates may speak of.
+#[derive(Clone, Copy)]
+pub(crate) struct Known<'a> {
+    pub roles: &'a Arc<Roles>,
+    pub tenants: Option<&'a Arc<Tenants>>,
+    /// Also where there is a finding about them.
+    pub has_tenants: bool,
+}
+
+/// Reads a preset's name, or a table of names and templates. Where there are tenants each set tells them, as clients send
+/// a header of that name.
+pub(crate) fn read_headers(node: &Node, known: Known<'_>, book: &mut Notebook) -> Option<HeaderSet> {
+    let set = read_set(node, known, book)?;
+    Some(match known.tenants {
+        Some(tenants) => set.with_tenant(&tenants.header),
+        None => set,
+    })
+}
+
+fn read_set(node: &Node, known: Known<'_>, book: &mut Notebook) -> Option<HeaderSet> {
+    let Known { roles, has_tenants, .. } = known;
     let entries = match &node.value {
         Value::Text(name) => {
             let set = HeaderSet::preset_with(name, roles);
@@ -41,6 +60,11 @@ pub(crate) fn read_headers(node: &Node, roles: &Arc<Roles>, book: &mut Notebook)
             Ok(set) if set.speaks_of_roles() && roles.is_empty() => {
                 let problem = format!("the template of `{}` speaks of roles, and there are none", entry.key);
                 book.note(&entry.node.place, problem, "write a table such as [roles.editor], or remove it");
+            }
+            Ok(set) if set.speaks_of_tenants() && !has_tenants => {
+                let problem =
+                    format!("the template of `{}` speaks of tenants, and there are none", entry.key);
+                book.note(&entry.node.place, problem, "write a table [tenants], or remove it");
             }
             Ok(_) => lines.push(line),
             Err(error) => book.note_error(&entry.key_place, &error),

@@ -47,6 +47,8 @@ pub(crate) enum Kind {
     Allow,
     /// A preset of identity headers, or names with templates.
     Headers,
+    /// One text or several.
+    TextOrTexts,
     /// The roles by name.
     Roles,
     /// What a backend is shown as `Authorization`.
@@ -450,6 +452,24 @@ pub(crate) const KEYS: &[Key] = &[
         "What members of groups may do: [roles.editor] with groups, inherits and permissions.",
     ),
     key(
+        "tenants.claim",
+        Kind::Text,
+        Words("none"),
+        "The claim with the tenants that somebody belongs to; dots lead into nested claims.",
+    ),
+    key(
+        "tenants.groups",
+        Kind::TextOrTexts,
+        Words("none"),
+        "How groups name tenants instead, and roles in them, such as tenant:{tenant}:{role}.",
+    ),
+    key(
+        "tenants.header",
+        Kind::Text,
+        Value("X-Tenant-ID"),
+        "The header in which a client names one of its tenants and a backend is told of it.",
+    ),
+    key(
         "apps",
         Kind::Apps,
         Value("{}"),
@@ -494,7 +514,7 @@ const AT_START: &[&str] = &[
 ];
 
 /// Settings of the interface that this version does not know yet.
-const LATER: &[&str] = &["tenants", "emergency", "audit"];
+const LATER: &[&str] = &["emergency", "audit"];
 
 /// What an app's table may hold, with what it means.
 pub(crate) const APP_KEYS: &[(&str, &str)] = &[
@@ -617,6 +637,7 @@ pub(crate) const UPSTREAM: &str =
 /// What a role's table may hold, with what it means.
 pub(crate) const ROLE_KEYS: &[(&str, &str)] = &[
     ("groups", "Whose members have the role; any one of them is enough."),
+    ("tenant_roles", "Who has it within a tenant, by what they are there; any one of these is enough."),
     ("inherits", "The roles whose permissions it has too."),
     ("permissions", "What those who have the role may do."),
 ];
@@ -666,7 +687,7 @@ mod tests {
         assert!(is_table("server") && is_table("server.limits") && !is_table("serve") && !is_table("apps"));
         assert!(is_table("providers") && is_table("providers.a") && is_table("providers.a.claims"));
         assert!(!is_table("providers.a.b") && !is_table("providers.A"));
-        assert!(is_later("tenants.a") && is_later("compat_file") && !is_later("tenantsx"));
+        assert!(is_later("audit.a") && is_later("compat_file") && !is_later("auditx"));
     }
 
     #[test]

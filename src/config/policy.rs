@@ -1,30 +1,13 @@
-//! The rules as one policy, and what it would say of a visit that is only thought of. Knows no sessions.
+//! The rules as one policy. Knows no sessions.
 
-use std::net::IpAddr;
 use std::sync::Arc;
 
-use http::{HeaderMap, Method};
+use http::Method;
 
-use super::persona::Persona;
 use super::{Config, Rule};
 use crate::headers::HeaderSet;
 use crate::http::OWN_PATHS;
-use crate::http::dialect::read_url;
-use crate::policy::{App, Explanation, Fallback, HostPattern, Limits, PathPattern, Policy, Requirement};
-use crate::visit::{Authorization, Client, Credential, Malformed, Nearest, Target, Visit};
-
-/// A visit that is only thought of.
-#[derive(Clone, Debug)]
-pub struct Question {
-    /// The whole address, as a browser would send it.
-    pub url: String,
-    /// Its method.
-    pub method: Method,
-    /// Who asks; nobody in particular without.
-    pub persona: Option<Persona>,
-    /// Where from, if that is known.
-    pub from: Option<IpAddr>,
-}
+use crate::policy::{App, Fallback, HostPattern, Limits, PathPattern, Policy, Requirement, Vouching};
 
 impl Config {
     /// All rules: of the apps, of foregate's own pages, and of hosts that no line names.
@@ -34,37 +17,23 @@ impl Config {
             let host = HostPattern::Wildcard(String::new());
             let app = plain_app("allow", host, self.fallback.clone(), &self.default_headers);
             let within = self.session_domain().to_owned();
-            let app = App { issuers: self.issuers.clone(), assertion: self.assertion, ..app };
+            let (issuers, tenants) = (self.issuers.clone(), self.tenants.clone());
+            let app = App { issuers, tenants, assertion: self.assertion, ..app };
             Fallback { app, within }
         });
         let own = own_app(host, &self.default_headers);
-        Policy::new(self.apps.clone(), own, fallback).with_roles(Arc::clone(&self.roles))
+        Policy::new(self.apps.clone(), own, fallback)
+            .with_roles(Arc::clone(&self.roles))
+            .with_tenants(self.tenants.clone())
     }
 
-    /// What `policy` says of a visit at `now`, in Unix seconds, and why; sessions and stores aside.
-    pub fn explain(&self, policy: &Policy, question: &Question, now: u64) -> Explanation {
-        match self.target(question) {
-            Ok(target) => {
-                let path = target.path.canonical().unwrap_or("/");
-                let issuers = policy.app_at(&target.host, path).and_then(|app| app.issuers.clone());
-                let persona = question.persona.as_ref();
-                let person = persona.map(|persona| persona.person(self, issuers.as_deref(), now));
-                let nothing = HeaderMap::new();
-                let client = question.from.map(|from| Client::new(Nearest::Visitor(from), &nothing, &[]));
-                let visit = Visit {
-                    target,
-                    credential: Credential::None,
-                    authorization: Authorization::default(),
-                    client,
-                };
-                policy.explain(&visit, person, now)
-            }
-            Err(malformed) => Explanation::malformed(&malformed.to_string()),
-        }
-    }
-
-    fn target<'q>(&self, question: &'q Question) -> Result<Target<'q>, Malformed> {
-        read_url(question.url.as_bytes(), question.method.clone())
+    /// Who vouches for people who are only thought of.
+    pub fn vouching(&self) -> Vouching {
+        let providers =
+            self.providers.iter().map(|one| (one.name.to_string(), one.settings.issuer_text.clone()));
+        let further = self.bearer.iter().flat_map(|bearer| &bearer.issuers);
+        let further = further.map(|one| (one.name.clone(), one.issuer.clone()));
+        Vouching { issuers: providers.chain(further).collect(), claims: self.wanted_claims() }
     }
 }
 
@@ -92,5 +61,6 @@ fn plain_app(name: &str, host: HostPattern, allow: Requirement, headers: &Arc<He
         assertion: false,
         limits: Limits::default(),
         issuers: None,
+        tenants: None,
     }
 }

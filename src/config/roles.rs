@@ -9,7 +9,7 @@ use crate::identity::{Role, Roles};
 
 impl Reader {
     /// Reads `roles`. One that cannot be read is left out, with a finding for it.
-    pub(crate) fn roles(&mut self) -> Roles {
+    pub(crate) fn roles(&mut self, has_tenants: bool) -> Roles {
         let Some(node) = self.node("roles") else { return Roles::default() };
         let Value::Table(entries) = &node.value else {
             self.book.note(&node.place, format!("`roles` is {}", node.value.kind()), ROLE_FIX);
@@ -20,10 +20,16 @@ impl Reader {
         if self.book.count() == before {
             self.note_inheritance(entries, &roles);
         }
+        if !has_tenants {
+            self.note_tenant_roles(entries);
+        }
         let resolved = Roles::new(&roles);
         if self.book.count() == before {
             for entry in entries {
-                if resolved.role(&entry.key).is_some_and(|role| role.groups().len() == 0) {
+                if resolved
+                    .role(&entry.key)
+                    .is_some_and(|role| role.groups().len() + role.tenant_roles().len() == 0)
+                {
                     let problem = format!("nobody can have the role `{}`: no group gives it", entry.key);
                     self.book.note(
                         &entry.key_place,
@@ -34,6 +40,18 @@ impl Reader {
             }
         }
         resolved
+    }
+
+    /// Notes roles that are given within tenants, where there are none.
+    fn note_tenant_roles(&mut self, entries: &[Entry]) {
+        let tables = entries.iter().filter_map(|entry| match &entry.node.value {
+            Value::Table(entries) => Some(entries),
+            Value::Text(_) | Value::Count(_) | Value::Flag(_) | Value::List(_) | Value::Odd(_) => None,
+        });
+        for entry in tables.flatten().filter(|entry| entry.key == "tenant_roles") {
+            let problem = "`tenant_roles` has no effect without tenants";
+            self.book.note(&entry.key_place, problem, "write a table [tenants], or remove it");
+        }
     }
 
     /// Notes roles that are inherited and not there, and circles.
@@ -98,6 +116,7 @@ fn read_role(entry: &Entry, book: &mut Notebook) -> Option<Role> {
     for entry in entries {
         match entry.key.as_str() {
             "groups" => role.groups = read_names(entry, book),
+            "tenant_roles" => role.tenant_roles = read_names(entry, book),
             "inherits" => role.inherits = read_names(entry, book),
             "permissions" => role.permissions = read_names(entry, book),
             _ => note_unknown_entry(entry, "a role", role_keys(), book),

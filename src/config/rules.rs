@@ -8,7 +8,7 @@ use super::conditions::{read_age, read_query, read_words, with_mode};
 use super::findings::{Notebook, Place, nearest};
 use super::keys::rule_keys;
 use super::written::{Entry, Node, Value};
-use crate::identity::{Proof, Roles};
+use crate::identity::Proof;
 use crate::policy::{PathPattern, QueryPattern, Requirement, Rule, TermError, Terms};
 
 /// Reads who is let in: a term, an array of which any one is enough, `{ any = […] }` or `{ all = […] }`.
@@ -59,6 +59,7 @@ fn read_term(text: &str, place: &Place, terms: Terms<'_>, book: &mut Notebook) -
                 | TermError::Empty(_)
                 | TermError::Pattern(_)
                 | TermError::Claim(_)
+                | TermError::NoTenants(_)
                 | TermError::Network(_)
                 | TermError::Braces(_)
                 | TermError::NotInPath(..)
@@ -117,6 +118,7 @@ fn read_several(
                 | Requirement::Permission(_)
                 | Requirement::Email(_)
                 | Requirement::Claim(..)
+                | Requirement::Tenant(_)
                 | Requirement::Network(_)
                 | Requirement::Any(_)
                 | Requirement::All(_),
@@ -160,7 +162,7 @@ struct PathShape {
 pub(crate) fn read_rules(
     app: &str,
     node: &Node,
-    roles: &Roles,
+    terms: Terms<'_>,
     book: &mut Notebook,
 ) -> Option<(Vec<Rule>, bool)> {
     let Value::List(list) = &node.value else {
@@ -175,7 +177,7 @@ pub(crate) fn read_rules(
     let mut rules = Vec::new();
     let mut scopes: Vec<Scope> = Vec::new();
     for (index, node) in list.iter().enumerate() {
-        let Some((rule, scope)) = read_rule(&format!("{app} rule {}", index + 1), node, roles, book) else {
+        let Some((rule, scope)) = read_rule(&format!("{app} rule {}", index + 1), node, terms, book) else {
             continue;
         };
         if let Some(wider) = scopes.iter().find(|earlier| earlier.covers(&scope)) {
@@ -191,7 +193,7 @@ pub(crate) fn read_rules(
     (book.count() == before).then_some((rules, closed))
 }
 
-fn read_rule(name: &str, node: &Node, roles: &Roles, book: &mut Notebook) -> Option<(Rule, Scope)> {
+fn read_rule(name: &str, node: &Node, common: Terms<'_>, book: &mut Notebook) -> Option<(Rule, Scope)> {
     let Value::Table(entries) = &node.value else {
         book.note(&node.place, format!("a rule is a table, and this is {}", node.value.kind()), RULES_FIX);
         return None;
@@ -201,7 +203,7 @@ fn read_rule(name: &str, node: &Node, roles: &Roles, book: &mut Notebook) -> Opt
     let path = entries.iter().find(|entry| entry.key == "path");
     let path = path.and_then(|entry| read_path(&entry.node, book));
     let unread = book.count() > before;
-    let terms = Terms { roles, path: path.as_ref().map(|(_, pattern)| pattern) };
+    let terms = Terms { path: path.as_ref().map(|(_, pattern)| pattern), ..common };
     let (mut methods, mut allow) = (Vec::new(), None);
     let (mut query, mut proof) = (QueryPattern::default(), Proof::default());
     for entry in entries {
@@ -231,7 +233,7 @@ fn read_rule(name: &str, node: &Node, roles: &Roles, book: &mut Notebook) -> Opt
     }
     let (text, pattern) = path.unzip();
     let scope = Scope { query: query.clone(), ..Scope::of(text.as_deref(), &methods, node.place.clone()) };
-    let terms = Terms { roles, path: pattern.as_ref() };
+    let terms = Terms { path: pattern.as_ref(), ..common };
     let rule =
         Rule::new(name.to_owned(), pattern.clone(), methods, allow?).with_query(query).with_proof(proof);
     Some((with_mode(rule, entries, terms, book)?, scope))
@@ -354,6 +356,7 @@ mod tests {
     use super::*;
     use crate::config::findings::Origin;
     use crate::config::written::read_value;
+    use crate::identity::Roles;
     use crate::policy::Name;
 
     fn node(text: &str) -> (Node, Notebook) {
@@ -385,7 +388,7 @@ mod tests {
             ),
         ] {
             let (node, mut book) = node(text);
-            let terms = Terms { roles: &Roles::default(), path: None };
+            let terms = Terms { roles: &Roles::default(), path: None, tenants: false };
             assert_eq!(read_allow(&node, terms, &mut book), Some(wanted), "{text}");
         }
     }
@@ -398,7 +401,7 @@ mod tests {
         for (text, wanted) in [
             (
                 "'everyone'",
-                "`everyone` is not an allow term; use public, signed-in, user:NAME, group:NAME, role:NAME, permission:NAME, email:PATTERN, claim:NAME=VALUE or network:CIDR",
+                "`everyone` is not an allow term; use public, signed-in, user:NAME, group:NAME, role:NAME, permission:NAME, email:PATTERN, claim:NAME=VALUE, tenant:NAME or network:CIDR",
             ),
             ("'role:x'", "there is no role `x`; write a table [roles.NAME] for it"),
             ("'permission:x'", "no role has the permission `x`; add it to the permissions of a role"),
@@ -415,7 +418,7 @@ mod tests {
             ),
             (
                 "'role:{x}'",
-                "`role:{x}` cannot hold a part of the path; only names of users and groups and values of claims can",
+                "`role:{x}` cannot hold a part of the path; only names of users, groups and tenants and values of claims can",
             ),
             (
                 "'group:a}'",
@@ -435,7 +438,7 @@ mod tests {
             ("['user:a', 'user:a']", "this entry stands there twice; remove one of the two"),
         ] {
             let (node, mut book) = node(text);
-            let terms = Terms { roles: &Roles::default(), path: None };
+            let terms = Terms { roles: &Roles::default(), path: None, tenants: false };
             assert_eq!(read_allow(&node, terms, &mut book), None, "{text}");
             assert_eq!(problems(book), [wanted], "{text}");
         }
@@ -529,7 +532,8 @@ mod tests {
             ),
         ] {
             let (node, mut book) = node(text);
-            assert!(read_rules("app", &node, &Roles::default(), &mut book).is_none(), "{text}");
+            let terms = Terms { roles: &Roles::default(), path: None, tenants: false };
+            assert!(read_rules("app", &node, terms, &mut book).is_none(), "{text}");
             assert_eq!(problems(book), [wanted], "{text}");
         }
     }

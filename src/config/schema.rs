@@ -89,6 +89,10 @@ fn shape(kind: Kind) -> Json {
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Choice(words) => json!({ "type": "string", "enum": words }),
         Kind::Texts => json!({ "type": "array", "items": { "type": "string", "minLength": 1 } }),
+        Kind::TextOrTexts => {
+            let one = shape(Kind::Text);
+            json!({ "anyOf": [one, { "type": "array", "minItems": 1, "items": one }] })
+        }
         Kind::Allow => json!({ "$ref": "#/$defs/allow" }),
         Kind::Headers => json!({ "$ref": "#/$defs/headers" }),
         Kind::Authorization => json!({ "anyOf": [
@@ -144,6 +148,7 @@ fn default(kind: Kind, text: &str) -> Json {
         | Kind::Duration
         | Kind::Choice(_)
         | Kind::Texts
+        | Kind::TextOrTexts
         | Kind::Allow
         | Kind::Headers
         | Kind::Authorization => json!(text),
@@ -180,7 +185,7 @@ fn definitions() -> Json {
     test.insert("required".to_owned(), json!(["url", "expect"]));
     json!({
         "allow": { "anyOf": [{ "$ref": "#/$defs/term" }, several, of("any"), of("all")] },
-        "term": { "type": "string", "pattern": "^(nobody|public|signed-in|(user|group|role|permission|email|claim|network):.+)$" },
+        "term": { "type": "string", "pattern": "^(nobody|public|signed-in|(user|group|role|permission|email|claim|tenant|network):.+)$" },
         "headers": { "anyOf": [
             { "enum": ["remote", "authentik", "oauth2-proxy"] },
             { "type": "object", "minProperties": 1, "additionalProperties": { "type": "string" } },

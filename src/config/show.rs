@@ -110,6 +110,7 @@ fn unset(kind: Kind, unset: Unset) -> String {
             | Kind::Duration
             | Kind::Choice(_)
             | Kind::Texts
+            | Kind::TextOrTexts
             | Kind::Allow
             | Kind::Headers
             | Kind::Authorization => quoted(text),

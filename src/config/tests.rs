@@ -143,10 +143,14 @@ fn every_setting_is_read_and_none_is_inert() {
         jwks_url = "https://keys.example.com/jwks"
         audiences = ["ci"]
         claims = {{ username = "u", name = "n", email = "e", groups = "realm.roles" }}
+        [tenants]
+        claim = "org.tenants"
+        groups = ["t:{{tenant}}:{{role}}", "t:{{tenant}}"]
+        header = "X-Org"
         [roles]
-        r = {{ groups = ["g"], permissions = ["p"] }}
+        r = {{ groups = ["g"], tenant_roles = ["admin"], permissions = ["p"] }}
         [apps]
-        "a.example.com:9443/x" = ["role:r", "claim:org.id=7"]
+        "a.example.com:9443/x" = ["role:r", "tenant:acme", "claim:org.id=7"]
         "ci.example.com:9443" = {{ provider = "ci", allow = "signed-in" }}
         [[tests]]
         url = "https://a.example.com/x"
@@ -204,7 +208,9 @@ fn every_setting_is_read_and_none_is_inert() {
     assert_eq!((ci.claims.username.as_str(), ci.claims.groups.as_str()), ("u", "realm.roles"));
     assert!(!config.apps[0].takes_people_of("https://ci.example.com"));
     assert!(config.apps[1].takes_people_of("https://ci.example.com"));
-    assert_eq!(config.wanted_claims(), ["org.id", "team"]);
+    assert_eq!(config.wanted_claims(), ["org.id", "org.tenants", "team"]);
+    let tenants = config.tenants.as_ref().unwrap();
+    assert_eq!((tenants.header.as_str(), tenants.groups.len()), ("x-org", 2));
     let app = &config.apps[0];
     assert_eq!(
         (app.name.as_str(), app.port, app.prefix.as_deref()),
@@ -396,7 +402,7 @@ foregate.toml:11:22: both `provider.client_secret` (foregate.toml:10) and `provi
    |
 11 | client_secret_file = "/run/secret"
    |                      ^^^^^^^^^^^^^
-foregate.toml:13:19: `everyone` is not an allow term; fix: use public, signed-in, user:NAME, group:NAME, role:NAME, permission:NAME, email:PATTERN, claim:NAME=VALUE or network:CIDR
+foregate.toml:13:19: `everyone` is not an allow term; fix: use public, signed-in, user:NAME, group:NAME, role:NAME, permission:NAME, email:PATTERN, claim:NAME=VALUE, tenant:NAME or network:CIDR
    |
 13 | "a.example.com" = "everyone"
    |                   ^^^^^^^^^^
@@ -472,7 +478,7 @@ fn each_setting_is_refused_for_its_own_reason() {
         (
             "headers = { 'X' = '{nope}' }",
             "",
-            "2:13: the template of `X` holds `{nope}`; fix: placeholders are {username}, {name}, {email}, {groups}, {roles}, {permissions}, {uid} and {claim:NAME}",
+            "2:13: the template of `X` holds `{nope}`; fix: placeholders are {username}, {name}, {email}, {groups}, {roles}, {permissions}, {uid}, {tenant}, {tenant_role} and {claim:NAME}",
         ),
         (
             "headers = { 'X' = 5 }",

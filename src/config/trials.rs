@@ -7,12 +7,11 @@ use http::Method;
 use super::Config;
 use super::findings::{Notebook, Place};
 use super::keys::test_keys;
-use super::persona::Persona;
-use super::policy::Question;
 use super::rules::note_unknown_entry;
 use super::values::Reader;
 use super::written::{Entry, Node, Value};
-use crate::policy::Verdict;
+use crate::http::question::Question;
+use crate::policy::{Persona, Verdict};
 
 /// One test, and where what it expects stands.
 pub(crate) struct Trial {
@@ -37,9 +36,9 @@ impl Reader {
         if trials.is_empty() {
             return;
         }
-        let policy = config.policy();
+        let (policy, vouching) = (config.policy(), config.vouching());
         for Trial { question, expect, place } in trials {
-            let found = config.explain(&policy, question, now);
+            let found = question.answer(&policy, &vouching, now);
             if found.verdict == *expect {
                 continue;
             }

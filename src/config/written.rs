@@ -365,11 +365,11 @@ mod tests {
                 "[server.limits]\nbananas = 5",
                 "f:2:1: `bananas` is not a setting of [server.limits]; remove it; settings of server.limits are head_timeout, idle_timeout, send_timeout, tunnel_idle_timeout, connections",
             ),
-            ("[tenants]\nclaim = 'x'", "f:1:2: `tenants` is not known to this version; remove it"),
+            ("[emergency]\nuser = 'x'", "f:1:2: `emergency` is not known to this version; remove it"),
             ("\"server.listen\" = 'x'", "f:1:1: `server.listen` is not a setting; take the quotes away"),
             (
                 "\"\" = 5",
-                "f:1:1: `` is not a setting; remove it; settings here are public_url, allow, headers, assertion, roles, apps, tests, server, session, provider, bearer, providers",
+                "f:1:1: `` is not a setting; remove it; settings here are public_url, allow, headers, assertion, roles, apps, tests, server, session, provider, bearer, tenants, providers",
             ),
             ("compat = ['authentik']", "f:1:1: `compat` is not known to this version; remove it"),
             ("[audit]\nfile = '/x'", "f:1:2: `audit` is not known to this version; remove it"),

@@ -11,7 +11,8 @@ use url::{Origin, Url};
 
 use super::Sheet;
 use crate::browser::{NONCE_BYTES, Sealer};
-use crate::config::{Config, Question};
+use crate::config::Config;
+use crate::http::question::Question;
 use crate::http::{probe, unix_now};
 use crate::policy::Verdict;
 use answers::{Asker, judge};
@@ -86,7 +87,7 @@ impl Walk<'_> {
         let policy = self.config.policy();
         let url = self.url.to_string();
         let question = Question { url, method: Method::GET, persona: None, from: None };
-        let expected = self.config.explain(&policy, &question, unix_now());
+        let expected = question.answer(&policy, &self.config.vouching(), unix_now());
         if expected.verdict == Verdict::Allow {
             let seen = format!("public by `{}`, so that nothing is asked of anybody", expected.rule);
             return sheet.ok(self.named("sign-in"), seen);

@@ -92,6 +92,10 @@ impl Signer {
             claims["roles"] = roles.roles_of(identity).collect();
             claims["permissions"] = roles.permissions_of(identity).collect();
         }
+        if let Some(inside) = identity.tenant() {
+            claims["tenant"] = (*inside.tenant).into();
+            claims["tenant_roles"] = inside.roles.iter().map(|role| &**role).collect();
+        }
         let encode = |text: String| URL_SAFE_NO_PAD.encode(text);
         let signed = format!("{}.{}", encode(head.to_string()), encode(claims.to_string()));
         let signature = URL_SAFE_NO_PAD.encode(key.pair.sign(signed.as_bytes()));

@@ -23,7 +23,7 @@ pub enum HeaderError {
     /// A placeholder that is not known, or not closed.
     #[error(
         "the template of `{0}` holds {1}: placeholders are {{username}}, {{name}}, {{email}}, {{groups}}, \
-         {{roles}}, {{permissions}}, {{uid}} and {{claim:NAME}}"
+         {{roles}}, {{permissions}}, {{uid}}, {{tenant}}, {{tenant_role}} and {{claim:NAME}}"
     )]
     Placeholder(String, String),
 }
@@ -47,6 +47,8 @@ enum Part {
     Groups(char),
     Roles(char),
     Permissions(char),
+    Tenant,
+    TenantRoles(char),
     Claim(String, char),
 }
 
@@ -74,6 +76,21 @@ impl Template {
         Ok(Self(parts))
     }
 
+    /// Just the tenant.
+    pub(super) fn tenant() -> Self {
+        Self(vec![Part::Tenant])
+    }
+
+    /// Just what somebody is in the tenant.
+    pub(super) fn tenant_roles() -> Self {
+        Self(vec![Part::TenantRoles(GLUE)])
+    }
+
+    /// Whether it tells the tenant.
+    pub(super) fn speaks_of_tenants(&self) -> bool {
+        self.0.iter().any(|part| matches!(part, Part::Tenant | Part::TenantRoles(_)))
+    }
+
     /// The value for one identity: never more than one line, never split by what a name holds.
     pub(super) fn value(&self, identity: &Identity, roles: &Roles, told: Told<'_>) -> HeaderValue {
         let shared = match self.0.as_slice() {
@@ -98,7 +115,13 @@ impl Template {
     pub(super) fn wanted_claims(&self) -> impl Iterator<Item = String> {
         self.0.iter().filter_map(|part| match part {
             Part::Claim(name, _) => Some(name.clone()),
-            Part::Text(_) | Part::Field(_) | Part::Groups(_) | Part::Roles(_) | Part::Permissions(_) => None,
+            Part::Text(_)
+            | Part::Field(_)
+            | Part::Groups(_)
+            | Part::Roles(_)
+            | Part::Permissions(_)
+            | Part::Tenant
+            | Part::TenantRoles(_) => None,
         })
     }
 
@@ -139,6 +162,9 @@ impl Part {
             "roles:|" => Self::Roles('|'),
             "permissions" => Self::Permissions(GLUE),
             "permissions:|" => Self::Permissions('|'),
+            "tenant" => Self::Tenant,
+            "tenant_role" => Self::TenantRoles(GLUE),
+            "tenant_role:|" => Self::TenantRoles('|'),
             _ => {
                 let claim = name.strip_prefix("claim:")?;
                 let (claim, separator) = claim.strip_suffix(":|").map_or((claim, GLUE), |claim| (claim, '|'));
@@ -157,6 +183,13 @@ impl Part {
             },
             Self::Roles(separator) => join(roles.roles_of(identity), *separator, text),
             Self::Permissions(separator) => join(roles.permissions_of(identity), *separator, text),
+            Self::Tenant => {
+                encode(identity.tenant().map_or("", |inside| &inside.tenant), None, text);
+            }
+            Self::TenantRoles(separator) => {
+                let roles = identity.tenant().into_iter().flat_map(|inside| &inside.roles);
+                join(roles.map(|role| &**role), *separator, text);
+            }
             Self::Claim(name, separator) => match identity.claim(name) {
                 Some(Value::Array(values)) => {
                     let values: Vec<String> = values.iter().map(plain_text).collect();
@@ -224,7 +257,10 @@ pub(super) fn longest_bytes(value: &str) -> usize {
 }
 
 /// Reads a header name that may carry an identity.
-pub(super) fn header_name(name: &str) -> Result<HeaderName, HeaderError> {
+///
+/// # Errors
+/// [`HeaderError`] for what is no name, or belongs to HTTP itself.
+pub fn header_name(name: &str) -> Result<HeaderName, HeaderError> {
     let header = HeaderName::from_bytes(name.as_bytes()).map_err(|_| HeaderError::Name(name.to_owned()))?;
     let folded = fold(name);
     if RESERVED.iter().any(|reserved| fold(reserved) == folded) || folded.starts_with("xforwarded") {

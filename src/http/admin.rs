@@ -2,6 +2,7 @@
 
 mod access;
 mod api;
+mod explain;
 mod input;
 mod reload;
 

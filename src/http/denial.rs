@@ -174,7 +174,7 @@ pub(super) fn page_of(site: &Site, parts: &Parts, visit: &Visit<'_>) -> Option<R
     })
 }
 
-fn forbidden(site: &Site, visit: &Visit<'_>, refusal: &Refusal, intent: Intent) -> Response<Body> {
+pub(super) fn forbidden(site: &Site, visit: &Visit<'_>, refusal: &Refusal, intent: Intent) -> Response<Body> {
     let host = &*visit.target.host;
     let (missing, person, by_token) = match refusal {
         Refusal::UnknownHost => return unknown_host(host, intent),
@@ -184,6 +184,10 @@ fn forbidden(site: &Site, visit: &Visit<'_>, refusal: &Refusal, intent: Intent) 
         }
         Refusal::AmbiguousQuery => {
             let text = "foregate: this query means different things to different servers, and a rule depends on it.\n";
+            return answer::text(StatusCode::BAD_REQUEST, text);
+        }
+        Refusal::AmbiguousTenant => {
+            let text = "foregate: the request does not name one tenant: the header is there twice, or holds a list.\n";
             return answer::text(StatusCode::BAD_REQUEST, text);
         }
         Refusal::NotAllowed { missing, person, by_token } => (missing, person, *by_token),

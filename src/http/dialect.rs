@@ -9,7 +9,7 @@ use http::request::Parts;
 
 use crate::browser::Cookies;
 use crate::headers::fold;
-use crate::visit::{Authorization, Malformed, Path, Scheme, Target, Visit, parse_host};
+use crate::visit::{AskedTenant, Authorization, Malformed, Path, Scheme, Target, Visit, parse_host};
 
 /// The front proxies foregate speaks with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -75,7 +75,8 @@ impl Dialect {
 /// A visit to `target` with all that a request shows for it.
 fn visit<'r>(target: Target<'r>, headers: &'r HeaderMap, cookies: &Cookies) -> Visit<'r> {
     let credential = cookies.credential_at(&target.host, headers);
-    Visit { target, credential, authorization: Authorization::of(headers), client: None }
+    let (authorization, tenant) = (Authorization::of(headers), AskedTenant::In(headers));
+    Visit { target, credential, authorization, tenant, client: None }
 }
 
 /// Traefik, Caddy, HAProxy: X-Forwarded-Method, -Proto, -Host and -Uri.

@@ -23,7 +23,7 @@ use crate::identity::{Field, Proof};
 use crate::policy::{Decision, Grant, Refusal};
 use crate::server::Peer;
 use crate::session::random;
-use crate::visit::{Authorization, Client, Credential, Path, Scheme, Target, Visit};
+use crate::visit::{AskedTenant, Authorization, Client, Credential, Path, Scheme, Target, Visit};
 
 /// How many forms may be read at a time. Whoever is one too many is answered as if forms were not kept.
 #[derive(Clone, Debug)]
@@ -163,7 +163,9 @@ impl<'a> Window<'a> {
         let target = Target { scheme, host, path, query, method: Method::POST };
         // A person sends it, who has a session.
         let authorization = Authorization::default();
-        let visit = Visit { target, credential, authorization, client: Some(client) };
+        // A page names no tenant.
+        let tenant = AskedTenant::Nothing;
+        let visit = Visit { target, credential, authorization, tenant, client: Some(client) };
         let now = unix_now();
         let waits = match self.site.gate.judge(&visit, now).await {
             Decision::Allow(grant) => return self.send(form, &grant, now).await,

@@ -6,7 +6,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::Identity;
+use super::{Identity, Membership};
 
 /// A role as the configuration writes it.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub struct Role {
     pub name: String,
     /// Whose members have it; any one of these groups is enough.
     pub groups: Vec<String>,
+    /// Who has it by what they are in the tenant that a visit is about; any one of these is enough.
+    pub tenant_roles: Vec<String>,
     /// The roles whose permissions it has too, by name.
     pub inherits: Vec<String>,
     /// What those who have it may do.
@@ -30,18 +32,29 @@ pub struct Roles {
     permissions: Box<[Given]>,
 }
 
-/// A role or a permission, and the groups any one of which gives it.
+/// A role or a permission, and the groups and roles in a tenant any one of which gives it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Given {
     /// What it is called.
     pub name: Box<str>,
     by: Arc<[Box<str>]>,
+    by_tenant: Arc<[Box<str>]>,
 }
 
 impl Given {
-    /// Whether somebody has it. Looks at groups only: no allocation.
+    /// Whether somebody has it, in the tenant they are in if they are in one. Looks at names only: no allocation.
     pub fn to(&self, identity: &Identity) -> bool {
         self.by.iter().any(|group| identity.is_in(group))
+            || (!self.by_tenant.is_empty() && identity.tenant().is_some_and(|tenant| self.is_for(tenant)))
+    }
+
+    fn is_for(&self, tenant: &Membership) -> bool {
+        self.by_tenant.iter().any(|role| tenant.has(role))
+    }
+
+    /// The roles in a tenant that give it, sorted.
+    pub fn tenant_roles(&self) -> impl ExactSizeIterator<Item = &str> {
+        self.by_tenant.iter().map(|role| &**role)
     }
 
     /// The groups that give it, sorted.
@@ -56,20 +69,18 @@ impl Roles {
     pub fn new(written: &[Role]) -> Self {
         let held: Vec<BTreeSet<usize>> =
             (0..written.len()).map(|index| with_inherited(written, index)).collect();
-        let groups_of = |wanted: &dyn Fn(&Role) -> bool| -> Arc<[Box<str>]> {
+        let given = |name: &str, wanted: &dyn Fn(&Role) -> bool| {
             let gives = |held: &BTreeSet<usize>| held.iter().any(|&index| wanted(&written[index]));
-            let givers = written.iter().zip(&held).filter(|(_, held)| gives(held));
-            let groups: BTreeSet<&String> = givers.flat_map(|(role, _)| &role.groups).collect();
-            groups.into_iter().map(|group| group.as_str().into()).collect()
+            let givers = || written.iter().zip(&held).filter(|(_, held)| gives(held)).map(|(role, _)| role);
+            let (by, by_tenant) =
+                (givers().flat_map(|role| &role.groups), givers().flat_map(|role| &role.tenant_roles));
+            Given { name: name.into(), by: sorted(by), by_tenant: sorted(by_tenant) }
         };
         let names: BTreeSet<&str> = written.iter().map(|role| role.name.as_str()).collect();
         let permissions: BTreeSet<&str> =
             written.iter().flat_map(|role| &role.permissions).map(String::as_str).collect();
-        let role = |name: &&str| Given { name: (*name).into(), by: groups_of(&|role| role.name == **name) };
-        let permission = |name: &&str| Given {
-            name: (*name).into(),
-            by: groups_of(&|role| role.permissions.iter().any(|held| held == name)),
-        };
+        let role = |name: &&str| given(name, &|role| role.name == **name);
+        let permission = |name: &&str| given(name, &|role| role.permissions.iter().any(|held| held == name));
         Self {
             roles: names.iter().map(role).collect(),
             permissions: permissions.iter().map(permission).collect(),
@@ -112,6 +123,12 @@ impl Roles {
     }
 }
 
+/// The names in order, each once.
+fn sorted<'a>(names: impl Iterator<Item = &'a String>) -> Arc<[Box<str>]> {
+    let names: BTreeSet<&String> = names.collect();
+    names.into_iter().map(|name| name.as_str().into()).collect()
+}
+
 fn named<'a>(sorted: &'a [Given], name: &str) -> Option<&'a Given> {
     let place = sorted.binary_search_by(|one| (*one.name).cmp(name)).ok()?;
     sorted.get(place)
@@ -144,6 +161,7 @@ mod tests {
             groups: words(groups),
             inherits: words(inherits),
             permissions: words(permissions),
+            ..Role::default()
         }
     }
 
@@ -176,6 +194,20 @@ mod tests {
             ["chiefs", "readers", "writers"]
         );
         assert!(roles.role("editors").is_none() && roles.permission("kb").is_none());
+    }
+
+    #[test]
+    fn a_role_in_a_tenant_gives_it_within_that_tenant_alone() {
+        let chief = Role { tenant_roles: vec!["admin".into()], ..role("chief", "", "", "kb:delete") };
+        let roles = Roles::new(&[chief, role("owner", "owners", "chief", "")]);
+        let somebody = Identity::pack(&Profile::default(), "i".into(), &[]);
+        for (held, has) in [(&["admin"][..], "chief"), (&["user", "Admin"], ""), (&[], "")] {
+            let held = held.iter().map(|role| (*role).into()).collect();
+            let inside = somebody.clone().within(Arc::new(Membership { tenant: "a".into(), roles: held }));
+            assert_eq!(roles.roles_of(&inside).collect::<Vec<_>>().join(" "), has);
+            assert_eq!(roles.permission("kb:delete").unwrap().to(&inside), !has.is_empty());
+        }
+        assert!(!roles.role("chief").unwrap().to(&somebody), "in no tenant");
     }
 
     #[test]

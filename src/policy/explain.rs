@@ -3,9 +3,10 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::tenancy::settle;
 use super::{App, Decision, Fit, Name, Policy, Refusal, Requirement, Rule, Ruling};
 use crate::headers::Person;
-use crate::identity::Identity;
+use crate::identity::{Given, Identity};
 use crate::visit::Visit;
 
 /// How a visit ends, as tests of the configuration name it.
@@ -82,7 +83,8 @@ impl Policy {
         if person.is_some() && known.is_none() {
             steps.push("  this person's provider is none of the app's, so here it is nobody".to_owned());
         }
-        let identity = known.map(|person| person.identity().clone());
+        let inside = known.and_then(|person| place(app, rule, person, visit, &mut steps));
+        let identity = inside.map(|person| person.identity().clone());
         write_terms(&rule.allow, identity.as_ref(), visit, 1, &mut steps);
         if !rule.proof.is_empty() {
             let given = identity.as_ref().is_some_and(|identity| rule.proof.is_given_by(identity, now));
@@ -97,6 +99,7 @@ impl Policy {
             Decision::SignIn => (Verdict::SignIn, rule.allow.missing(identity.as_ref(), visit)),
             Decision::StepUp(_) => (Verdict::StepUp, Vec::new()),
             Decision::Forbid(Refusal::NotAllowed { missing, .. }) => (Verdict::Forbid, missing),
+            Decision::Forbid(Refusal::AmbiguousTenant) => (Verdict::Malformed, Vec::new()),
             Decision::Forbid(Refusal::UnknownHost | Refusal::AmbiguousPath | Refusal::AmbiguousQuery)
             | Decision::BadToken(_)
             | Decision::Unavailable => (Verdict::Forbid, Vec::new()),
@@ -106,6 +109,11 @@ impl Policy {
 }
 
 impl Explanation {
+    /// What was looked at, line by line.
+    pub fn steps(&self) -> &[String] {
+        &self.steps
+    }
+
     /// A visit that cannot be read at all, and why.
     pub fn malformed(why: &str) -> Self {
         Self::without_rule(Verdict::Malformed, why.to_owned())
@@ -153,7 +161,10 @@ fn write_terms(
                 write_terms(one, identity, visit, depth + 1, lines);
             }
         }
-        Requirement::User(name) | Requirement::Group(name) | Requirement::Claim(_, name) => {
+        Requirement::User(name)
+        | Requirement::Group(name)
+        | Requirement::Claim(_, name)
+        | Requirement::Tenant(name) => {
             let filled = match name {
                 Name::Fixed(_) => String::new(),
                 Name::Captured(captured) => match captured.at(&visit.target.path) {
@@ -164,8 +175,7 @@ fn write_terms(
             lines.push(format!("{indent}{mark} {wanted}{filled}"));
         }
         Requirement::Role(given) | Requirement::Permission(given) => {
-            let groups: Vec<&str> = given.groups().collect();
-            lines.push(format!("{indent}{mark} {wanted}, which is any of the groups {}", groups.join(", ")));
+            lines.push(format!("{indent}{mark} {wanted}, which is any of {}", given_by(given)));
         }
         Requirement::Network(_) => {
             let from = visit
@@ -177,6 +187,42 @@ fn write_terms(
             lines.push(format!("{indent}{mark} {wanted}"));
         }
     }
+}
+
+/// Somebody in the tenant that a visit is about, and a line about it. Without tenants it is they as they are.
+fn place(
+    app: &App,
+    rule: &Rule,
+    person: &Arc<Person>,
+    visit: &Visit<'_>,
+    steps: &mut Vec<String>,
+) -> Option<Arc<Person>> {
+    let Some(tenants) = &app.tenants else { return Some(Arc::clone(person)) };
+    let inside = settle(tenants, Some(Arc::clone(person)), visit, &rule.wanted()).ok().flatten();
+    let all: Vec<String> = person.places(tenants).tenants().map(str::to_owned).collect();
+    let tenant = inside.as_ref().and_then(|person| person.identity().tenant());
+    steps.push(match tenant {
+        Some(inside) if inside.roles.is_empty() => {
+            format!("  tenant: {} of {}", inside.tenant, all.join(", "))
+        }
+        Some(inside) => {
+            format!("  tenant: {} of {}, as {}", inside.tenant, all.join(", "), inside.roles.join(", "))
+        }
+        None if all.is_empty() => "  tenant: none".to_owned(),
+        None => format!("  tenant: none of {}", all.join(", ")),
+    });
+    inside
+}
+
+/// The groups and roles in a tenant that give a role or a permission.
+fn given_by(given: &Given) -> String {
+    let list =
+        |kind: &str, names: Vec<&str>| (!names.is_empty()).then(|| format!("{kind} {}", names.join(", ")));
+    let by = [
+        list("the groups", given.groups().collect()),
+        list("the roles in a tenant", given.tenant_roles().collect()),
+    ];
+    by.into_iter().flatten().collect::<Vec<_>>().join(", or ")
 }
 
 fn yes(met: bool) -> &'static str {

@@ -31,6 +31,8 @@ pub enum Requirement {
     Email(EmailPattern),
     /// A person of whom the provider says this: the name of a claim, and a value.
     Claim(Box<str>, Name),
+    /// A person in this tenant, as far as the visit is concerned.
+    Tenant(Name),
     /// Whoever comes from there, known or not.
     Network(IpNet),
     /// One of these is enough.
@@ -98,6 +100,7 @@ impl fmt::Display for Requirement {
             Self::Permission(given) => write!(f, "permission:{}", given.name),
             Self::Email(pattern) => write!(f, "email:{pattern}"),
             Self::Claim(claim, value) => write!(f, "claim:{claim}={value}"),
+            Self::Tenant(name) => write!(f, "tenant:{name}"),
             Self::Network(network) => write!(f, "network:{network}"),
             Self::Any(any) => write!(f, "any of ({})", list(any)),
             Self::All(all) => write!(f, "all of ({})", list(all)),
@@ -123,6 +126,9 @@ impl Requirement {
                 let found = identity.claim(claim);
                 found.is_some_and(|found| value.is_one(visit, |value| holds(found, value)))
             }),
+            Self::Tenant(name) => known(&|identity| {
+                identity.tenant().is_some_and(|inside| name.is_one(visit, |name| *inside.tenant == *name))
+            }),
             Self::Network(network) => is_from(network, visit),
             Self::Any(any) => any.iter().any(|one| one.met_by(identity, visit)),
             Self::All(all) => !all.is_empty() && all.iter().all(|one| one.met_by(identity, visit)),
@@ -143,6 +149,7 @@ impl Requirement {
             | Self::Permission(_)
             | Self::Email(_)
             | Self::Claim(..)
+            | Self::Tenant(_)
             | Self::Network(_) => true,
         }
     }
@@ -152,10 +159,32 @@ impl Requirement {
         match self {
             Self::Nobody => false,
             Self::Public | Self::SignedIn | Self::Role(_) | Self::Permission(_) | Self::Email(_) => true,
-            Self::User(name) | Self::Group(name) | Self::Claim(_, name) => name.exists(visit),
+            Self::User(name) | Self::Group(name) | Self::Claim(_, name) | Self::Tenant(name) => {
+                name.exists(visit)
+            }
             Self::Network(network) => is_from(network, visit),
             Self::Any(any) => any.iter().any(|one| one.can_be_met_at(visit)),
             Self::All(all) => !all.is_empty() && all.iter().all(|one| one.can_be_met_at(visit)),
+        }
+    }
+
+    /// Whether it speaks of this tenant.
+    pub(super) fn names_tenant(&self, tenant: &str, visit: &Visit<'_>) -> bool {
+        match self {
+            Self::Tenant(name) => name.is_one(visit, |name| name == tenant),
+            Self::Any(several) | Self::All(several) => {
+                several.iter().any(|one| one.names_tenant(tenant, visit))
+            }
+            Self::Nobody
+            | Self::Public
+            | Self::SignedIn
+            | Self::User(_)
+            | Self::Group(_)
+            | Self::Role(_)
+            | Self::Permission(_)
+            | Self::Email(_)
+            | Self::Claim(..)
+            | Self::Network(_) => false,
         }
     }
 
@@ -170,7 +199,8 @@ impl Requirement {
             | Self::Role(_)
             | Self::Permission(_)
             | Self::Email(_)
-            | Self::Claim(..) => false,
+            | Self::Claim(..)
+            | Self::Tenant(_) => false,
             Self::Any(any) => any.iter().any(Self::admits_strangers),
             Self::All(all) => !all.is_empty() && all.iter().all(Self::admits_strangers),
         }
@@ -189,6 +219,7 @@ impl Requirement {
             Self::Permission(given) => vec![format!("the permission {}", given.name)],
             Self::Email(EmailPattern::Domain(domain)) => vec![format!("an e-mail address at {domain}")],
             Self::Claim(name, _) => vec![format!("a certain value of {name}")],
+            Self::Tenant(name) => vec![format!("the tenant {}", name.in_words(visit))],
             Self::Network(_) => vec!["a visit from a certain network".to_owned()],
             Self::Any(any) => any.iter().flat_map(|one| one.missing(identity, visit)).collect(),
             Self::All(all) => {
@@ -214,6 +245,7 @@ impl Requirement {
             | Self::User(_)
             | Self::Email(_)
             | Self::Claim(..)
+            | Self::Tenant(_)
             | Self::Network(_) => Vec::new(),
         }
     }
@@ -231,6 +263,7 @@ impl Requirement {
             | Self::Role(_)
             | Self::Permission(_)
             | Self::Email(_)
+            | Self::Tenant(_)
             | Self::Network(_) => Vec::new(),
         }
     }

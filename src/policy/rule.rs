@@ -5,6 +5,7 @@ use std::sync::Arc;
 use http::Method;
 
 use super::rewrite::Rewritten;
+use super::tenancy::settle;
 use super::{App, PathPattern, QueryPattern, Requirement};
 use crate::headers::{GroupPattern, Person};
 use crate::identity::{Field, Proof};
@@ -109,6 +110,15 @@ impl Rule {
         visit: &Visit<'_>,
         now: u64,
     ) -> Decision<'p> {
+        let person = person.filter(|person| app.takes_people_of(person.identity().issuer()));
+        // Once for both rules: they are to speak of one tenant.
+        let person = match &app.tenants {
+            None => person,
+            Some(tenants) => match settle(tenants, person, visit, &self.wanted()) {
+                Ok(person) => person,
+                Err(refusal) => return Decision::Forbid(refusal),
+            },
+        };
         let Some(route) = app.route.as_ref().filter(|route| route.rewrites()) else {
             return self.decides(app, person, visit, now);
         };
@@ -132,7 +142,6 @@ impl Rule {
         visit: &Visit<'_>,
         now: u64,
     ) -> Decision<'p> {
-        let person = person.filter(|person| app.takes_people_of(person.identity().issuer()));
         if !self.allow.met_by(person.as_deref().map(Person::identity), visit) {
             return refused(&self.allow, person, visit);
         }
@@ -147,6 +156,12 @@ impl Rule {
             }
             Some(person) => Decision::StepUp(StepUp { wanted: &self.proof, person, by_token: false }),
         }
+    }
+
+    /// What it wants of people, also what it will in report mode.
+    pub(super) fn wanted(&self) -> Vec<&Requirement> {
+        let later = self.would.as_ref().map(|would| &would.allow);
+        std::iter::once(&self.allow).chain(later).collect()
     }
 
     /// The groups it looks at, also those it will in report mode.
@@ -200,7 +215,10 @@ impl Decision<'_> {
                 Self::Forbid(Refusal::NotAllowed { missing, person, by_token: true })
             }
             decision @ (Self::Forbid(
-                Refusal::UnknownHost | Refusal::AmbiguousPath | Refusal::AmbiguousQuery,
+                Refusal::UnknownHost
+                | Refusal::AmbiguousPath
+                | Refusal::AmbiguousQuery
+                | Refusal::AmbiguousTenant,
             )
             | Self::BadToken(_)
             | Self::Unavailable) => decision,
@@ -234,6 +252,8 @@ pub enum Refusal {
     AmbiguousPath,
     /// Whether a rule speaks of the query depends on the server that reads it.
     AmbiguousQuery,
+    /// The visit does not name one tenant.
+    AmbiguousTenant,
     /// The rule wants something the person does not have; in words, any one of which would do.
     NotAllowed {
         /// Such as `group family`.
@@ -293,10 +313,12 @@ impl<'p> Grant<'p> {
         (!would.proof.is_empty() && !given).then(|| vec!["a stronger or newer sign-in".to_owned()])
     }
 
-    /// Whether it is this person who was let in, or nobody in particular.
+    /// Whether it is this person who was let in, in this tenant, or nobody in particular.
     pub fn is_for(&self, person: Option<&Person>) -> bool {
-        fn who(person: &Person) -> (&str, &str) {
-            (person.identity().issuer(), person.identity().field(Field::Subject))
+        fn who(person: &Person) -> (&str, &str, Option<&str>) {
+            let identity = person.identity();
+            let tenant = identity.tenant().map(|inside| &*inside.tenant);
+            (identity.issuer(), identity.field(Field::Subject), tenant)
         }
         self.person().map(who) == person.map(who)
     }

@@ -17,6 +17,8 @@ pub struct Terms<'a> {
     pub roles: &'a Roles,
     /// The path whose segments may be filled in.
     pub path: Option<&'a PathPattern>,
+    /// Whether there are tenants.
+    pub tenants: bool,
 }
 
 /// Why a term of `allow` cannot be used.
@@ -25,7 +27,7 @@ pub enum TermError {
     /// A kind of term that is not known.
     #[error(
         "`{0}` is not an allow term: use public, signed-in, user:NAME, group:NAME, role:NAME, permission:NAME, \
-         email:PATTERN, claim:NAME=VALUE or network:CIDR"
+         email:PATTERN, claim:NAME=VALUE, tenant:NAME or network:CIDR"
     )]
     Unknown(String),
     /// Nothing behind the colon.
@@ -43,6 +45,9 @@ pub enum TermError {
     /// A claim without a value.
     #[error("`{0}` does not say which value: write claim:NAME=VALUE")]
     Claim(String),
+    /// A tenant where there are none.
+    #[error("`{0}` speaks of a tenant, and there are none: write a table [tenants]")]
+    NoTenants(String),
     /// Not a network.
     #[error("`{0}` is no network: write such as network:10.0.0.0/8 or network:192.0.2.7")]
     Network(String),
@@ -55,7 +60,9 @@ pub enum TermError {
     #[error("`{0}` speaks of {1}, which the path of its rule does not have: name a segment of the path so")]
     NotInPath(String, String),
     /// A capture in a kind of term that has none.
-    #[error("`{0}` cannot hold a part of the path: only names of users and groups and values of claims can")]
+    #[error(
+        "`{0}` cannot hold a part of the path: only names of users, groups and tenants and values of claims can"
+    )]
     NoCapture(String),
 }
 
@@ -78,7 +85,7 @@ impl Terms<'_> {
         if name.trim().is_empty() {
             return Err(TermError::Empty(text.to_owned()));
         }
-        if !["user", "group", "claim"].contains(&kind) && name.contains(['{', '}']) {
+        if !["user", "group", "claim", "tenant"].contains(&kind) && name.contains(['{', '}']) {
             return Err(TermError::NoCapture(text.to_owned()));
         }
         match kind {
@@ -96,6 +103,8 @@ impl Terms<'_> {
                 permission.ok_or_else(|| TermError::NoPermission(name.to_owned()))
             }
             "claim" => self.claim(text, name),
+            "tenant" if !self.tenants => Err(TermError::NoTenants(text.to_owned())),
+            "tenant" => Ok(Requirement::Tenant(self.name(text, name)?)),
             _ => network(name).map(Requirement::Network).ok_or_else(|| TermError::Network(name.to_owned())),
         }
     }
@@ -126,7 +135,7 @@ fn network(text: &str) -> Option<IpNet> {
     is_settled.then_some(network)
 }
 
-const KINDS: [&str; 7] = ["user", "group", "email", "role", "permission", "claim", "network"];
+const KINDS: [&str; 8] = ["user", "group", "email", "role", "permission", "claim", "tenant", "network"];
 
 #[cfg(test)]
 mod tests {
@@ -138,10 +147,16 @@ mod tests {
         let viewer = Role { name: "viewer".into(), permissions: vec!["kb:read".into()], ..Role::default() };
         let roles = Roles::new(&[viewer]);
         let path = PathPattern::parse("/kb/{id}").unwrap();
-        let terms = Terms { roles: &roles, path: Some(&path) };
-        for term in
-            ["role:viewer", "permission:kb:read", "claim:a.b=", "claim:a=b=c", "network:::1", "user:{id}"]
-        {
+        let terms = Terms { roles: &roles, path: Some(&path), tenants: true };
+        for term in [
+            "role:viewer",
+            "permission:kb:read",
+            "claim:a.b=",
+            "claim:a=b=c",
+            "network:::1",
+            "user:{id}",
+            "tenant:{id}",
+        ] {
             assert!(terms.parse(term).is_ok(), "{term}");
         }
         for term in [
@@ -179,5 +194,7 @@ mod tests {
         }
         let elsewhere = Terms { path: None, ..terms };
         assert!(matches!(elsewhere.parse("user:{id}"), Err(TermError::NotInPath(..))));
+        let without = Terms { tenants: false, ..terms };
+        assert!(matches!(without.parse("tenant:a"), Err(TermError::NoTenants(_))));
     }
 }

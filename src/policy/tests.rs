@@ -10,7 +10,7 @@ use crate::identity::{Field, Identity, Profile, Proof};
 use crate::visit::{self, Credential, Path, Scheme, Visit};
 
 fn term(text: &str) -> Requirement {
-    Terms { roles: &Roles::default(), path: None }.parse(text).unwrap()
+    Terms { roles: &Roles::default(), path: None, tenants: true }.parse(text).unwrap()
 }
 
 fn visit(host: &'static str) -> Visit<'static> {
@@ -20,6 +20,7 @@ fn visit(host: &'static str) -> Visit<'static> {
         target,
         credential: Credential::None,
         authorization: visit::Authorization::default(),
+        tenant: visit::AskedTenant::Nothing,
         client: None,
     }
 }
@@ -47,6 +48,7 @@ fn app(key: &str, allow: &str, rules: &[(&str, &str, &str)]) -> App {
         assertion: false,
         limits: Limits::default(),
         issuers: None,
+        tenants: None,
     }
 }
 

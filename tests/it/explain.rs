@@ -4,7 +4,7 @@ use serde_json::Value;
 
 use crate::support::backend::Backend;
 use crate::support::foregate::{Foregate, run};
-use crate::support::http::{raw, request};
+use crate::support::http::{get, raw, request};
 use crate::support::scene::{DIALECTS, Scene};
 
 const HEAD: &str = r#"
@@ -48,6 +48,59 @@ fn explain(words: &[&str]) -> String {
     let (code, out, err) = run(&words, dir.path());
     assert_eq!(code, Some(0), "{words:?}: {err}");
     out
+}
+
+#[test]
+fn the_api_explains_as_the_command_does() {
+    let foregate = Foregate::start(&format!("{HEAD}{APPS}"));
+    let ask = |pairs: &[(&str, &str)]| {
+        let query = url::form_urlencoded::Serializer::new(String::new()).extend_pairs(pairs).finish();
+        get(foregate.admin, &format!("/api/v1/explain?{query}"), &["Host: localhost", "Connection: close"])
+    };
+    for (path, method, who, alike, decision, missing) in [
+        ("/", "GET", "nobody", &[][..], "sign-in", "the role reader"),
+        (
+            "/kb/7",
+            "POST",
+            "user=a,groups=readers",
+            &[("user", "a"), ("groups", "readers")],
+            "forbid",
+            "membership in the group owner:7",
+        ),
+        ("/kb/7", "post", "user=a,groups=owner:7;x", &[("user", "a"), ("groups", "owner:7;x")], "allow", ""),
+        ("/admin/x", "GET", "user=a,groups=writers", &[("user", "a"), ("groups", "writers")], "step-up", ""),
+        ("/a/../b", "GET", "user=a", &[("user", "a")], "malformed", ""),
+    ] {
+        let url = format!("https://kb.example.com{path}");
+        let said = explain(&[&url, "--method", method, "--as", who]);
+        let about = [("url", url.as_str()), ("method", method)];
+        let told = ask(&[&about[..], &[("as", who)]].concat());
+        assert_eq!(
+            (told.status, &told.json()["decision"]),
+            (200, &Value::from(decision)),
+            "{path}: {told:?}"
+        );
+        assert!(said.contains(&format!("decision: {decision}\n")), "{said}");
+        let (steps, lacks) = (told.json()["steps"].clone(), told.json()["missing"].to_string());
+        let steps: Vec<&str> = steps.as_array().expect("steps").iter().filter_map(Value::as_str).collect();
+        assert!(!steps.is_empty() && steps.iter().all(|step| said.contains(step)), "{steps:?} {said}");
+        assert!(lacks.contains(missing) && said.contains(missing), "{lacks} {said}");
+        let apart = ask(&[&about[..], alike].concat());
+        assert_eq!(apart.json(), told.json(), "{path}");
+    }
+    let url = ("url", "https://kb.example.com/");
+    for (pairs, told) in [
+        (&[("method", "GET")][..], "url is missing or empty"),
+        (&[url, ("as", "user=a"), ("user", "a")], "either in as or in parameters"),
+        (&[url, ("groups", "a")], "nobody is named"),
+        (&[url, ("method", "G T")], "is not a method"),
+        (&[url, ("from", "here")], "`here` is not an address"),
+        (&[url, ("role", "a")], "`role` is not a parameter here"),
+    ] {
+        let reply = ask(pairs);
+        assert_eq!((reply.status, &reply.json()["reason"]), (400, &Value::from("malformed")), "{reply:?}");
+        assert!(reply.json()["detail"].as_str().is_some_and(|detail| detail.contains(told)), "{reply:?}");
+    }
 }
 
 #[test]

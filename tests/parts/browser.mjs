@@ -9,10 +9,10 @@
 //
 //   open: url          openAll: [urls], all at once, in tabs "1", "2", ... or "tabs": [names]
 //   reload: true       back: true       close: true      wait: milliseconds
-//   fill: {selector: value}             click: selector  press: key
+//   fill: {selector: value}             click: selector  press: key      select: {selector: value}
 //   waitUrl: regex     text: selector   eval: expression (its value is the result)
 //   cookies: true      clearCookies: true or a name      screenshot: path, with dark, phone, fullPage
-//   request: {method, url}, by this program and not by a page (its status and body are the result)
+//   request: {method, url, json}, by this program and not by a page (its status and body are the result)
 //
 // A window that a page opens is the tab "popup".
 //
@@ -33,7 +33,7 @@ try { steps = JSON.parse(Buffer.concat(chunks).toString()); } catch (error) {
   process.exit(2);
 }
 
-const actions = ['open', 'openAll', 'reload', 'back', 'close', 'wait', 'fill', 'click', 'press', 'waitUrl', 'text',
+const actions = ['open', 'openAll', 'reload', 'back', 'close', 'wait', 'fill', 'select', 'click', 'press', 'waitUrl', 'text',
   'eval', 'cookies', 'clearCookies', 'screenshot', 'request'];
 const actionOf = (step) => actions.find((name) => name in step);
 const settings = steps.length && !actionOf(steps[0]) ? steps.shift() : {};
@@ -153,14 +153,18 @@ const run = {
   async fill(step, { page }) {
     for (const [selector, value] of Object.entries(step.fill)) await page.locator(selector).first().fill(value);
   },
+  async select(step, { page }) {
+    for (const [selector, value] of Object.entries(step.select)) await page.locator(selector).first().selectOption(value);
+  },
   click: (step, on) => go(on, () => on.page.locator(step.click).first().click(), false),
   press: (step, on) => go(on, () => on.page.keyboard.press(step.press), false),
   async waitUrl(step, on) {
     await on.page.waitForURL(new RegExp(step.waitUrl), { waitUntil: 'commit' });
     await settle(on);
   },
-  async request({ request: { method, url } }) {
-    const response = await fetch(url, { method });
+  async request({ request: { method, url, json } }) {
+    const body = json && { body: JSON.stringify(json), headers: { 'Content-Type': 'application/json' } };
+    const response = await fetch(url, { method, ...body });
     return { answered: response.status, body: await response.text() };
   },
   async text(step, { page }) { return { found: await page.locator(step.text).first().innerText() }; },

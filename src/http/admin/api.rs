@@ -1,4 +1,4 @@
-//! The operator's API: sessions and people, listed page by page and ended by name. Knows not who may use it.
+//! The operator's API: sessions and people, listed page by page and ended by name; rules, explained. Knows not who may use it.
 
 use std::fmt;
 
@@ -25,7 +25,8 @@ pub(super) async fn answer(site: &Site, request: Request<Incoming>) -> Response<
         "sessions" if parts.method == Method::DELETE => end_sessions(site, &parts).await,
         "sessions" => return answer::wrong_method("GET, HEAD, DELETE"),
         "users" if reads => users(site, &parts).await,
-        "users" => return answer::wrong_method("GET, HEAD"),
+        "explain" if reads => super::explain::explain(site, &parts).map_err(Failed::from),
+        "users" | "explain" => return answer::wrong_method("GET, HEAD"),
         "users/disable" | "users/enable" if parts.method == Method::POST => {
             match input::read(&parts, body).await {
                 Ok(input) if path == "users/disable" => disable(site, &input).await,
@@ -160,7 +161,7 @@ impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSuchPath => f.write_str(
-                "there are sessions, sessions/ID, users, users/disable, users/enable and reload below /api/v1/",
+                "there are sessions, sessions/ID, users, users/disable, users/enable, reload and explain below /api/v1/",
             ),
             Self::NoSuchSession => f.write_str("there is no session of this id"),
             Self::NoSuchUser => f.write_str("nobody of this name was ever seen here"),

@@ -51,6 +51,9 @@ pub(super) enum Malformed {
     /// A body that is not what it says.
     #[error("the body is not a JSON object")]
     Json,
+    /// A visit to be explained that cannot be thought of.
+    #[error("{0}")]
+    Question(String),
     /// A body that is too long or too slow.
     #[error("the body is longer than {LARGEST} bytes, or did not come in time")]
     Body,
@@ -70,6 +73,7 @@ impl Malformed {
             | Self::Session
             | Self::Place
             | Self::Limit
+            | Self::Question(_)
             | Self::Json => StatusCode::BAD_REQUEST,
         }
     }

@@ -12,11 +12,12 @@ use serde_json::{Value, json};
 
 use super::query::Query;
 use crate::browser::ReturnTo;
+use crate::headers::Person;
 use crate::http::body::Body;
-use crate::http::denial::{sign_in_problem, unavailable};
+use crate::http::denial::{forbidden, sign_in_problem, unavailable};
 use crate::http::dialect::direct;
 use crate::http::{Site, answer, unix_now};
-use crate::identity::{Field, Identity, Roles};
+use crate::identity::Field;
 use crate::visit::Intent;
 
 /// Tells who is signed in and for how long, which is a use of the session; 401 with the way to sign in where nobody is.
@@ -24,7 +25,7 @@ use crate::visit::Intent;
 pub(in crate::http) async fn answer(site: &Site, parts: &Parts) -> Response<Body> {
     let mut response = match parts.method {
         Method::GET | Method::HEAD => told(site, parts).await,
-        Method::OPTIONS => preflight(),
+        Method::OPTIONS => preflight(site),
         _ => answer::wrong_method("GET, HEAD, OPTIONS"),
     };
     let headers = response.headers_mut();
@@ -61,24 +62,36 @@ async fn told(site: &Site, parts: &Parts) -> Response<Body> {
         Ok(Some(session)) => {
             site.sessions.note_use(&session, now);
             let left = site.sessions.left(&session, now);
-            answer::json(StatusCode::OK, &who(site.gate.policy.roles(), session.person.identity(), left))
+            match site.gate.policy.in_tenant(&session.person, &visit) {
+                Ok(person) => answer::json(StatusCode::OK, &who(site, &session.person, &person, left)),
+                Err(refusal) => forbidden(site, &visit, &refusal, Intent::Call),
+            }
         }
         Ok(None) => sign_in_problem(site, page(site, parts).as_ref()),
         Err(_) => unavailable(Intent::Call),
     }
 }
 
-fn who(roles: &Roles, identity: &Identity, expires_in: u64) -> Value {
-    json!({
+/// What is told of `person`, who is `inside` one of their tenants if they have any.
+fn who(site: &Site, person: &Person, inside: &Person, expires_in: u64) -> Value {
+    let (policy, identity) = (&site.gate.policy, inside.identity());
+    let (roles, tenant) = (policy.roles(), identity.tenant());
+    let mut told = json!({
         "user": identity.field(Field::Username),
         "name": identity.field(Field::Name),
         "email": identity.field(Field::Email),
         "groups": identity.groups().collect::<Vec<_>>(),
         "roles": roles.roles_of(identity).collect::<Vec<_>>(),
         "permissions": roles.permissions_of(identity).collect::<Vec<_>>(),
-        "tenant": null,
+        "tenant": tenant.map(|inside| &*inside.tenant),
         "expires_in": expires_in,
-    })
+    });
+    if let Some(tenants) = policy.tenants() {
+        told["tenants"] = person.places(tenants).tenants().collect();
+        told["tenant_roles"] =
+            tenant.into_iter().flat_map(|inside| &inside.roles).map(|role| &**role).collect();
+    }
+    told
 }
 
 /// The page to come back to: the one the script names, else the one it runs on as far as the browser tells.
@@ -89,15 +102,19 @@ fn page(site: &Site, parts: &Parts) -> Option<ReturnTo> {
 }
 
 /// Browsers ask before a script of another origin sends headers of its own.
-fn preflight() -> Response<Body> {
+fn preflight(site: &Site) -> Response<Body> {
     let mut response = answer::empty(StatusCode::NO_CONTENT);
     let headers = response.headers_mut();
     headers.insert(ACCESS_CONTROL_ALLOW_METHODS, HeaderValue::from_static("GET, HEAD"));
-    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, HeaderValue::from_static("accept, x-requested-with"));
+    let named = site.gate.policy.tenants().map(|tenants| format!("{ALLOWED}, {}", tenants.header.as_str()));
+    let allowed = named.and_then(|names| HeaderValue::from_str(&names).ok());
+    headers.insert(ACCESS_CONTROL_ALLOW_HEADERS, allowed.unwrap_or(HeaderValue::from_static(ALLOWED)));
     headers.insert(ACCESS_CONTROL_MAX_AGE, HeaderValue::from_static("600"));
     response
 }
 
+/// What a script may send.
+const ALLOWED: &str = "accept, x-requested-with";
 /// Where it is.
 pub(in crate::http) const PATH: &str = "/.foregate/session";
 /// Where the script is.

@@ -21,7 +21,7 @@ use super::super::{Site, unix_now};
 use crate::headers::Person;
 use crate::policy::{Decision, Grant};
 use crate::upstream::Until;
-use crate::visit::{Authorization, Client, Credential, Malformed, Nearest, Scheme, Visit};
+use crate::visit::{AskedTenant, Authorization, Client, Credential, Malformed, Nearest, Scheme, Visit};
 
 /// A visit that was let in, as it was judged, to be judged once more. Cheap to have, as nothing of it is copied before
 /// [`Live::begin`].
@@ -34,7 +34,7 @@ pub(super) struct Kept {
     credential: Credential,
     /// Where the visitor was, as far as that was sure.
     from: Option<IpAddr>,
-    /// The token that let it in, if one did, as it was sent; no other lines.
+    /// The token that let it in, if one did, as it was sent, and the tenant it named; no other lines.
     headers: HeaderMap,
     person: Option<Arc<Person>>,
 }
@@ -49,7 +49,7 @@ impl Kept {
             uri: parts.uri.clone(),
             method: parts.method.clone(),
             credential: visit.credential,
-            headers: if grant.by_token() { token_of(&parts.headers) } else { HeaderMap::new() },
+            headers: kept_lines(&parts.headers, grant),
             person: grant.shared_person().cloned(),
         }
     }
@@ -88,8 +88,22 @@ impl Kept {
         let uri = self.uri.path_and_query().map_or("/", |uri| uri.as_str());
         let target = target(self.scheme, host, uri.as_bytes(), self.method.clone())?;
         let client = self.from.map(|address| Client::new(Nearest::Visitor(address), &self.headers, &[]));
-        Ok(Visit { target, credential, authorization: Authorization::of(&self.headers), client })
+        let (authorization, tenant) = (Authorization::of(&self.headers), AskedTenant::In(&self.headers));
+        Ok(Visit { target, credential, authorization, tenant, client })
     }
+}
+
+/// What else the decision rests on.
+fn kept_lines(headers: &HeaderMap, grant: &Grant<'_>) -> HeaderMap {
+    let mut kept = if grant.by_token() { token_of(headers) } else { HeaderMap::new() };
+    if let Some(tenants) = &grant.app().tenants {
+        // Copied, out of the buffer of the connection.
+        let lines = headers.get_all(&tenants.header).iter();
+        kept.extend(lines.filter_map(|line| {
+            Some((tenants.header.clone(), HeaderValue::from_bytes(line.as_bytes()).ok()?))
+        }));
+    }
+    kept
 }
 
 /// What says who a program is, in values that no log shows.

@@ -8,7 +8,7 @@ use serde_json::json;
 use super::*;
 use crate::identity::{Profile, Role, Roles};
 use crate::policy::{PathPattern, Terms};
-use crate::visit::{Authorization, Client, Credential, Nearest, Path, Scheme, Target};
+use crate::visit::{AskedTenant, Authorization, Client, Credential, Nearest, Path, Scheme, Target};
 
 fn bob() -> Identity {
     let profile = Profile {
@@ -29,6 +29,7 @@ fn roles() -> Roles {
         groups: vec![group.into()],
         inherits: inherits.split_whitespace().map(str::to_owned).collect(),
         permissions: vec![permission.into()],
+        ..Role::default()
     };
     Roles::new(&[
         role("viewer", "readers", "", "kb:read"),
@@ -39,7 +40,7 @@ fn roles() -> Roles {
 
 fn parse(term: &str) -> Requirement {
     let (roles, path) = (roles(), PathPattern::parse("/kb/{kb_id}/**").unwrap());
-    Terms { roles: &roles, path: Some(&path) }.parse(term).unwrap()
+    Terms { roles: &roles, path: Some(&path), tenants: true }.parse(term).unwrap()
 }
 
 fn visit<'r>(path: &'r str, client: Option<Client<'r>>) -> Visit<'r> {
@@ -50,7 +51,8 @@ fn visit<'r>(path: &'r str, client: Option<Client<'r>>) -> Visit<'r> {
         query: None,
         method: Method::GET,
     };
-    Visit { target, credential: Credential::None, authorization: Authorization::default(), client }
+    let (authorization, tenant) = (Authorization::default(), AskedTenant::Nothing);
+    Visit { target, credential: Credential::None, authorization, tenant, client }
 }
 
 #[test]

@@ -67,6 +67,11 @@ impl Provider {
         serde_json::from_str(&reply.body).unwrap_or(Value::Null)
     }
 
+    /// The address of a lever, for others to pull with a POST of JSON.
+    pub fn lever(&self, what: &str) -> String {
+        format!("http://{}/{what}", self.control)
+    }
+
     /// Every request the provider has received.
     pub fn log(&self) -> Vec<Value> {
         let reply = raw(self.control, request("GET", "/log", &["Connection: close"], "").as_bytes());

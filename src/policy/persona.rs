@@ -4,23 +4,24 @@ use std::sync::Arc;
 
 use serde_json::Value as Json;
 
-use super::Config;
-use super::values::parse_duration;
 use crate::headers::Person;
 use crate::identity::{ACR, AMR, Identity, Profile};
+use crate::wording::parse_duration;
 
 /// A person as a command line or a test describes them.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Persona {
     profile: Profile,
     provider: Option<String>,
+    /// The tenant they name, as a client does in a header.
+    tenant: Option<String>,
     /// How long ago they proved who they are, in seconds.
     auth_age: u64,
 }
 
 impl Persona {
-    /// Reads `user=alice,groups=a;b`, also with `name`, `email`, `uid`, `provider`, `acr`, `amr`, `auth_age` and
-    /// `claim:NAME`; `None` is `nobody`. A backslash takes the meaning from `,` and `;`.
+    /// Reads `user=alice,groups=a;b`, also with `name`, `email`, `uid`, `provider`, `tenant`, `acr`, `amr`, `auth_age`
+    /// and `claim:NAME`, whose value may be an object in JSON; `None` is `nobody`. A backslash takes the meaning from `,` and `;`.
     ///
     /// # Errors
     /// What is wrong, and what to write.
@@ -28,11 +29,23 @@ impl Persona {
         if text == "nobody" {
             return Ok(None);
         }
+        let mut parts = Vec::new();
+        for part in split(text, ',') {
+            parts.push(part.split_once('=').ok_or_else(|| (format!("`{part}` has no value"), FIX))?);
+        }
+        Self::of(parts).map(Some)
+    }
+
+    /// Reads the same parts, each a name and a value.
+    ///
+    /// # Errors
+    /// As [`Persona::parse`].
+    pub fn of<'t>(
+        parts: impl IntoIterator<Item = (&'t str, &'t str)>,
+    ) -> Result<Self, (String, &'static str)> {
         let mut persona = Self::default();
         let mut named = Vec::new();
-        for part in split(text, ',') {
-            let (name, value) =
-                part.split_once('=').ok_or_else(|| (format!("`{part}` has no value"), FIX))?;
+        for (name, value) in parts {
             if value.is_empty() || named.contains(&name.to_owned()) {
                 return Err((format!("`{name}` is empty, or stands there twice"), FIX));
             }
@@ -42,7 +55,7 @@ impl Persona {
         if persona.profile.username.is_empty() {
             return Err(("nobody is named".to_owned(), FIX));
         }
-        Ok(Some(persona))
+        Ok(persona)
     }
 
     fn take(&mut self, name: &str, value: &str) -> Result<(), (String, &'static str)> {
@@ -55,6 +68,7 @@ impl Persona {
             "uid" => profile.subject = plain(value),
             "groups" => profile.groups = list(),
             "provider" => self.provider = Some(plain(value)),
+            "tenant" => self.tenant = Some(plain(value)),
             ACR => drop(profile.claims.insert(ACR.to_owned(), plain(value).into())),
             AMR => drop(profile.claims.insert(AMR.to_owned(), list().into())),
             "auth_age" => {
@@ -67,20 +81,30 @@ impl Persona {
                     return Err((format!("`{name}` is nothing that people have"), FIX));
                 };
                 let mut values = list();
-                let value = if values.len() == 1 { Json::from(values.remove(0)) } else { Json::from(values) };
+                let whole = plain(value);
+                let object = whole.starts_with('{').then(|| serde_json::from_str(&whole).ok()).flatten();
+                let value = if let Some(object) = object {
+                    object
+                } else if values.len() == 1 {
+                    Json::from(values.remove(0))
+                } else {
+                    Json::from(values)
+                };
                 profile.claims.insert(claim.to_owned(), value);
             }
         }
         Ok(())
     }
 
+    /// The tenant they name.
+    pub fn tenant(&self) -> Option<&str> {
+        self.tenant.as_deref()
+    }
+
     /// The person, at the provider they name, or else at the first whose people count.
-    pub(super) fn person(&self, config: &Config, issuers: Option<&[Box<str>]>, now: u64) -> Arc<Person> {
-        let providers = config.providers.iter().map(|one| (&*one.name, &one.settings.issuer_text));
-        let further = config.bearer.iter().flat_map(|bearer| &bearer.issuers);
-        let mut all = providers.chain(further.map(|one| (&*one.name, &one.issuer)));
-        let named = all.find(|(name, _)| self.provider.as_deref() == Some(name));
-        let first = config.providers.first().map(|one| one.settings.issuer_text.as_str());
+    pub fn person(&self, vouching: &Vouching, issuers: Option<&[Box<str>]>, now: u64) -> Arc<Person> {
+        let named = vouching.issuers.iter().find(|(name, _)| self.provider.as_deref() == Some(name));
+        let first = vouching.issuers.first().map(|(_, issuer)| issuer.as_str());
         let counts = issuers.and_then(|issuers| issuers.first()).map(|issuer| &**issuer).or(first);
         let issuer = match (&self.provider, named) {
             (_, Some((_, issuer))) => issuer,
@@ -89,8 +113,17 @@ impl Persona {
             (None, None) => counts.unwrap_or_default(),
         };
         let profile = Profile { auth_time: now.saturating_sub(self.auth_age), ..self.profile.clone() };
-        Arc::new(Person::new(Identity::pack(&profile, issuer.into(), &config.wanted_claims())))
+        Arc::new(Person::new(Identity::pack(&profile, issuer.into(), &vouching.claims)))
     }
+}
+
+/// Who vouches for people, and what is kept of what they say.
+#[derive(Clone, Debug, Default)]
+pub struct Vouching {
+    /// The issuers by the names that the configuration gives them, those where people sign in first.
+    pub issuers: Vec<(String, String)>,
+    /// The claims that rules and headers read.
+    pub claims: Vec<String>,
 }
 
 /// The parts between separators that no backslash stands before.
@@ -118,7 +151,7 @@ fn plain(text: &str) -> String {
     plain
 }
 
-const FIX: &str = "write nobody, or such as user=alice,groups=a;b, with name, email, uid, provider, acr, amr, auth_age \
+const FIX: &str = "write nobody, or such as user=alice,groups=a;b, with name, email, uid, provider, tenant, acr, amr, auth_age \
                    and claim:NAME where they matter";
 
 #[cfg(test)]
