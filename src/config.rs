@@ -47,6 +47,7 @@ pub use persona::Persona;
 pub use policy::Question;
 pub use schema::schema;
 pub use secrets::{KeysError, ensure_keys, new_key};
+pub(crate) use values::parse_duration;
 use values::{Http, Reader};
 use written::Written;
 

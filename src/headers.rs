@@ -12,6 +12,7 @@ use std::sync::{Arc, OnceLock};
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
 
 use crate::identity::{Identity, Roles};
+use crate::visit::APP_TOKEN;
 pub use assertion::{ASSERTION, LIFETIME_SECONDS, SEED_BYTES, Signer};
 pub use budget::{Budget, GroupPattern, Heavy};
 pub use template::HeaderError;
@@ -293,9 +294,10 @@ fn look_alikes<'a>(names: impl Iterator<Item = &'a HeaderName>) -> HeaderValue {
 pub struct OwnNames(HashSet<String>);
 
 impl OwnNames {
-    /// The names of all `sets`.
+    /// The names of all `sets`, and that of the header for app tokens.
     pub fn of<'a>(sets: impl IntoIterator<Item = &'a HeaderSet>) -> Self {
-        Self(sets.into_iter().flat_map(|set| set.names().map(|name| fold(name.as_str()))).collect())
+        let names = sets.into_iter().flat_map(|set| set.names().map(|name| fold(name.as_str())));
+        Self(names.chain([fold(APP_TOKEN.as_str())]).collect())
     }
 
     /// Whether some backend could take a header with this folded name for one of ours.

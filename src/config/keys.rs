@@ -425,6 +425,12 @@ pub(crate) const KEYS: &[Key] = &[
         "Further issuers whose tokens count, for apps that name them in provider.",
     ),
     key(
+        "tokens.owner_absence",
+        Kind::Duration,
+        Words("session.lifetime"),
+        "How long app tokens count after their owner signed in, or had a session renewed.",
+    ),
+    key(
         "roles",
         Kind::Roles,
         Value("{}"),

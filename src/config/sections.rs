@@ -126,6 +126,7 @@ impl Reader {
         let outage_grace = self.duration("session.outage_grace", Duration::ZERO);
         let poll = self.duration("session.poll", SECOND);
         let cache_sessions = self.count("session.cache_sessions");
+        let owner_absence = self.owner_absence(lifetime.as_ref());
         Some(session::Settings {
             location: location?.0,
             // Known when the providers are.
@@ -136,7 +137,18 @@ impl Reader {
             outage_grace: outage_grace?.value,
             poll: poll?.value,
             cache_sessions: cache_sessions?,
+            owner_absence: owner_absence?,
         })
+    }
+
+    /// How long app tokens count without their owner: as long as a sign-in, unless it is written.
+    fn owner_absence(&mut self, lifetime: Option<&Read<Duration>>) -> Option<Duration> {
+        let path = "tokens.owner_absence";
+        if self.is_written(path) {
+            return Some(self.duration(path, MINUTE)?.value);
+        }
+        self.used(path);
+        lifetime.map(|lifetime| lifetime.value)
     }
 
     /// Origins as browsers name them, letter by letter.

@@ -142,6 +142,8 @@ fn every_setting_is_read_and_none_is_inert() {
         jwks_url = "https://keys.example.com/jwks"
         audiences = ["ci"]
         claims = {{ username = "u", name = "n", email = "e", groups = "realm.roles" }}
+        [tokens]
+        owner_absence = "90d"
         [roles]
         r = {{ groups = ["g"], permissions = ["p"] }}
         [apps]
@@ -177,6 +179,7 @@ fn every_setting_is_read_and_none_is_inert() {
     assert_eq!((config.listeners.socket_mode, config.listeners.certificates.len()), (0o600, 2));
     assert_eq!(config.server.send_timeout, Duration::from_secs(300));
     assert_eq!((config.server.connections, config.session.cache_sessions), (9, 16));
+    assert_eq!(config.session.owner_absence, Duration::from_secs(90 * 86_400));
     assert_eq!(config.session.keys, [key]);
     assert_eq!(config.cookies.domain.as_deref(), Some("example.com"));
     assert_eq!(config.providers[0].title, "Our people");
