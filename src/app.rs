@@ -246,6 +246,7 @@ pub fn site(mut config: Config) -> anyhow::Result<Site> {
         metrics,
         strangers: Strangers::default(),
         cors_origins: config.cors_origins,
+        self_service: config.self_service,
         kept_forms: FormsAtOnce::default(),
         told_heavy: Once::default(),
         farewells: TaskTracker::new(),

@@ -72,6 +72,8 @@ pub struct Config {
     pub issuers: Option<Arc<[Box<str>]>>,
     /// Origins whose scripts may ask who is signed in.
     pub cors_origins: Vec<String>,
+    /// How long the app tokens may last that people make for themselves; `None` where they may not.
+    pub self_service: Option<Duration>,
     /// Where cookies are sent.
     pub cookies: CookieScope,
     /// The apps, in the order of the file.
@@ -203,6 +205,7 @@ impl Reader {
         let tunnel_idle = self.tunnel_idle();
         let session = self.session();
         let cors_origins = self.cors_origins();
+        let self_service = self.self_service();
         let cookies = match (&public_url, &apps) {
             (Some(url), Some(apps)) => self.cookies(url, &apps.list, apps.fallback.as_ref()),
             (Some(_) | None, Some(_) | None) => None,
@@ -230,6 +233,7 @@ impl Reader {
                 .collect::<Option<Vec<_>>>()
                 .filter(|all| !all.is_empty())?,
             cors_origins: cors_origins?,
+            self_service: self_service?,
             cookies: cookies?,
             apps: apps.list.into_iter().map(|(app, _)| app).collect(),
             backends: apps.backends,

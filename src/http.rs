@@ -18,7 +18,7 @@ use std::collections::HashSet;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -83,6 +83,8 @@ pub struct Site {
     pub strangers: Strangers,
     /// Origins whose scripts may ask who is signed in, beside those that foregate answers on itself.
     pub cors_origins: Vec<String>,
+    /// How long the app tokens may last that people make for themselves; `None` where they may not.
+    pub self_service: Option<Duration>,
     /// Forms that are read to be kept.
     pub kept_forms: FormsAtOnce,
     /// Apps and people whose large headers the log has told of.

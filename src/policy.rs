@@ -4,6 +4,7 @@ mod capture;
 mod explain;
 mod hosts;
 mod matcher;
+mod offers;
 mod query;
 mod requirement;
 mod rewrite;

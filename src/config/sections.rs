@@ -151,6 +151,19 @@ impl Reader {
         lifetime.map(|lifetime| lifetime.value)
     }
 
+    /// How long the app tokens may last that people make for themselves, if they may.
+    pub(crate) fn self_service(&mut self) -> Option<Option<Duration>> {
+        let path = "tokens.max_lifetime";
+        let may = self.flag("tokens.self_service")?;
+        let longest = self.duration(path, MINUTE)?;
+        if !may && self.is_written(path) {
+            let problem = format!("`{path}` has no effect, as people may not make app tokens");
+            self.book.note(&longest.place, problem, "set tokens.self_service = true, or remove it");
+            return None;
+        }
+        Some(may.then_some(longest.value))
+    }
+
     /// Origins as browsers name them, letter by letter.
     pub(crate) fn cors_origins(&mut self) -> Option<Vec<String>> {
         let texts = self.texts("session.cors_origins")?;

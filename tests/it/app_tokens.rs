@@ -5,11 +5,13 @@ use std::time::{Duration, Instant};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
-use serde_json::Value;
+use serde_json::{Value, json};
+use url::Url;
 
+use crate::browser::{browse, sign_in_as, text};
 use crate::support::foregate::{Foregate, KEY, run};
 use crate::support::house::House;
-use crate::support::http::{Reply, raw, request};
+use crate::support::http::{Browser, Reply, raw, request};
 use crate::support::postgres;
 
 const APP: &str = "app.foregate.localhost";
@@ -253,6 +255,115 @@ fn an_owner_who_stays_away_too_long_takes_their_tokens_along() {
         assert_eq!(connection.execute(aged, ()).expect("a change"), 1);
     });
     assert_refused(&ask(&foregate), "has not signed in for too long");
+}
+
+const SELF_SERVICE: &str =
+    "store = \"sqlite:DIR/foregate.db\"\n[tokens]\nself_service = true\nmax_lifetime = \"30d\"";
+
+fn account(house: &House) -> Url {
+    Url::parse(&house.url("auth", "/.foregate/account")).expect("a URL")
+}
+
+/// What a page has between two texts, each time it has them.
+fn between(page: &str, start: &str, end: &str) -> Vec<String> {
+    page.split(start).skip(1).filter_map(|rest| rest.split(end).next()).map(str::to_owned).collect()
+}
+
+/// The account page of this browser and the proof in its forms.
+fn page(house: &House, browser: &mut Browser) -> (String, String) {
+    let reply = browser.step("GET", &account(house), "");
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let proof = between(&reply.body, "name=\"csrf\" value=\"", "\"").remove(0);
+    (reply.body, proof)
+}
+
+#[test]
+fn people_make_and_revoke_their_own_where_they_may() {
+    let house = House::with(SELF_SERVICE, Value::Null);
+    let (mut alice, mut bob) = (house.sign_in("alice"), house.sign_in("bob"));
+    let (shown, csrf) = page(&house, &mut alice);
+    assert_eq!(between(&shown, "<option>", "<").len(), 4, "all apps: {shown}");
+    let (bobs, bobs_csrf) = page(&house, &mut bob);
+    let offered = between(&bobs, "<option>", "<");
+    assert!(offered.len() == 3 && !offered.iter().any(|app| app.starts_with("admins")), "{offered:?}");
+
+    let make = |csrf: &str, app: &str, lasts: u64| {
+        format!("csrf={csrf}&make=token&app={app}&name=%20my+%3Cphone%3E&lasts={lasts}")
+    };
+    let reply = alice.step("POST", &account(&house), &make(&csrf, APP, 30 * 86_400));
+    assert_eq!((reply.status, reply.header("cache-control")), (200, Some("no-store")), "{reply:?}");
+    let token = between(&reply.body, "<code>", "<").remove(0);
+    let answer = check(&house.foregate, &house, &token);
+    assert_eq!((answer.status, answer.header("remote-user")), (200, Some("alice")), "{answer:?}");
+    let (shown, _) = page(&house, &mut alice);
+    assert!(
+        shown.contains("my &#60;phone&#62;") && !shown.contains(&token) && !shown.contains("<phone"),
+        "{shown}"
+    );
+    let ids = between(&shown, "name=\"revoke\" value=\"", "\"");
+    assert_eq!((ids.len(), page(&house, &mut bob).0.contains("name=\"revoke\"")), (1, false));
+
+    let admins = "admins.foregate.localhost";
+    for (form, status) in [
+        (make(&bobs_csrf, admins, 60), 403),
+        (make(&bobs_csrf, "nowhere", 60), 403),
+        (make(&csrf, APP, 60), 403),
+        (make(&bobs_csrf, APP, 30 * 86_400 + 1), 400),
+        (make(&bobs_csrf, APP, 59), 400),
+        (format!("csrf={bobs_csrf}&make=token&app={APP}&lasts=60"), 400),
+        (make(&bobs_csrf, APP, 60) + &format!("&revoke={}", ids[0]), 400),
+        // Somebody else's: the page comes back, and nothing is revoked.
+        (format!("csrf={bobs_csrf}&revoke={}", ids[0]), 303),
+    ] {
+        assert_eq!(bob.step("POST", &account(&house), &form).status, status, "{form}");
+    }
+    assert!(listed(&house.foregate, "bob").is_empty());
+    assert_eq!(check(&house.foregate, &house, &token).status, 200);
+    let mut foreign = alice.clone();
+    foreign.lines.push("Sec-Fetch-Site: cross-site".to_owned());
+    let revoke = format!("csrf={csrf}&revoke={}", ids[0]);
+    assert_eq!(foreign.step("POST", &account(&house), &revoke).status, 403);
+    assert_eq!(alice.step("POST", &account(&house), &revoke).status, 303);
+    assert_refused(&check(&house.foregate, &house, &token), "revoked");
+}
+
+#[test]
+fn without_self_service_people_see_and_revoke_what_operators_made() {
+    let house = House::new();
+    let mut alice = house.sign_in("alice");
+    let (shown, csrf) = page(&house, &mut alice);
+    assert!(!shown.contains("token"), "{shown}");
+    let form = format!("csrf={csrf}&make=token&app={APP}&name=phone&lasts=60");
+    assert_eq!(alice.step("POST", &account(&house), &form).status, 403);
+    let token = create(&house.foregate, "alice", APP, &["--name", "phone", "--network", "203.0.113.0/24"]);
+    let (shown, csrf) = page(&house, &mut alice);
+    assert!(
+        shown.contains("phone") && shown.contains("203.0.113.0/24") && !shown.contains("make"),
+        "{shown}"
+    );
+    let id = between(&shown, "name=\"revoke\" value=\"", "\"").remove(0);
+    assert_eq!(alice.step("POST", &account(&house), &format!("csrf={csrf}&revoke={id}")).status, 303);
+    assert_refused(&check(&house.foregate, &house, &token), "revoked");
+}
+
+#[test]
+fn a_browser_makes_and_revokes_one_without_scripts() {
+    let house = House::with(SELF_SERVICE, Value::Null);
+    let [fill, click] = sign_in_as("alice");
+    let seen = browse(&json!([
+        { "javaScript": false },
+        { "open": account(&house).as_str() }, fill, click,
+        { "fill": { "[name=name]": "phone" } },
+        { "click": "[name=make]" },
+        { "text": ".copied" },
+        { "click": "text=Done" },
+        { "click": "[name=revoke]" },
+    ]));
+    let token = seen[5]["found"].as_str().expect("a token");
+    assert!(token.starts_with("fgt_") && text(&seen[4]).contains("not shown again"), "{}", seen[4]);
+    assert!(text(&seen[6]).contains("phone") && !text(&seen[6]).contains(token), "{}", seen[6]);
+    assert!(!text(&seen[7]).contains("Revoke"), "{}", seen[7]);
+    assert_refused(&check(&house.foregate, &house, token), "revoked");
 }
 
 #[test]
