@@ -275,6 +275,7 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
         strangers: Strangers::default(),
         vouching,
         cors_origins: config.cors_origins,
+        self_service: config.self_service,
         compat: config.compat,
         kept_forms: before.map(|site| site.kept_forms.clone()).unwrap_or_default(),
         told_heavy: Once::default(),

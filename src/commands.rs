@@ -6,6 +6,7 @@ mod health;
 mod session;
 mod store;
 mod table;
+mod token;
 mod user;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -68,6 +69,11 @@ enum Command {
         #[command(subcommand)]
         what: UserCommand,
     },
+    /// Work with app tokens
+    Token {
+        #[command(subcommand)]
+        what: TokenCommand,
+    },
     /// Print the front proxy's configuration for this set-up; for HAProxy also write foregate.lua here
     Snippet(SnippetArgs),
 }
@@ -105,6 +111,16 @@ enum UserCommand {
     Disable(user::One),
     /// Let somebody sign in again
     Enable(user::One),
+}
+
+#[derive(Debug, Subcommand)]
+enum TokenCommand {
+    /// Make a token that stands for somebody at one app, and print it once
+    Create(token::Create),
+    /// List app tokens
+    List(token::List),
+    /// Revoke app tokens, here and on every running foregate
+    Revoke(token::Revoke),
 }
 
 #[derive(Debug, clap::Args)]
@@ -154,6 +170,11 @@ impl Cli {
                 UserCommand::List(args) => user::list(&args),
                 UserCommand::Disable(args) => user::disable(&args),
                 UserCommand::Enable(args) => user::enable(&args),
+            },
+            Command::Token { what } => match what {
+                TokenCommand::Create(args) => token::create(&args),
+                TokenCommand::List(args) => token::list(&args),
+                TokenCommand::Revoke(args) => token::revoke(&args),
             },
             Command::Snippet(args) => snippet(&args),
         }

@@ -77,6 +77,8 @@ pub struct Config {
     pub cors_origins: Vec<String>,
     /// The products whose addresses are answered.
     pub compat: Compat,
+    /// How long the app tokens may last that people make for themselves; `None` where they may not.
+    pub self_service: Option<Duration>,
     /// Where cookies are sent.
     pub cookies: CookieScope,
     /// The apps, in the order of the file.
@@ -232,6 +234,7 @@ impl Reader {
         let session = self.session();
         let cors_origins = self.cors_origins();
         let compat = self.compat();
+        let self_service = self.self_service();
         let cookies = match (&public_url, &apps) {
             (Some(url), Some(apps)) => self.cookies(url, &apps.list, apps.fallback.as_ref()),
             (Some(_) | None, Some(_) | None) => None,
@@ -260,6 +263,7 @@ impl Reader {
                 .filter(|all| !all.is_empty())?,
             cors_origins: cors_origins?,
             compat: compat?,
+            self_service: self_service?,
             cookies: cookies?,
             apps: apps.list.into_iter().map(|(app, _)| app).collect(),
             backends: apps.backends,

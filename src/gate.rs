@@ -1,5 +1,7 @@
 //! The judge: one visit in, one decision out. Knows no HTTP messages and not how anybody signed in.
 
+mod app_token;
+
 use std::sync::Arc;
 
 use crate::bearer::{Clients, NoPerson, Reach};
@@ -7,7 +9,7 @@ use crate::headers::Person;
 use crate::policy::{App, Decision, Limits, Policy, Refusal, Rule, Ruling};
 use crate::session::store::StoreError;
 use crate::session::{Session, Sessions};
-use crate::visit::{Credential, Shown, Visit};
+use crate::visit::{Credential, Shown, ShownToken, Visit};
 
 /// Decides about visits by one policy, the sessions of one store and the tokens of some issuers.
 #[derive(Debug)]
@@ -56,15 +58,40 @@ impl Gate {
             Ruling::AmbiguousPath => return Decision::Forbid(Refusal::AmbiguousPath),
             Ruling::AmbiguousQuery => return Decision::Forbid(Refusal::AmbiguousQuery),
         };
-        match (self.person(&visit.credential, app.limits, counts, now).await, &self.clients) {
-            (Ok(None), Some(clients)) => judge_token(clients, visit, (app, rule), now).await,
-            (Ok(person), _) => rule.admits(app, person, visit, now),
+        match self.person(&visit.credential, app.limits, counts, now).await {
+            Ok(None) => match (visit.authorization.app_token(), &self.clients) {
+                (ShownToken::Nothing, Some(clients)) => judge_token(clients, visit, (app, rule), now).await,
+                (ShownToken::Nothing, None) => rule.admits(app, None, visit, now),
+                // Boxed, so that all others do not pay for its size.
+                (shown, _) => Box::pin(self.judge_app_token(shown, visit, (app, rule), (counts, now))).await,
+            },
+            Ok(person) => rule.admits(app, person, visit, now),
             // Whoever it is may help, so that nothing but a yes to everybody is an answer.
-            (Err(_), _) => {
+            Err(_) => {
                 let decision = rule.admits(app, None, visit, now);
                 if matches!(decision, Decision::Allow(_)) { decision } else { Decision::Unavailable }
             }
         }
+    }
+
+    /// Decides about somebody without a session, by an app token.
+    async fn judge_app_token<'p>(
+        &self,
+        shown: ShownToken,
+        visit: &Visit<'_>,
+        (app, rule): (&'p App, &'p Rule),
+        (counts, now): (Counts, u64),
+    ) -> Decision<'p> {
+        let found = app_token::holder(&self.sessions, shown, app, visit, now).await;
+        let found = found.map(|(token, person)| {
+            match counts {
+                Counts::AsUse => self.sessions.note_token_use(&token, now),
+                Counts::NotAtAll => {}
+            }
+            person
+        });
+        let without = rule.admits(app, None, visit, now);
+        decide_for(found, without, visit, (app, rule), now)
     }
 
     /// Whoever the first credential that works belongs to. One that does not work is none, and neither is one that the
@@ -117,6 +144,17 @@ async fn judge_token<'p>(
         // Boxed, so that sessions and known tokens do not pay for its size.
         None => Box::pin(clients.find(shown, reach, now)).await,
     };
+    decide_for(found, without, visit, (app, rule), now)
+}
+
+/// Decides about whoever a token stands for, or does not: then it is as it was `without`.
+fn decide_for<'p>(
+    found: Result<Arc<Person>, NoPerson>,
+    without: Decision<'p>,
+    visit: &Visit<'_>,
+    (app, rule): (&'p App, &'p Rule),
+    now: u64,
+) -> Decision<'p> {
     match (found, without) {
         (Ok(person), _) => rule.admits(app, Some(person), visit, now).by_token(),
         (Err(NoPerson::Refused(reason)), Decision::SignIn) => Decision::BadToken(reason),

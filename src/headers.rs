@@ -13,6 +13,7 @@ use std::sync::{Arc, OnceLock};
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
 
 use crate::identity::{Identity, Roles};
+use crate::visit::APP_TOKEN;
 pub use assertion::{ASSERTION, LIFETIME_SECONDS, SEED_BYTES, Signer};
 pub use budget::{Budget, GroupPattern, Heavy};
 pub use places::Places;
@@ -214,7 +215,7 @@ impl HeaderSet {
         self.blank.keys()
     }
 
-    /// The look-alikes of the names, for `x-envoy-auth-headers-to-remove`.
+    /// The look-alikes of the names, and the header for app tokens, for `x-envoy-auth-headers-to-remove`.
     pub fn look_alikes(&self) -> &HeaderValue {
         &self.look_alikes
     }
@@ -308,12 +309,10 @@ pub fn remove_folded(headers: &mut HeaderMap, goes: impl Fn(&str) -> bool) {
 }
 
 fn look_alikes<'a>(names: impl Iterator<Item = &'a HeaderName>) -> HeaderValue {
-    let twins: Vec<String> = names
-        .map(HeaderName::as_str)
-        .filter(|name| name.contains('-'))
-        .map(|name| name.replace('-', "_"))
-        .collect();
-    HeaderValue::from_str(&twins.join(",")).unwrap_or_else(|_| HeaderValue::from_static(""))
+    let twins = names.map(HeaderName::as_str).filter(|name| name.contains('-'));
+    let twins = twins.map(|name| name.replace('-', "_"));
+    let all: Vec<String> = twins.chain([APP_TOKEN.as_str().to_owned()]).collect();
+    HeaderValue::from_str(&all.join(",")).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 /// All identity header names in use, to strip what clients send of them in any spelling.
@@ -321,9 +320,10 @@ fn look_alikes<'a>(names: impl Iterator<Item = &'a HeaderName>) -> HeaderValue {
 pub struct OwnNames(HashSet<String>);
 
 impl OwnNames {
-    /// The names of all `sets`.
+    /// The names of all `sets`, and that of the header for app tokens.
     pub fn of<'a>(sets: impl IntoIterator<Item = &'a HeaderSet>) -> Self {
-        Self(sets.into_iter().flat_map(|set| set.names().map(|name| fold(name.as_str()))).collect())
+        let names = sets.into_iter().flat_map(|set| set.names().map(|name| fold(name.as_str())));
+        Self(names.chain([fold(APP_TOKEN.as_str())]).collect())
     }
 
     /// Whether some backend could take a header with this folded name for one of ours.
@@ -599,7 +599,7 @@ mod tests {
         assert!(headers.len() == 2 && headers.contains_key("x-other") && headers.contains_key("remote"));
         assert_eq!(
             HeaderSet::preset("remote").unwrap().look_alikes(),
-            "remote_user,remote_name,remote_email,remote_groups"
+            "remote_user,remote_name,remote_email,remote_groups,x-foregate-token"
         );
     }
 }

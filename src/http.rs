@@ -21,7 +21,7 @@ use std::collections::HashSet;
 use std::hash::Hash;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use arc_swap::ArcSwap;
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue};
@@ -91,6 +91,8 @@ pub struct Site {
     pub cors_origins: Vec<String>,
     /// The products whose addresses are answered beside our own.
     pub compat: Compat,
+    /// How long the app tokens may last that people make for themselves; `None` where they may not.
+    pub self_service: Option<Duration>,
     /// Forms that are read to be kept.
     pub kept_forms: FormsAtOnce,
     /// Apps and people whose large headers the log has told of.

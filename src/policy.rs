@@ -4,6 +4,7 @@ mod capture;
 mod explain;
 mod hosts;
 mod matcher;
+mod offers;
 mod persona;
 mod query;
 mod requirement;
@@ -77,6 +78,11 @@ impl Limits {
 }
 
 impl App {
+    /// Whether a line of the configuration names it, and not the `allow` for hosts that none names.
+    pub fn is_named(&self) -> bool {
+        !matches!(&self.host, HostPattern::Wildcard(parent) if parent.is_empty())
+    }
+
     /// Whether people that this issuer vouches for count here. Whoever they are elsewhere, here others are nobody.
     pub fn takes_people_of(&self, issuer: &str) -> bool {
         self.issuers.as_ref().is_none_or(|issuers| issuers.iter().any(|known| **known == *issuer))

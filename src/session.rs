@@ -1,6 +1,7 @@
 //! Sessions: opaque handles in browsers, hashed rows in a store, a bounded cache in front. Knows no requests,
 //! rules or providers.
 
+mod app_tokens;
 mod cache;
 pub mod examine;
 mod follow;
@@ -36,12 +37,13 @@ use crate::identity::{Identity, Profile};
 use crate::metrics::Metrics;
 use crate::secret::Secret;
 use crate::visit::{Credential, HANDLE_BYTES, SessionHandle};
+pub use app_tokens::{KnownToken, NewToken, TOKEN_SECONDS, token_id};
 use cache::Cache;
 pub use names::{IdPrefix, NoName, name_of, parse_name};
 pub use outage::KEYS_FACT;
 use renewal::Renewals;
 pub use renewal::{Due, Lease, Renewed};
-use store::{ANSWER_TIME, Admission, Location, Row, SessionKey, SessionStore, StoreError, TicketId};
+use store::{ANSWER_TIME, Admission, Location, Row, SessionKey, SessionStore, StoreError, TicketId, TokenId};
 pub use upkeep::SYNC_EVERY;
 pub use watch::Watch;
 pub use who::{Meant, Who};
@@ -65,6 +67,8 @@ pub struct Settings {
     pub poll: Duration,
     /// How many sessions are kept in memory.
     pub cache_sessions: usize,
+    /// How long an app token counts whose owner is not heard of from the provider.
+    pub owner_absence: Duration,
 }
 
 /// A live session as the decision sees it.
@@ -297,9 +301,10 @@ impl Sessions {
         self.cache.note_use(session, now);
     }
 
-    /// An eye on the sessions that a credential shows: it has news when one of them may have ended or changed.
-    pub fn watch(&self, credential: &Credential) -> Watch {
-        self.cache.watchers.watch(credential)
+    /// An eye on the sessions that a credential shows, and on an app token: it has news when one of them may have ended or
+    /// changed.
+    pub fn watch(&self, credential: &Credential, token: Option<TokenId>) -> Watch {
+        self.cache.watchers.watch(credential, token)
     }
 
     /// Has everybody look again who watches, whatever they watch: when the rules have changed.
@@ -369,6 +374,11 @@ impl Sessions {
     pub fn left(&self, session: &Session, now: u64) -> u64 {
         let idle = session.last_seen().saturating_add(self.settings.idle.as_secs());
         session.expires_at.min(idle).saturating_sub(now)
+    }
+
+    /// How long an app token counts whose owner is not heard of from the provider.
+    pub fn owner_absence(&self) -> Duration {
+        self.settings.owner_absence
     }
 
     /// How long a new session's cookie lives.

@@ -1,5 +1,6 @@
 //! One request as the visitor made it. Knows neither rules nor sessions, nor which front proxy sent it.
 
+mod app_token;
 mod authorization;
 mod client;
 mod host;
@@ -13,6 +14,7 @@ use std::net::IpAddr;
 use http::Method;
 use thiserror::Error;
 
+pub use app_token::{APP_TOKEN, AppToken, RANDOM_BYTES, ShownToken};
 pub use authorization::{Authorization, Shown};
 pub use client::{Client, Nearest};
 pub use host::{is_within, parse_host};

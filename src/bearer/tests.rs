@@ -85,6 +85,7 @@ fn sessions(metrics: &Arc<Metrics>) -> Arc<Sessions> {
         outage_grace: Duration::ZERO,
         poll: Duration::from_secs(5),
         cache_sessions: 10,
+        owner_absence: Duration::from_secs(60),
     };
     Arc::new(Sessions::open(settings, sealer, Vec::new(), Arc::clone(metrics)).unwrap())
 }

@@ -83,6 +83,8 @@ fn row(one: &Person) -> Vec<String> {
 pub(super) fn disable(args: &One) -> anyhow::Result<()> {
     with_person(args, async |store, person| {
         store.disable(&person.key, Some(unix_now())).await?;
+        // Their app tokens count for nothing any more, which is to be heard also if they have no sessions.
+        store.announce().await;
         let ended = end(store, &Selection::Person(&person.key)).await?;
         Ok(format!("{} is disabled; {} ended", printable(&person.username), count(ended)))
     })
@@ -92,6 +94,7 @@ pub(super) fn disable(args: &One) -> anyhow::Result<()> {
 pub(super) fn enable(args: &One) -> anyhow::Result<()> {
     with_person(args, async |store, person| {
         store.disable(&person.key, None).await?;
+        store.announce().await;
         Ok(format!("{} may sign in", printable(&person.username)))
     })
 }

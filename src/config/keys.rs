@@ -446,6 +446,24 @@ pub(crate) const KEYS: &[Key] = &[
         "Further issuers whose tokens count, for apps that name them in provider.",
     ),
     key(
+        "tokens.self_service",
+        Kind::Flag,
+        Value("false"),
+        "Whether people may make app tokens for themselves, on their account page.",
+    ),
+    key(
+        "tokens.max_lifetime",
+        Kind::Duration,
+        Value("90d"),
+        "How long the app tokens may last that people make for themselves.",
+    ),
+    key(
+        "tokens.owner_absence",
+        Kind::Duration,
+        Words("session.lifetime"),
+        "How long app tokens count after their owner signed in, or had a session renewed.",
+    ),
+    key(
         "roles",
         Kind::Roles,
         Value("{}"),

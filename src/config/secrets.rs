@@ -324,6 +324,7 @@ mod tests {
             outage_grace: std::time::Duration::ZERO,
             issuers: Vec::new(),
             cache_sessions: 1,
+            owner_absence: std::time::Duration::ZERO,
         };
         let mut first = settings(Location::Sqlite(database.clone()));
         ensure_keys(&mut first).unwrap();

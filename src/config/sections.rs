@@ -126,6 +126,7 @@ impl Reader {
         let outage_grace = self.duration("session.outage_grace", Duration::ZERO);
         let poll = self.duration("session.poll", SECOND);
         let cache_sessions = self.count("session.cache_sessions");
+        let owner_absence = self.owner_absence(lifetime.as_ref());
         Some(session::Settings {
             location: location?.0,
             // Known when the providers are.
@@ -136,7 +137,31 @@ impl Reader {
             outage_grace: outage_grace?.value,
             poll: poll?.value,
             cache_sessions: cache_sessions?,
+            owner_absence: owner_absence?,
         })
+    }
+
+    /// How long app tokens count without their owner: as long as a sign-in, unless it is written.
+    fn owner_absence(&mut self, lifetime: Option<&Read<Duration>>) -> Option<Duration> {
+        let path = "tokens.owner_absence";
+        if self.is_written(path) {
+            return Some(self.duration(path, MINUTE)?.value);
+        }
+        self.used(path);
+        lifetime.map(|lifetime| lifetime.value)
+    }
+
+    /// How long the app tokens may last that people make for themselves, if they may.
+    pub(crate) fn self_service(&mut self) -> Option<Option<Duration>> {
+        let path = "tokens.max_lifetime";
+        let may = self.flag("tokens.self_service")?;
+        let longest = self.duration(path, MINUTE)?;
+        if !may && self.is_written(path) {
+            let problem = format!("`{path}` has no effect, as people may not make app tokens");
+            self.book.note(&longest.place, problem, "set tokens.self_service = true, or remove it");
+            return None;
+        }
+        Some(may.then_some(longest.value))
     }
 
     /// Origins as browsers name them, letter by letter.

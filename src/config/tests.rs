@@ -147,6 +147,10 @@ fn every_setting_is_read_and_none_is_inert() {
         claim = "org.tenants"
         groups = ["t:{{tenant}}:{{role}}", "t:{{tenant}}"]
         header = "X-Org"
+        [tokens]
+        self_service = true
+        max_lifetime = "30d"
+        owner_absence = "90d"
         [roles]
         r = {{ groups = ["g"], tenant_roles = ["admin"], permissions = ["p"] }}
         [apps]
@@ -183,6 +187,8 @@ fn every_setting_is_read_and_none_is_inert() {
     assert!(!config.watch);
     assert_eq!(config.server.send_timeout, Duration::from_secs(300));
     assert_eq!((config.server.connections, config.session.cache_sessions), (9, 16));
+    assert_eq!(config.self_service, Some(Duration::from_secs(30 * 86_400)));
+    assert_eq!(config.session.owner_absence, Duration::from_secs(90 * 86_400));
     assert_eq!(config.session.keys, [key]);
     assert_eq!(config.cookies.domain.as_deref(), Some("example.com"));
     assert_eq!(config.providers[0].title, "Our people");
@@ -575,6 +581,11 @@ fn each_setting_is_refused_for_its_own_reason() {
             "",
             "[session]\ncookie_domain = 'a b'",
             "8:17: `session.cookie_domain`: `a b` is not a domain; fix: write such as example.com",
+        ),
+        (
+            "",
+            "[tokens]\nmax_lifetime = '1d'",
+            "8:16: `tokens.max_lifetime` has no effect, as people may not make app tokens; fix: set tokens.self_service = true, or remove it",
         ),
         (
             "",

@@ -118,6 +118,11 @@ pub(super) struct Account<'a> {
     pub(super) sessions: &'a [SignedInAt<'a>],
     /// How many are shown at most, if there are more; else 0.
     pub(super) shown: u32,
+    pub(super) tokens: &'a [OwnToken],
+    /// For which apps there can be more.
+    pub(super) apps: &'a [&'a str],
+    /// How long those can last, in seconds and in words.
+    pub(super) choices: &'a [(u64, String)],
     pub(super) action: &'a str,
     pub(super) csrf: &'a str,
     pub(super) sign_out: &'a str,
@@ -134,6 +139,31 @@ pub(super) struct SignedInAt<'a> {
     pub(super) client: &'a str,
     pub(super) since: [String; 3],
     pub(super) seen: [String; 3],
+}
+
+/// An app token of a person. Times are in words, for programs, and exact.
+#[derive(Debug)]
+pub(super) struct OwnToken {
+    pub(super) id: String,
+    pub(super) name: String,
+    pub(super) app: String,
+    /// From where it counts; empty for everywhere.
+    pub(super) networks: String,
+    pub(super) used: Option<[String; 3]>,
+    pub(super) ends: Option<[String; 3]>,
+    pub(super) is_over: bool,
+}
+
+/// A new app token.
+#[derive(Debug, Template)]
+#[template(path = "http/pages/token_made.html")]
+pub(super) struct TokenMade<'a> {
+    pub(super) css: &'static str,
+    pub(super) token: &'a str,
+    pub(super) app: &'a str,
+    pub(super) ends: &'a str,
+    pub(super) username: &'a str,
+    pub(super) account: &'a str,
 }
 
 /// After a sign-out.

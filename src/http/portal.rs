@@ -8,6 +8,7 @@ pub(super) mod logout;
 pub(super) mod query;
 pub(super) mod session;
 pub(super) mod step_up;
+mod tokens;
 
 use std::sync::Arc;
 

@@ -8,7 +8,7 @@ use super::rewrite::Rewritten;
 use super::tenancy::settle;
 use super::{App, PathPattern, QueryPattern, Requirement};
 use crate::headers::{GroupPattern, Person};
-use crate::identity::{Field, Proof};
+use crate::identity::{Field, Identity, Proof};
 use crate::visit::Visit;
 
 /// Who may do some part of an app.
@@ -178,6 +178,11 @@ impl Rule {
         };
         let later = self.would.as_ref().map(|would| wanted(&would.allow, &would.proof));
         wanted(&self.allow, &self.proof).into_iter().chain(later.into_iter().flatten()).collect()
+    }
+
+    /// Whether it lets this person in and not everybody, as far as this visit tells.
+    pub(super) fn is_for(&self, identity: &Identity, visit: &Visit<'_>) -> bool {
+        !self.admits_strangers() && self.allow.met_by(Some(identity), visit)
     }
 
     /// Whether it may let in somebody nobody knows.

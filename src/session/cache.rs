@@ -9,6 +9,7 @@ use quick_cache::UnitWeighter;
 use quick_cache::sync::{Cache as QuickCache, DefaultLifecycle};
 
 use super::Session;
+use super::app_tokens::{KnownToken, TokenMemory};
 use super::watch::Watchers;
 use crate::identity::GroupLists;
 use crate::visit::HANDLE_ID_BYTES;
@@ -27,6 +28,8 @@ pub(super) struct Cache {
     issuers: RwLock<HashSet<Arc<str>>>,
     /// The lists of groups that sessions in memory share.
     pub(super) groups: GroupLists,
+    /// App tokens, forgotten as sessions are.
+    pub(super) tokens: TokenMemory,
     /// Who is told when one is forgotten or put in the place of another.
     pub(super) watchers: Arc<Watchers>,
 }
@@ -36,8 +39,9 @@ impl Cache {
         let (weighter, lifecycle) = (UnitWeighter, DefaultLifecycle::default());
         let sessions = QuickCache::with(capacity, capacity as u64, weighter, RandomIds, lifecycle);
         let epochs = Box::new([const { AtomicU64::new(0) }; EPOCHS]);
-        let (groups, watchers) = (GroupLists::default(), Arc::default());
-        Self { sessions, epochs, used: Mutex::default(), issuers: RwLock::default(), groups, watchers }
+        let (groups, tokens, watchers) = (GroupLists::default(), TokenMemory::new(), Arc::default());
+        let (used, issuers) = (Mutex::default(), RwLock::default());
+        Self { sessions, epochs, used, issuers, groups, tokens, watchers }
     }
 
     pub(super) fn get(&self, id: &Id) -> Option<Arc<Session>> {
@@ -66,9 +70,22 @@ impl Cache {
         }
     }
 
+    /// The same for an app token.
+    pub(super) fn put_token_unless_forgotten(&self, id: Id, token: &Arc<KnownToken>, epoch: u64) {
+        if self.epoch(&id) != epoch {
+            return;
+        }
+        self.tokens.put(id, token);
+        if self.epoch(&id) != epoch {
+            self.tokens.forget(&id);
+        }
+    }
+
+    /// Forgets a session, or an app token.
     pub(super) fn forget(&self, id: &Id) {
         self.epoch_of(id).fetch_add(1, Ordering::AcqRel);
         self.sessions.remove(id);
+        self.tokens.forget(id);
         self.watchers.wake(id);
     }
 
@@ -77,6 +94,7 @@ impl Cache {
             epoch.fetch_add(1, Ordering::AcqRel);
         }
         self.sessions.clear();
+        self.tokens.forget_all();
         self.watchers.wake_all();
     }
 

@@ -92,7 +92,9 @@ impl Sessions {
     /// # Errors
     /// [`StoreError`] if the store could not be told.
     pub async fn enable(&self, person: &PersonKey, now: u64) -> Result<bool, StoreError> {
-        self.ask(self.store.disable(person, None), now).await
+        let known = self.ask(self.store.disable(person, None), now).await;
+        self.untold.notify_one();
+        known
     }
 
     /// Whether a person is kept out; nobody is who was never seen.

@@ -8,6 +8,7 @@ mod listen;
 mod rows;
 mod statements;
 mod tls;
+mod tokens;
 
 use std::error::Error as _;
 use std::io;
@@ -506,10 +507,11 @@ const SILENCE: Duration = Duration::from_secs(5);
 const IDLE_TIME: Duration = Duration::from_secs(30);
 
 /// Every schema change, oldest first; the version of each is its place, counted from 1.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/postgres/0001_sessions.sql"),
     include_str!("migrations/postgres/0002_changes_and_people.sql"),
     include_str!("migrations/postgres/0003_spent_tickets.sql"),
+    include_str!("migrations/postgres/0004_app_tokens.sql"),
 ];
 /// The name of the advisory lock of migrations: `foregate` in ASCII.
 const LOCK_NAME: i64 = i64::from_be_bytes(*b"foregate");

@@ -3,6 +3,7 @@
 mod examine;
 mod rows;
 mod statements;
+mod tokens;
 
 use std::fs::OpenOptions;
 use std::path::Path;
@@ -69,7 +70,7 @@ impl SqliteStore {
         let row = row.clone();
         let profile = serde_json::to_string(&row.profile).map_err(|_| damaged(&row.key.id, "profile"))?;
         self.change(move |change| {
-            if !meet(change, &row)? {
+            if !meet(change, &row, &profile)? {
                 return Ok(Admission::Disabled);
             }
             let values = named_params! {
@@ -168,7 +169,7 @@ impl SqliteStore {
         let (row, author) = (row.clone(), self.author);
         let profile = serde_json::to_string(&row.profile).map_err(|_| damaged(&row.key.id, "profile"))?;
         self.change(move |change| {
-            if !meet(change, &row)? {
+            if !meet(change, &row, &profile)? {
                 return Ok(false);
             }
             let values = named_params! {
@@ -292,7 +293,9 @@ impl SqliteStore {
     pub(super) async fn disable(&self, person: &PersonKey, since: Option<u64>) -> Result<bool, StoreError> {
         let (person, since) = (person.clone(), since.map(stored));
         self.change(move |change| {
-            Ok(change.execute(sql::DISABLE, params![person.issuer, person.subject, since])? > 0)
+            let known = change.execute(sql::DISABLE, params![person.issuer, person.subject, since])? > 0;
+            change.execute(sql::TELL_TOKENS, params![person.issuer, person.subject])?;
+            Ok(known)
         })
         .await
     }
@@ -454,9 +457,9 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
 }
 
 /// Keeps who it is among the people seen; whether they are welcome.
-fn meet(change: &Transaction<'_>, row: &Row) -> rusqlite::Result<bool> {
-    let who = &row.profile;
-    let values = params![who.issuer, who.subject, who.username, who.name, who.email, stored(row.last_seen)];
+fn meet(change: &Transaction<'_>, row: &Row, profile: &str) -> rusqlite::Result<bool> {
+    let (who, seen) = (&row.profile, stored(row.last_seen));
+    let values = params![who.issuer, who.subject, who.username, who.name, who.email, seen, profile];
     let welcome: Option<bool> = change.query_row(sql::MEET, values, |row| row.get(0)).optional()?;
     Ok(welcome.unwrap_or(false))
 }
@@ -509,8 +512,9 @@ const BUSY_TIME: Duration = Duration::from_millis(1500);
 const TURNS: usize = 20;
 
 /// Every schema change, oldest first; the version of each is its place, counted from 1.
-const MIGRATIONS: [&str; 3] = [
+const MIGRATIONS: [&str; 4] = [
     include_str!("migrations/sqlite/0001_sessions.sql"),
     include_str!("migrations/sqlite/0002_changes_and_people.sql"),
     include_str!("migrations/sqlite/0003_spent_tickets.sql"),
+    include_str!("migrations/sqlite/0004_app_tokens.sql"),
 ];

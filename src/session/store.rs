@@ -164,6 +164,9 @@ macro_rules! ask {
     };
 }
 
+pub(in crate::session) mod tokens;
+pub use tokens::{FoundToken, ListedToken, TokenId, TokenRow};
+
 impl SessionStore {
     /// Readies the store of `location` without waiting for a server: PostgreSQL is connected, and the tables are made,
     /// at the first use, again and again until it works.
@@ -406,7 +409,8 @@ impl SessionStore {
     }
 
     /// Disables a person from `since` on, in Unix seconds, or enables them; `false` if nobody of this name was ever
-    /// seen. Their sessions are not ended here, but [`Self::find`] shows none of a disabled person.
+    /// seen. Their sessions are not ended here, but [`Self::find`] shows none of a disabled person. That their app tokens
+    /// count for nothing is written down for the other processes.
     ///
     /// # Errors
     ///

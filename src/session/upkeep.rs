@@ -15,6 +15,7 @@ impl Sessions {
     /// # Errors
     /// [`StoreError`] if the store cannot be asked; the next call makes up for it.
     pub async fn sync(&self, now: u64) -> Result<(), StoreError> {
+        self.sync_tokens(now).await?;
         let used = self.cache.take_used();
         self.metrics.sessions_cached.set(i64::try_from(self.cache.len()).unwrap_or(i64::MAX));
         if used.is_empty() {
@@ -46,7 +47,7 @@ impl Sessions {
     }
 
     /// Removes rows that have ended, in small batches with pauses, and drops them from memory; then forgets old
-    /// changes and used tickets.
+    /// changes, used tickets and app tokens.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be asked.
@@ -64,6 +65,7 @@ impl Sessions {
         }
         self.ask(self.store.trim_changes(follow::RETENTION), now).await?;
         self.ask(self.store.trim_spent(now.saturating_sub(SPENT_MARGIN.as_secs())), now).await?;
+        self.ask(self.store.trim_tokens(now.saturating_sub(TOKENS_SHOWN.as_secs())), now).await?;
         Ok(swept)
     }
 }
@@ -78,3 +80,5 @@ const SWEEP_BATCH: u32 = 500;
 const SWEEP_PAUSE: Duration = Duration::from_millis(50);
 /// How much longer than it counts a used ticket is remembered: by so much the clocks of replicas may differ.
 const SPENT_MARGIN: Duration = Duration::from_secs(60 * 60);
+/// How long lists show an app token that has ended.
+const TOKENS_SHOWN: Duration = Duration::from_secs(7 * 24 * 60 * 60);

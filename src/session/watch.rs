@@ -31,12 +31,12 @@ impl Default for Watchers {
 }
 
 impl Watchers {
-    /// Begins to watch the sessions that a credential may show, or none of them but the whole.
-    pub(super) fn watch(self: &Arc<Self>, credential: &Credential) -> Watch {
+    /// Begins to watch the sessions that a credential may show, and an app token, or none of them but the whole.
+    pub(super) fn watch(self: &Arc<Self>, credential: &Credential, token: Option<Id>) -> Watch {
         let ids: Box<[Id]> = match credential {
-            Credential::None => Box::default(),
+            Credential::None => token.into_iter().collect(),
             Credential::Session(first, others) => {
-                std::iter::once(first).chain(others).map(SessionHandle::id).collect()
+                std::iter::once(first).chain(others).map(SessionHandle::id).chain(token).collect()
             }
         };
         let news = Arc::new(Notify::new());
@@ -129,7 +129,7 @@ mod tests {
     async fn news_reaches_whom_it_is_about_also_if_it_comes_first() {
         let watchers = Arc::new(Watchers::default());
         let watches =
-            [of(&[1]), of(&[2, 3]), of(&[3, 3]), of(&[])].map(|credential| watchers.watch(&credential));
+            [of(&[1]), of(&[2, 3]), of(&[3, 3]), of(&[])].map(|credential| watchers.watch(&credential, None));
         for (news, told) in [
             (Some(1), [true, false, false, false]),
             (Some(3), [false, true, true, false]),

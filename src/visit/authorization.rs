@@ -4,6 +4,8 @@ use std::fmt;
 
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
+use super::app_token::APP_TOKEN;
+
 /// Whatever a request shows in its `Authorization` lines, not looked at before somebody asks; nothing by default.
 #[derive(Clone, Copy, Default)]
 pub struct Authorization<'r>(Option<&'r HeaderMap>);
@@ -31,29 +33,21 @@ impl<'r> Authorization<'r> {
     pub fn shown(self) -> Shown<'r> {
         let mut lines = self.lines();
         let Some(first) = lines.next() else { return Shown::Nothing };
-        if lines.next().is_some() {
-            return Shown::Unclear;
-        }
-        let line = first.as_bytes();
-        let (scheme, rest) = line.iter().position(|&byte| byte == b' ').map_or((line, &[][..]), |end| {
-            let (scheme, rest) = line.split_at(end);
-            (scheme, rest.trim_ascii())
-        });
-        let ours: fn(&'r str) -> Shown<'r> = if scheme.eq_ignore_ascii_case(b"bearer") {
-            Shown::Bearer
-        } else if scheme.eq_ignore_ascii_case(b"basic") {
-            Shown::Basic
-        } else {
-            return Shown::Nothing;
-        };
-        match std::str::from_utf8(rest) {
-            Ok(token) if is_token(rest) => ours(token),
-            Ok(_) | Err(_) => Shown::Unclear,
-        }
+        if lines.next().is_some() { Shown::Unclear } else { Shown::in_line(first) }
+    }
+
+    /// What each of its lines shows by itself.
+    pub(super) fn each(self) -> impl Iterator<Item = Shown<'r>> {
+        self.lines().map(Shown::in_line)
     }
 
     fn lines(self) -> impl Iterator<Item = &'r HeaderValue> {
         self.0.into_iter().flat_map(|headers| headers.get_all(AUTHORIZATION))
+    }
+
+    /// The lines of the header for app tokens.
+    pub(super) fn app_token_lines(self) -> impl Iterator<Item = &'r HeaderValue> {
+        self.0.into_iter().flat_map(|headers| headers.get_all(APP_TOKEN))
     }
 
     /// Whether a line is there that speaks of a bearer token: a program, never to be redirected.
@@ -62,6 +56,27 @@ impl<'r> Authorization<'r> {
             line.as_bytes().get(..6).is_some_and(|word| word.eq_ignore_ascii_case(b"bearer"))
                 && line.as_bytes().get(6).is_none_or(|&end| end == b' ')
         })
+    }
+}
+
+impl<'r> Shown<'r> {
+    fn in_line(line: &'r HeaderValue) -> Self {
+        let line = line.as_bytes();
+        let (scheme, rest) = line.iter().position(|&byte| byte == b' ').map_or((line, &[][..]), |end| {
+            let (scheme, rest) = line.split_at(end);
+            (scheme, rest.trim_ascii())
+        });
+        let ours: fn(&'r str) -> Self = if scheme.eq_ignore_ascii_case(b"bearer") {
+            Self::Bearer
+        } else if scheme.eq_ignore_ascii_case(b"basic") {
+            Self::Basic
+        } else {
+            return Self::Nothing;
+        };
+        match std::str::from_utf8(rest) {
+            Ok(token) if is_token(rest) => ours(token),
+            Ok(_) | Err(_) => Self::Unclear,
+        }
     }
 }
 

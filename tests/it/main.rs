@@ -14,6 +14,7 @@
 
 mod support;
 
+mod app_tokens;
 mod assertions;
 mod browser;
 mod chart;

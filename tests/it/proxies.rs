@@ -277,6 +277,29 @@ fn a_programs_token_is_checked(name: &'static str) {
     let forged = street.ask("GET", "/api", &[&sound, "Remote-Groups: Home Server Admins"], "");
     assert_eq!(got(&forged.body, "remotegroups"), ["family"], "{name}: {}", forged.body);
     assert!(!street.backend.seen().iter().any(|request| request.contains("/admin")), "{name}");
+    an_app_token_counts_and_stays_here(&street);
+}
+
+fn an_app_token_counts_and_stays_here(street: &Street) {
+    let name = street.name;
+    street.signed_in("alice");
+    let config = street.foregate.dir().join("foregate.toml");
+    let config = config.to_str().expect("a path");
+    let args = ["token", "create", "--user", "alice", "--app", street.host, "--config", config];
+    let (code, out, err) = run(&args, street.foregate.dir());
+    assert_eq!(code, Some(0), "{name}: {err}");
+    let line = format!("X-Foregate-Token: {}", out.trim());
+    let reply = street.ask("GET", "/api", &[&line, "Authorization: Bearer of-the-app"], "");
+    assert_eq!(reply.status, 200, "{name}: {reply:?}");
+    assert_eq!(got(&reply.body, "remoteuser"), ["alice"], "{name}: {}", reply.body);
+    assert_eq!(got(&reply.body, "authorization"), ["Bearer of-the-app"], "{name}: {}", reply.body);
+    assert!(
+        got(&reply.body, "xforegatetoken").iter().all(|value| value.is_empty()),
+        "{name}: {}",
+        reply.body
+    );
+    let refused = street.ask("GET", "/api", &["X-Foregate-Token: rubbish"], "");
+    assert_eq!((refused.status, refused.header("location")), (401, None), "{name}: {refused:?}");
 }
 
 fn bodies_sockets_and_big_requests_pass(name: &'static str) {

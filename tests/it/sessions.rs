@@ -648,6 +648,7 @@ fn settings_at(location: Location) -> (Settings, Arc<Sealer>) {
         outage_grace: Duration::from_secs(60),
         poll: Duration::from_secs(5),
         cache_sessions: 100,
+        owner_absence: Duration::from_secs(3600),
         issuers: vec!["i".into()],
     };
     let sealer = Arc::new(Sealer::new(&settings.keys).expect("a key"));

@@ -3,7 +3,7 @@
 use foregate::identity::{Asked, Profile, Proof};
 use foregate::session::store::{
     Admission, Claim, Location, PersonKey, Row, Selection, SessionId, SessionKey, SessionStore, StoreError,
-    Told,
+    TokenRow, Told,
 };
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -97,6 +97,8 @@ contract![
     disabling_and_signing_in_at_once_leave_no_session,
     lists_come_in_pages,
     a_persons_own_list_has_those_used_last_first,
+    app_tokens_are_found_with_what_was_last_said_of_their_owner,
+    revoking_app_tokens_and_disabling_their_owner_is_told,
     a_fact_is_kept_by_the_first,
     a_ticket_is_spent_once_whoever_asks,
     alive_tells_thousands_at_once,
@@ -449,6 +451,88 @@ async fn a_persons_own_list_has_those_used_last_first(place: Place) {
     }
 }
 
+async fn app_tokens_are_found_with_what_was_last_said_of_their_owner(place: Place) {
+    let (store, other) = (place.open(), place.open());
+    let rich = TokenRow {
+        app: "Äpp".into(),
+        name: "zoë's \"phone\"".into(),
+        networks: vec!["10.0.0.0/8".parse().unwrap(), "2001:db8::/32".parse().unwrap()],
+        expires_at: Some(NOW + 9),
+        ..token(1)
+    };
+    assert!(!store.keep_token(&rich).await.unwrap(), "nobody was ever seen");
+    store.insert(&row(1)).await.unwrap();
+    assert!(store.keep_token(&rich).await.unwrap() && store.keep_token(&token(2)).await.unwrap());
+    let found = other.find_token(&rich.key).await.unwrap().unwrap();
+    assert_eq!((&found.row, &found.profile, found.disabled), (&rich, &Some(row(1).profile), false));
+    assert!(found.vouched_at > 1_700_000_000, "by the store's own clock");
+    assert_eq!(store.find_token(&SessionKey { proof: [0; 32], ..rich.key }).await.unwrap(), None);
+    let mut renewed = Row { version: 1, ..row(1) };
+    renewed.profile.groups = vec!["new".into()];
+    assert!(store.renew(&renewed).await.unwrap());
+    let found = other.find_token(&token(2).key).await.unwrap().unwrap();
+    assert_eq!((found.row, found.profile), (token(2), Some(renewed.profile)));
+
+    for (used, last) in
+        [(vec![(id(1), 20), (id(1), 30), (id(9), 5)], 30), (vec![(id(1), 10)], 30), (vec![], 30)]
+    {
+        store.touch_tokens(&used).await.unwrap();
+        assert_eq!(store.tokens(&Selection::Id(id(1)), None, 9).await.unwrap()[0].row.last_used, last);
+    }
+    let page = store.tokens(&Selection::All, Some(id(1)), 9).await.unwrap();
+    assert_eq!((page.len(), page[0].row.key, page[0].username.as_str()), (1, key(2), "user-1"));
+    for (time, left) in [(NOW + 9, 2), (NOW + 10, 1), (u64::MAX, 1)] {
+        store.trim_tokens(time).await.unwrap();
+        assert_eq!(store.tokens(&Selection::All, None, 9).await.unwrap().len(), left, "{time}");
+    }
+    place.run_sql("UPDATE foregate_token SET networks = '10.0.0.0/8 anywhere'").await;
+    assert!(matches!(store.find_token(&key(2)).await, Err(StoreError::Damaged(_))));
+}
+
+async fn revoking_app_tokens_and_disabling_their_owner_is_told(place: Place) {
+    let (store, other) = (place.open(), place.open());
+    store.insert(&row(1)).await.unwrap();
+    let who = token(1).person;
+    for number in 1..=4 {
+        assert!(store.keep_token(&token(number)).await.unwrap());
+    }
+    let stranger = person("https://b.test", "subject-1");
+    assert!(store.revoke_tokens(&Selection::Person(&stranger)).await.unwrap().is_empty());
+    assert!(store.revoke_tokens(&Selection::Own(&stranger, id(1))).await.unwrap().is_empty());
+    assert_eq!(store.revoke_tokens(&Selection::Own(&who, id(1))).await.unwrap(), [id(1)]);
+    assert_eq!(store.find_token(&key(1)).await.unwrap(), None);
+    let told = async || -> Vec<SessionId> {
+        let mut told: Vec<_> =
+            other.changes(0).await.unwrap().changed.into_iter().filter_map(|(_, id)| id).collect();
+        told.sort_unstable();
+        told.dedup();
+        told
+    };
+    assert_eq!(told().await, [id(1)]);
+    assert!(store.disable(&who, Some(NOW)).await.unwrap());
+    assert_eq!(told().await, [1, 2, 3, 4].map(id));
+    assert!(other.find_token(&key(2)).await.unwrap().unwrap().disabled);
+    assert!(!store.keep_token(&token(5)).await.unwrap(), "the owner is disabled");
+    let mut gone = store.revoke_tokens(&Selection::Username("user-1")).await.unwrap();
+    gone.sort_unstable();
+    assert_eq!(gone, [2, 3, 4].map(id));
+}
+
+/// An app token of the person in row 1.
+fn token(number: u32) -> TokenRow {
+    let profile = row(1).profile;
+    TokenRow {
+        key: key(number),
+        person: person(&profile.issuer, &profile.subject),
+        app: "app.test".into(),
+        name: String::new(),
+        networks: Vec::new(),
+        created_at: NOW,
+        expires_at: None,
+        last_used: 0,
+    }
+}
+
 async fn a_fact_is_kept_by_the_first(place: Place) {
     let (here, there) = (place.open(), place.open());
     assert_eq!(here.fact("keys", "a").await.unwrap(), "a");
@@ -565,7 +649,7 @@ async fn ten_opens_at_once_migrate_once(place: Place) {
     for outcome in tasks.join_all().await {
         outcome.unwrap();
     }
-    assert_eq!(place.number("SELECT count(*) FROM foregate_migration").await, 3);
+    assert_eq!(place.number("SELECT count(*) FROM foregate_migration").await, 4);
     assert_eq!(place.number("SELECT count(*) FROM foregate_session").await, 3);
 }
 
@@ -575,7 +659,7 @@ async fn a_newer_schema_is_left_alone(place: Place) {
     let store = place.open();
     for _ in 0..2 {
         let error = store.insert(&row(1)).await.unwrap_err();
-        assert!(matches!(error, StoreError::TooNew { found: 999, known: 3 }), "{error}");
+        assert!(matches!(error, StoreError::TooNew { found: 999, known: 4 }), "{error}");
     }
     assert_eq!(place.number("SELECT count(*) FROM foregate_session").await, 0);
     place.run_sql("DELETE FROM foregate_migration WHERE version = 999").await;
@@ -628,7 +712,7 @@ async fn a_dropped_future_leaves_no_half(place: Place) {
         let found = store.find(&key(patience), NOW, IDLE).await.unwrap();
         assert!(found.is_none_or(|found| found == row(patience)));
     }
-    assert_eq!(place.number("SELECT count(*) FROM foregate_migration").await, 3);
+    assert_eq!(place.number("SELECT count(*) FROM foregate_migration").await, 4);
 }
 
 #[cfg(feature = "sqlite")]

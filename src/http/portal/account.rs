@@ -1,5 +1,5 @@
-//! `/.foregate/account`: who a person is here, where they are signed in, and the end of any of it. Shows and ends
-//! nothing of anybody else. Knows no rules.
+//! `/.foregate/account`: who a person is here, where they are signed in, their app tokens, and the end of any of it. Shows and
+//! ends nothing of anybody else. Knows no rules.
 
 use std::sync::Arc;
 
@@ -9,14 +9,15 @@ use hyper::body::Incoming;
 
 use super::super::body::Body;
 use super::super::denial::trouble;
-use super::super::pages::{Account, CSS, Page, SignedInAt};
+use super::super::pages::{Account, CSS, OwnToken, Page, SignedInAt};
 use super::super::{Site, answer, unix_now};
 use super::query::Query;
+use super::tokens::{self, Wish};
 use super::{Scope, depart, is_at_home, is_own_form, live_session, proof_message, read_form, return_to};
 use crate::browser::Purpose;
 use crate::identity::Field;
 use crate::login::LoginError;
-use crate::session::store::{Listed, PersonKey, Selection, SessionId, StoreError};
+use crate::session::store::{Listed, PersonKey, Selection, SessionId, StoreError, TokenId};
 use crate::session::{Session, name_of, parse_name};
 use crate::visit::{Credential, SessionHandle};
 use crate::wording::{ago, day_and_time, device, timestamp};
@@ -48,8 +49,12 @@ async fn show(site: &Site, headers: &HeaderMap) -> Response<Body> {
         Ok(None) => return sign_in(site),
         Err(error) => return trouble(site, &LoginError::Store(error), None),
     };
-    match sessions_of(site, &session, now).await {
-        Ok((listed, more)) => page(site, &session, (&listed, more), now),
+    let own = async {
+        let listed = sessions_of(site, &session, now).await?;
+        Ok::<_, StoreError>((listed, tokens::of(site, &session, now).await?))
+    };
+    match own.await {
+        Ok(((listed, more), tokens)) => page(site, &session, (&listed, more), &tokens, now),
         Err(error) => trouble(site, &LoginError::Store(error), None),
     }
 }
@@ -76,7 +81,13 @@ async fn sessions_of(site: &Site, session: &Session, now: u64) -> Result<(Vec<Li
     Ok((listed, more))
 }
 
-fn page(site: &Site, session: &Session, (listed, more): (&[Listed], bool), now: u64) -> Response<Body> {
+fn page(
+    site: &Site,
+    session: &Session,
+    (listed, more): (&[Listed], bool),
+    tokens: &[OwnToken],
+    now: u64,
+) -> Response<Body> {
     let identity = session.person.identity();
     let own = session.handle().id();
     let groups: Vec<&str> = identity.groups().collect();
@@ -91,6 +102,9 @@ fn page(site: &Site, session: &Session, (listed, more): (&[Listed], bool), now: 
         groups: &groups,
         sessions: &sessions,
         shown: if more { SHOWN } else { 0 },
+        tokens,
+        apps: &tokens::offered(site, session),
+        choices: &tokens::choices(site),
         action: action.as_str(),
         csrf: &csrf,
         sign_out: sign_out.as_str(),
@@ -116,22 +130,32 @@ fn told(one: &Listed, own: SessionId, now: u64) -> SignedInAt<'_> {
 }
 
 /// What a form asks for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 enum Wanted {
     One(SessionId),
     Others,
+    Revoked(TokenId),
+    New(Wish),
+}
+
+impl Wanted {
+    /// The one thing that a form asks for.
+    fn of(form: &Query) -> Option<Self> {
+        let field = |name: &str| form.one(name).ok().flatten();
+        match (field("session"), field("others"), field("revoke"), field("make")) {
+            (Some(name), None, None, None) => parse_name(&name).map(Self::One),
+            (None, Some(_), None, None) => Some(Self::Others),
+            (None, None, Some(name), None) => parse_name(&name).map(Self::Revoked),
+            (None, None, None, Some(_)) => Wish::of(form).map(Self::New),
+            (_, _, _, _) => None,
+        }
+    }
 }
 
 /// Ends what the form asks for, if it comes from the page of somebody who is signed in here.
 async fn act(site: &Arc<Site>, headers: &HeaderMap, form: &Query) -> Response<Body> {
-    let field = |name: &str| form.one(name).ok().flatten();
-    let wanted = match (field("session"), field("others")) {
-        (Some(name), None) => parse_name(&name).map(Wanted::One),
-        (None, Some(_)) => Some(Wanted::Others),
-        (Some(_), Some(_)) | (None, None) => None,
-    };
-    let Some(wanted) = wanted else { return answer::empty(StatusCode::BAD_REQUEST) };
-    let proof = field("csrf").unwrap_or_default();
+    let Some(wanted) = Wanted::of(form) else { return answer::empty(StatusCode::BAD_REQUEST) };
+    let proof = form.one("csrf").ok().flatten().unwrap_or_default();
     let proven =
         |handle: &SessionHandle| site.sealer.signed(Purpose::Form, &proof_message(handle, PATH), &proof);
     // A neighbour's session, whose proof a neighbour has, ends nobody else's.
@@ -143,6 +167,9 @@ async fn act(site: &Arc<Site>, headers: &HeaderMap, form: &Query) -> Response<Bo
     if wanted == Wanted::One(handle.id()) {
         return depart(site, Credential::Session(handle, Vec::new()), Scope::Browser, None).await;
     }
+    if let Wanted::New(wish) = wanted {
+        return make(site, &handle, wish).await;
+    }
     // A task of its own: it goes on when the browser does not wait for it.
     match site.farewells.spawn(end(Arc::clone(site), handle, wanted)).await {
         Ok(Ok(())) => answer::redirect(StatusCode::SEE_OTHER, site.own_url(PATH, None, &[]).as_str()),
@@ -151,7 +178,17 @@ async fn act(site: &Arc<Site>, headers: &HeaderMap, form: &Query) -> Response<Bo
     }
 }
 
-/// Ends sessions of the person who has this handle, and of nobody else.
+/// Makes an app token for the person who has this handle.
+async fn make(site: &Site, handle: &SessionHandle, wish: Wish) -> Response<Body> {
+    let now = unix_now();
+    match site.sessions.find(handle, now).await {
+        Ok(Some(session)) => tokens::make(site, &session, wish, now).await,
+        Ok(None) => sign_in(site),
+        Err(error) => trouble(site, &LoginError::Store(error), None),
+    }
+}
+
+/// Ends sessions and app tokens of the person who has this handle, and of nobody else.
 async fn end(site: Arc<Site>, handle: SessionHandle, wanted: Wanted) -> Result<(), StoreError> {
     let now = unix_now();
     let Some(session) = site.sessions.find(&handle, now).await? else { return Ok(()) };
@@ -160,12 +197,18 @@ async fn end(site: Arc<Site>, handle: SessionHandle, wanted: Wanted) -> Result<(
     let which = match wanted {
         Wanted::One(id) => Selection::Own(&person, id),
         Wanted::Others => Selection::Others(&person, handle.id()),
+        Wanted::Revoked(id) => {
+            let revoked = site.sessions.revoke_tokens(&Selection::Own(&person, id), now).await?;
+            tracing::info!(user = identity.field(Field::Username), revoked, "somebody revoked an app token");
+            return Ok(());
+        }
+        Wanted::New(_) => return Ok(()),
     };
     let ended = site.sessions.end_selected(&which, now).await?;
     tracing::info!(user = identity.field(Field::Username), ended, "somebody ended sessions of their own");
     Ok(())
 }
 
-const PATH: &str = "/.foregate/account";
+pub(super) const PATH: &str = "/.foregate/account";
 /// Sessions on one page.
 const SHOWN: u32 = 100;

@@ -20,8 +20,11 @@ use super::super::dialect::target;
 use super::super::{Site, unix_now};
 use crate::headers::Person;
 use crate::policy::{Decision, Grant};
+use crate::session::{Watch, token_id};
 use crate::upstream::Until;
-use crate::visit::{AskedTenant, Authorization, Client, Credential, Malformed, Nearest, Scheme, Visit};
+use crate::visit::{
+    APP_TOKEN, AskedTenant, Authorization, Client, Credential, Malformed, Nearest, Scheme, ShownToken, Visit,
+};
 
 /// A visit that was let in, as it was judged, to be judged once more. Cheap to have, as nothing of it is copied before
 /// [`Live::begin`].
@@ -68,6 +71,15 @@ impl Kept {
         &self.credential
     }
 
+    /// An eye on whatever it was let in by.
+    fn watch(&self, site: &Site) -> Watch {
+        let token = match Authorization::of(&self.headers).app_token() {
+            ShownToken::Token { token, .. } => Some(token_id(&token)),
+            ShownToken::Nothing | ShownToken::Unclear => None,
+        };
+        site.sessions.watch(&self.credential, token)
+    }
+
     /// Whether it would be let in now, and as the same person: what the backend was told of them is with it already. No
     /// answer is a no, as for any request.
     async fn is_let_in(&mut self, site: &Site, used: bool) -> bool {
@@ -108,11 +120,14 @@ fn kept_lines(headers: &HeaderMap, grant: &Grant<'_>) -> HeaderMap {
 
 /// What says who a program is, in values that no log shows.
 fn token_of(headers: &HeaderMap) -> HeaderMap {
-    let lines = headers.get_all(AUTHORIZATION).iter().cloned().map(|mut line| {
-        line.set_sensitive(true);
-        (AUTHORIZATION, line)
-    });
-    lines.collect()
+    let mut kept = HeaderMap::new();
+    for name in [AUTHORIZATION, APP_TOKEN] {
+        for mut line in headers.get_all(&name).iter().cloned() {
+            line.set_sensitive(true);
+            kept.append(&name, line);
+        }
+    }
+    kept
 }
 
 /// The hold that the house has on something that goes on. Each of its parts has a copy; with the last one it is over.
@@ -162,7 +177,7 @@ impl Live {
 /// at once: there may have been news since it was let in.
 async fn until_refused(house: &Arc<ArcSwap<Site>>, mut kept: Kept, used: &AtomicBool) {
     let mut site = house.load_full();
-    let mut watch = site.sessions.watch(&kept.credential);
+    let mut watch = kept.watch(&site);
     loop {
         let turn = watch.turn().await;
         if !kept.is_let_in(&site, used.swap(false, Ordering::Relaxed)).await {
@@ -174,7 +189,7 @@ async fn until_refused(house: &Arc<ArcSwap<Site>>, mut kept: Kept, used: &Atomic
         let newest = house.load_full();
         if !Arc::ptr_eq(&newest, &site) {
             site = newest;
-            watch = site.sessions.watch(&kept.credential);
+            watch = kept.watch(&site);
         }
     }
 }

@@ -16,6 +16,7 @@ use super::way::{Asked, leads_astray};
 use crate::headers::{OwnNames, fold, remove_folded};
 use crate::policy::Grant;
 use crate::upstream::Strainer;
+use crate::visit::{APP_TOKEN, Authorization};
 
 /// Makes of the visitor's request the backend's.
 pub(super) fn prepare(
@@ -27,11 +28,12 @@ pub(super) fn prepare(
 ) {
     let host = parts.headers.get(HOST).cloned().or_else(|| authority_of(&parts.uri));
     let headers = &mut parts.headers;
+    let is_theirs = authorizes_elsewhere(grant, headers);
     told.hop.remove_from(headers);
     remove_folded(headers, |folded| leads_astray(folded) || site.own_names.holds(folded));
     site.cookies.hide(headers);
     headers.extend(told.identity);
-    if grant.by_token() {
+    if !is_theirs {
         // As with our cookies: an app that had it could use it at all others.
         headers.remove(AUTHORIZATION);
     }
@@ -49,6 +51,13 @@ pub(super) fn prepare(
     parts.uri = path_of(grant, &parts.uri);
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
+}
+
+/// Whether `Authorization` is an affair between the visitor and the app. It is not if it let somebody in, nor if it is an app
+/// token, good or bad, whoever let them in. Where an app token came in its own header, that alone has let them in.
+fn authorizes_elsewhere(grant: &Grant<'_>, headers: &HeaderMap) -> bool {
+    let let_in = grant.by_token() && !headers.contains_key(APP_TOKEN);
+    !let_in && !Authorization::of(headers).is_app_token()
 }
 
 /// What holds trailers to the rules of heads, as some backends read the two as one.

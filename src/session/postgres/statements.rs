@@ -15,6 +15,14 @@ macro_rules! listed {
     };
 }
 
+/// What is read of an app token.
+macro_rules! token {
+    () => {
+        "token.id, token.proof, token.issuer, token.subject, token.app, token.name, token.networks, token.created_at, \
+        token.expires_at, token.last_used"
+    };
+}
+
 /// The store's own time in microseconds, the same for every replica.
 macro_rules! now {
     () => {
@@ -22,13 +30,15 @@ macro_rules! now {
     };
 }
 
-/// Keeps who it is among the people seen: parameters 1 to 6.
+/// Keeps who it is among the people seen, and what the provider just said of them: parameters 1 to 6, and 9.
 macro_rules! person {
     () => {
         "WITH person AS (INSERT INTO foregate_person AS known \
-        (issuer, subject, username, name, email, first_seen, last_seen) VALUES ($1, $2, $3, $4, $5, $6, $6) \
+        (issuer, subject, username, name, email, first_seen, last_seen, profile, vouched_at) \
+        VALUES ($1, $2, $3, $4, $5, $6, $6, $9, extract(epoch FROM clock_timestamp())::bigint) \
         ON CONFLICT (issuer, subject) DO UPDATE SET username = excluded.username, name = excluded.name, \
-        email = excluded.email, last_seen = greatest(known.last_seen, excluded.last_seen) \
+        email = excluded.email, last_seen = greatest(known.last_seen, excluded.last_seen), \
+        profile = excluded.profile, vouched_at = excluded.vouched_at \
         RETURNING disabled_at IS NULL AS welcome), "
     };
 }
@@ -176,8 +186,10 @@ pub(super) fn people(by_name: bool) -> String {
     )
 }
 
-pub(super) const DISABLE: &str = "UPDATE foregate_person SET disabled_at = CASE WHEN $3::bigint IS NULL THEN NULL \
-    ELSE coalesce(disabled_at, $3) END WHERE issuer = $1 AND subject = $2 RETURNING 1";
+pub(super) const DISABLE: &str = "WITH known AS (UPDATE foregate_person SET disabled_at = CASE WHEN $3::bigint IS NULL \
+    THEN NULL ELSE coalesce(disabled_at, $3) END WHERE issuer = $1 AND subject = $2 RETURNING 1), \
+    told AS (INSERT INTO foregate_change (session, author) SELECT id, ''::bytea FROM foregate_token \
+    WHERE issuer = $1 AND subject = $2 ON CONFLICT DO NOTHING) SELECT 1 FROM known";
 
 pub(super) const IS_DISABLED: &str = "SELECT 1 FROM foregate_person \
     WHERE issuer = $1 AND subject = $2 AND disabled_at IS NOT NULL";
@@ -203,3 +215,41 @@ pub(super) const TRY_TABLE: &str = "CREATE TABLE foregate_check (tried integer)"
 pub(super) const SET_FACT: &str = "INSERT INTO foregate_fact (name, value) VALUES ($1, $2) \
     ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 pub(super) const DROP_FACT: &str = "DELETE FROM foregate_fact WHERE name = $1";
+
+/// Waits for whoever disables the person at this moment, or is waited for.
+pub(super) const KEEP_TOKEN: &str = "WITH person AS (SELECT 1 FROM foregate_person \
+    WHERE issuer = $3 AND subject = $4 AND disabled_at IS NULL FOR SHARE) \
+    INSERT INTO foregate_token (id, proof, issuer, subject, app, name, networks, created_at, expires_at) \
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 FROM person ON CONFLICT (id) DO UPDATE SET name = excluded.name RETURNING 1";
+
+pub(super) const FIND_TOKEN: &str = concat!(
+    "SELECT ",
+    token!(),
+    ", person.profile, person.vouched_at, person.disabled_at IS NOT NULL FROM foregate_token AS token \
+    JOIN foregate_person AS person USING (issuer, subject) WHERE token.id = $1 AND token.proof = $2"
+);
+
+/// `last` is the number of the last parameter, the limit; the one before it is the id to go on behind.
+pub(super) fn tokens(condition: &str, last: usize) -> String {
+    let after = last - 1;
+    format!(
+        "SELECT {}, coalesce(person.username, ''), person.disabled_at IS NOT NULL FROM (SELECT * FROM foregate_token WHERE {condition} AND id > ${after} \
+        ORDER BY id LIMIT ${last}) AS token LEFT JOIN foregate_person AS person ON person.issuer = token.issuer \
+        AND person.subject = token.subject ORDER BY token.id",
+        token!()
+    )
+}
+
+pub(super) fn revoke_tokens(condition: &str) -> String {
+    format!(
+        "WITH gone AS (DELETE FROM foregate_token WHERE {condition} RETURNING id), \
+        told AS (INSERT INTO foregate_change (session, author) SELECT id, ''::bytea FROM gone \
+        ON CONFLICT DO NOTHING) SELECT id FROM gone"
+    )
+}
+
+pub(super) const TOUCH_TOKENS: &str = "UPDATE foregate_token AS token SET last_used = used.time FROM \
+    (SELECT id, max(time) AS time FROM unnest($1, $2) AS given (id, time) GROUP BY id) AS used \
+    WHERE token.id = used.id AND token.last_used < used.time";
+
+pub(super) const TRIM_TOKENS: &str = "DELETE FROM foregate_token WHERE expires_at < $1";

@@ -14,6 +14,14 @@ macro_rules! listed {
     };
 }
 
+/// What is read of an app token.
+macro_rules! token {
+    () => {
+        "token.id, token.proof, token.issuer, token.subject, token.app, token.name, token.networks, token.created_at, \
+        token.expires_at, token.last_used"
+    };
+}
+
 /// The time in microseconds, as the database has it.
 macro_rules! now {
     () => {
@@ -27,11 +35,13 @@ pub(super) const VERSION: &str = "SELECT coalesce(max(version), 0) FROM foregate
 pub(super) const MIGRATED: &str = "INSERT INTO foregate_migration (version) VALUES (?1)";
 pub(super) const NOW: &str = concat!("SELECT ", now!());
 
-/// Keeps who it is among the people seen.
+/// Keeps who it is among the people seen, and what the provider just said of them.
 pub(super) const MEET: &str = "INSERT INTO foregate_person AS known \
-    (issuer, subject, username, name, email, first_seen, last_seen) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6) \
+    (issuer, subject, username, name, email, first_seen, last_seen, profile, vouched_at) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, unixepoch()) \
     ON CONFLICT (issuer, subject) DO UPDATE SET username = excluded.username, name = excluded.name, \
-    email = excluded.email, last_seen = max(known.last_seen, excluded.last_seen) \
+    email = excluded.email, last_seen = max(known.last_seen, excluded.last_seen), \
+    profile = excluded.profile, vouched_at = excluded.vouched_at \
     RETURNING disabled_at IS NULL";
 
 pub(super) const INSERT: &str = "INSERT INTO foregate_session (id, proof, issuer, subject, profile, sid, created_at, \
@@ -147,3 +157,34 @@ pub(super) const LARGEST: &str = "SELECT profile FROM (SELECT profile FROM foreg
 pub(super) const SET_FACT: &str = "INSERT INTO foregate_fact (name, value) VALUES (?1, ?2) \
     ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 pub(super) const DROP_FACT: &str = "DELETE FROM foregate_fact WHERE name = ?1";
+
+/// Writes down that a person's app tokens changed.
+pub(super) const TELL_TOKENS: &str = "INSERT INTO foregate_change (session, author) \
+    SELECT id, x'' FROM foregate_token WHERE issuer = ?1 AND subject = ?2 ON CONFLICT DO NOTHING";
+
+pub(super) const KEEP_TOKEN: &str = "INSERT INTO foregate_token (id, proof, issuer, subject, app, name, networks, \
+    created_at, expires_at) SELECT :id, :proof, :issuer, :subject, :app, :name, :networks, :created_at, :expires_at \
+    FROM foregate_person WHERE issuer = :issuer AND subject = :subject AND disabled_at IS NULL";
+
+pub(super) const FIND_TOKEN: &str = concat!(
+    "SELECT ",
+    token!(),
+    ", person.profile, person.vouched_at, person.disabled_at IS NOT NULL FROM foregate_token AS token \
+    JOIN foregate_person AS person USING (issuer, subject) WHERE token.id = ?1 AND token.proof = ?2"
+);
+
+/// Whoever was forgotten has no name any more.
+pub(super) fn tokens(condition: &str) -> String {
+    format!(
+        "SELECT {}, coalesce(person.username, ''), person.disabled_at IS NOT NULL FROM (SELECT * FROM foregate_token WHERE {condition} AND id > ? \
+        ORDER BY id LIMIT ?) AS token LEFT JOIN foregate_person AS person ON person.issuer = token.issuer \
+        AND person.subject = token.subject ORDER BY token.id",
+        token!()
+    )
+}
+
+pub(super) const TOUCH_TOKENS: &str = "UPDATE foregate_token SET last_used = used.time FROM \
+    (SELECT unhex(value ->> 0) AS id, max(value ->> 1) AS time FROM json_each(?1) GROUP BY 1) AS used \
+    WHERE foregate_token.id = used.id AND foregate_token.last_used < used.time";
+
+pub(super) const TRIM_TOKENS: &str = "DELETE FROM foregate_token WHERE expires_at < ?1";
