@@ -705,7 +705,7 @@ mod tests {
         assert!(is_table("server") && is_table("server.limits") && !is_table("serve") && !is_table("apps"));
         assert!(is_table("providers") && is_table("providers.a") && is_table("providers.a.claims"));
         assert!(!is_table("providers.a.b") && !is_table("providers.A"));
-        assert!(is_later("audit.a") && is_later("compat_file") && !is_later("auditx"));
+        assert!(is_later("audit.a") && is_later("emergency_file") && !is_later("auditx"));
     }
 
     #[test]

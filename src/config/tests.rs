@@ -99,6 +99,7 @@ fn every_setting_is_read_and_none_is_inert() {
         public_url = "https://auth.example.com:8443/"
         allow = ["group:a", "user:b"]
         assertion = true
+        compat = ["authentik", "oauth2-proxy"]
         headers = {{ "X-User" = "{{username}}", "X-Team" = "{{claim:team}}" }}
         server.listen = ["0.0.0.0:80", "unix:/run/foregate.sock"]
         server.socket_mode = "600"

@@ -369,9 +369,9 @@ mod tests {
             ("\"server.listen\" = 'x'", "f:1:1: `server.listen` is not a setting; take the quotes away"),
             (
                 "\"\" = 5",
-                "f:1:1: `` is not a setting; remove it; settings here are public_url, allow, headers, assertion, roles, apps, tests, server, session, provider, bearer, tenants, tokens, providers",
+                "f:1:1: `` is not a setting; remove it; settings here are public_url, allow, compat, headers, assertion, roles, apps, tests, server, session, provider, bearer, tokens, tenants, providers",
             ),
-            ("compat = ['authentik']", "f:1:1: `compat` is not known to this version; remove it"),
+            ("audit = ['x']", "f:1:1: `audit` is not known to this version; remove it"),
             ("[audit]\nfile = '/x'", "f:1:2: `audit` is not known to this version; remove it"),
         ] {
             assert_eq!(problems(text), [wanted], "{text}");

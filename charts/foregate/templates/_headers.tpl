@@ -16,7 +16,7 @@ remote-user,remote-name,remote-email,remote-groups
 {{/* All names that any app gets, so that one check serves all routes: what an app does not get is taken off it. */}}
 {{- define "foregate.headers" -}}
 {{- $config := .Values.config }}
-{{- $names := list (include "foregate.headers.of" (default "remote" $config.headers)) }}
+{{- $names := list (include "foregate.headers.of" (default "remote" $config.headers)) "x-foregate-token" }}
 {{- $assertion := dig "assertion" false $config }}
 {{- range $app := $config.apps }}
 {{- if kindIs "map" $app }}
@@ -28,6 +28,9 @@ remote-user,remote-name,remote-email,remote-groups
 {{- end }}
 {{- if $config.roles }}
 {{- $names = append $names "x-roles,x-permissions" }}
+{{- end }}
+{{- if $config.tenants }}
+{{- $names = append $names "x-tenant-id,x-tenant-role" }}
 {{- end }}
 {{- if $assertion }}
 {{- $names = append $names "foregate-assertion" }}
