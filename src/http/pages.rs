@@ -175,6 +175,14 @@ pub(super) struct SignedOut<'a> {
     pub(super) detail: &'a str,
 }
 
+/// A way to sign in, where a redirect would be lost.
+#[derive(Debug, Template)]
+#[template(path = "http/pages/sign_in.html")]
+pub(super) struct SignIn<'a> {
+    pub(super) css: &'static str,
+    pub(super) onward: &'a str,
+}
+
 /// Something did not work.
 #[derive(Debug, Template)]
 #[template(path = "http/pages/error.html")]

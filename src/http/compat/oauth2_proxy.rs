@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::header::{HOST, HeaderMap, HeaderValue, LOCATION};
+use http::header::{HOST, HeaderMap, HeaderValue, LOCATION, REFRESH, SET_COOKIE};
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -11,6 +11,7 @@ use serde_json::{Value, json};
 use super::{ORIGINAL_METHOD, ORIGINAL_URL, Tells, check, method_untold, page, sign_in};
 use crate::http::body::Body;
 use crate::http::dialect::Dialect;
+use crate::http::pages::{CSS, Page, SignIn};
 use crate::http::portal::query::Query;
 use crate::http::{Site, answer, unix_now};
 use crate::identity::{Field, Identity};
@@ -30,7 +31,8 @@ pub(super) async fn answer(
     let query = Query::of_uri(request.uri());
     match rest {
         "auth" => auth(site, (&query, tells), request.into_parts().0, peer).await,
-        "start" | "sign_in" => sign_in(site, wish(&query, request.headers()), request, peer).await,
+        "start" => sign_in(site, wish(&query, request.headers()), request, peer).await,
+        "sign_in" => in_a_page(sign_in(site, wish(&query, request.headers()), request, peer).await),
         "callback" => {
             let query = request.uri().query().map(str::to_owned);
             page(site, "/.foregate/callback", query.as_deref(), request, peer).await
@@ -43,6 +45,21 @@ pub(super) async fn answer(
         "userinfo" => userinfo(site, request.headers()).await,
         _ => answer::text(StatusCode::NOT_FOUND, "foregate has no such address of oauth2-proxy.\n"),
     }
+}
+
+/// The page from which a sign-in begins at once: nginx shows it with a status of its own, `error_page 401 =403`, under which no
+/// redirect is followed.
+fn in_a_page(response: Response<Body>) -> Response<Body> {
+    let headers = response.headers();
+    let Some(onward) = headers.get(LOCATION).and_then(|onward| onward.to_str().ok()) else { return response };
+    let mut page = answer::page(StatusCode::OK, Page::new(&SignIn { css: CSS, onward }, ""));
+    if let Ok(refresh) = HeaderValue::from_str(&format!("0; url={onward}")) {
+        page.headers_mut().insert(REFRESH, refresh);
+    }
+    for cookie in headers.get_all(SET_COOKIE) {
+        page.headers_mut().append(SET_COOKIE, cookie.clone());
+    }
+    page
 }
 
 /// 202 for whoever is let in, 401 for whoever may sign in, and else as any check.
