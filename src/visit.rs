@@ -14,7 +14,7 @@ use std::net::IpAddr;
 use http::Method;
 use thiserror::Error;
 
-pub use app_token::{APP_TOKEN, AppToken, RANDOM_BYTES, ShownToken};
+pub use app_token::{APP_TOKEN, AppToken, RANDOM_BYTES, ShownToken, holds_app_token};
 pub use authorization::{Authorization, Shown};
 pub use client::{Client, Nearest};
 pub use host::{is_within, parse_host};

@@ -37,6 +37,8 @@ pub enum Purpose {
     KeptForm,
     /// A wish of `foregate check` to hear how its request arrived.
     Probe,
+    /// How it arrived.
+    Arrival,
 }
 
 impl Purpose {
@@ -54,6 +56,7 @@ impl Purpose {
             Self::Assertion => "foregate assertion 1",
             Self::KeptForm => "foregate kept form 1",
             Self::Probe => "foregate probe 1",
+            Self::Arrival => "foregate arrival 1",
         }
     }
 }

@@ -28,7 +28,7 @@ pub(super) fn health(args: &Health) -> anyhow::Result<String> {
     let (head, body) = answer.split_once("\r\n\r\n").unwrap_or((&answer, ""));
     let well = head.starts_with("HTTP/1.1 200 ");
     anyhow::ensure!(well, "not well: {}", printable(body.trim()));
-    Ok(format!("{}\n", body.trim()))
+    Ok(format!("{}\n", printable(body.trim())))
 }
 
 /// The whole answer to a GET of the admin listener.

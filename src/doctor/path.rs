@@ -31,7 +31,7 @@ pub(super) async fn examine(
     own_pages(config, sheet).await;
     for url in urls {
         let word = sealer.and_then(word);
-        let walk = Walk { config, url, sign_in, word, refused: false };
+        let walk = Walk { config, url, sign_in, word, sealer, refused: false };
         walk.go(sheet).await;
     }
 }
@@ -71,6 +71,8 @@ struct Walk<'w> {
     sign_in: &'w [Origin],
     /// For whoever answers: tell what you see.
     word: Option<String>,
+    /// What opens that.
+    sealer: Option<&'w Sealer>,
     /// Whether the rules refuse everybody there.
     refused: bool,
 }
@@ -183,8 +185,8 @@ impl Walk<'_> {
 
     /// Whether that is where people sign in.
     fn is_sign_in(&self, to: &Url) -> bool {
-        let own = to.origin() == self.config.public_url.origin() && to.path().starts_with("/.foregate/");
-        own || to.path().starts_with("/.foregate/") || self.sign_in.contains(&to.origin())
+        let ours = [self.config.public_url.origin(), self.url.origin()].contains(&to.origin());
+        (ours && to.path().starts_with("/.foregate/")) || self.sign_in.contains(&to.origin())
     }
 }
 

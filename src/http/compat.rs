@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use http::header::{HOST, HeaderName, HeaderValue};
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode, Uri};
+use http::{Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use url::form_urlencoded;
 
@@ -16,6 +16,7 @@ use super::body::Body;
 use super::dialect::{AUTH_PREFIX, Dialect};
 use super::forward;
 use super::{Site, answer, own_page};
+use crate::headers::ASSERTION;
 use crate::policy::Requirement;
 use crate::server::Peer;
 use crate::visit::parse_host;
@@ -80,12 +81,17 @@ async fn check(
     let query = parts.uri.query().filter(|_| dialect == Dialect::Envoy);
     let behind = if dialect == Dialect::Envoy { parts.uri.path().strip_prefix(outpost::ENVOY) } else { None };
     let path = format!("{AUTH_PREFIX}{}{}", dialect.name(), behind.unwrap_or_default());
-    let Some(uri) = uri(&path, query) else { return answer::empty(StatusCode::BAD_REQUEST) };
+    let Some(uri) = uri(&parts.uri, &path, query) else { return answer::empty(StatusCode::BAD_REQUEST) };
     parts.uri = uri;
-    forward::answer_narrowed(site, dialect, &parts, (peer, wanted)).await
+    let mut response = forward::answer_narrowed(site, dialect, &parts, (peer, wanted)).await;
+    // Configurations for those products let scripts of an app ask, too, and name any other app.
+    if let Some(assertion) = response.headers_mut().get_mut(ASSERTION) {
+        *assertion = HeaderValue::from_static("");
+    }
+    response
 }
 
-/// A page of ours, asked for as a GET with this query.
+/// A page of ours, asked for with this query.
 async fn page(
     site: &Arc<Site>,
     path: &str,
@@ -94,9 +100,8 @@ async fn page(
     peer: Peer,
 ) -> Response<Body> {
     let (mut parts, body) = request.into_parts();
-    let Some(uri) = uri(path, query) else { return answer::empty(StatusCode::BAD_REQUEST) };
+    let Some(uri) = uri(&parts.uri, path, query) else { return answer::empty(StatusCode::BAD_REQUEST) };
     parts.uri = uri;
-    parts.method = Method::GET;
     own_page(site, Request::from_parts(parts, body), peer).await
 }
 
@@ -134,9 +139,12 @@ fn method_untold(site: &Site, host: &[u8]) -> Option<HeaderValue> {
     None
 }
 
-fn uri(path: &str, query: Option<&str>) -> Option<Uri> {
+/// The address with another path and query; an authority of its own stays, so that it is held against `Host`.
+fn uri(asked: &Uri, path: &str, query: Option<&str>) -> Option<Uri> {
     let text = query.map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
-    text.parse().ok()
+    let mut parts = asked.clone().into_parts();
+    parts.path_and_query = Some(text.parse().ok()?);
+    Uri::from_parts(parts).ok()
 }
 
 const ORIGINAL_URL: HeaderName = HeaderName::from_static("x-original-url");

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
@@ -18,7 +18,7 @@ use super::{Site, unix_now};
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant, Refusal, Requirement};
 use crate::server::Peer;
-use crate::visit::Visit;
+use crate::visit::{Visit, parse_host};
 
 /// Answers one check, and counts it.
 pub(super) async fn answer(site: &Site, dialect: Dialect, parts: &Parts, peer: Peer) -> Response<Body> {
@@ -77,7 +77,9 @@ async fn decide(
         Decision::Allow(grant) => {
             site.note_report(&grant, &visit);
             let mut response = allow(site, dialect, &parts.method, &grant);
-            site.assert(&grant, &visit.target.host, response.headers_mut());
+            if grant.app().assertion && !is_at_another_app(site, parts, &visit.target.host) {
+                site.assert(&grant, &visit.target.host, response.headers_mut());
+            }
             return (Outcome::Allowed, response);
         }
         Decision::SignIn => Denied::SignIn,
@@ -135,6 +137,13 @@ fn allow(site: &Site, dialect: Dialect, asked: &Method, grant: &Grant<'_>) -> Re
         headers.insert(ENVOY_REMOVE, set.look_alikes().clone());
     }
     response
+}
+
+/// Whether a check about `target` is asked for at another host, which foregate proxies: a script of that app may ask, and what
+/// proves somebody to this one's backend is not for it.
+fn is_at_another_app(site: &Site, parts: &Parts, target: &str) -> bool {
+    let host = parts.headers.get(HOST).and_then(|host| parse_host(host.as_bytes()).ok());
+    host.is_some_and(|host| host != target && site.gate.policy.is_proxied(&host))
 }
 
 async fn deny(

@@ -3,8 +3,6 @@
 
 use std::net::IpAddr;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::Response;
 use http::header::{HeaderMap, HeaderName, HeaderValue, UPGRADE};
 use http::request::Parts;
@@ -13,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::{Site, unix_now};
 use crate::browser::{NONCE_BYTES, Purpose, Sealer};
 use crate::server::Peer;
+use crate::session::random;
 use crate::visit::Visit;
 
 /// What the request looked like.
@@ -52,10 +51,10 @@ pub fn seal(sealer: &Sealer, now: u64, nonce: [u8; NONCE_BYTES]) -> String {
     sealer.seal_text(Purpose::Probe, &now.to_be_bytes(), nonce)
 }
 
-/// Reads what an answer tells.
-pub fn read(headers: &HeaderMap) -> Option<Saw> {
+/// Reads what an answer tells; nothing that somebody without the keys made up.
+pub fn read(sealer: &Sealer, headers: &HeaderMap) -> Option<Saw> {
     let text = headers.get(SAW)?.to_str().ok()?;
-    serde_json::from_slice(&URL_SAFE_NO_PAD.decode(text).ok()?).ok()
+    serde_json::from_slice(&sealer.open_text(Purpose::Arrival, text)?).ok()
 }
 
 /// Adds to a denial what was seen, if that is asked for by somebody who may.
@@ -64,7 +63,8 @@ pub(super) fn tell<B>(site: &Site, parts: &Parts, response: &mut Response<B>, sa
     if response.status().is_success() || !is_good(site, word) {
         return;
     }
-    let told = serde_json::to_vec(&saw()).ok().map(|json| URL_SAFE_NO_PAD.encode(json));
+    let told = serde_json::to_vec(&saw()).ok().zip(random().ok());
+    let told = told.map(|(json, nonce)| site.sealer.seal_text(Purpose::Arrival, &json, nonce));
     if let Some(value) = told.and_then(|text| HeaderValue::from_str(&text).ok()) {
         response.headers_mut().insert(SAW, value);
     }

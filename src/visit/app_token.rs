@@ -3,7 +3,8 @@
 use std::fmt;
 
 use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use base64::engine::DecodePaddingMode;
+use base64::engine::general_purpose::{GeneralPurpose, GeneralPurposeConfig, STANDARD};
 use http::header::HeaderName;
 use zeroize::Zeroizing;
 
@@ -86,12 +87,35 @@ impl Authorization<'_> {
     fn authorizing_token(self) -> ShownToken {
         ShownToken::in_line(self.shown())
     }
-
-    /// Whether an app token stands in `Authorization`, good or bad, in whichever line: no affair of the app's.
-    pub fn is_app_token(self) -> bool {
-        self.each().any(|line| !matches!(ShownToken::in_line(line), ShownToken::Nothing))
-    }
 }
+
+/// Whether an app token stands somewhere in a line of `Authorization`, good or bad, in whichever form some server might read
+/// it: no affair of an app's.
+pub fn holds_app_token(line: &[u8]) -> bool {
+    let is_word = |byte: u8| byte.is_ascii_alphanumeric() || b"+/-_=.".contains(&byte);
+    line.split(|&byte| !is_word(byte)).any(|word| {
+        word.starts_with(PREFIX.as_bytes()) || {
+            let plain: Vec<u8> = word
+                .iter()
+                .map(|byte| match byte {
+                    b'-' => b'+',
+                    b'_' => b'/',
+                    other => *other,
+                })
+                .collect();
+            let plain = LENIENT.decode(plain).map(Zeroizing::new);
+            plain.is_ok_and(|plain| memchr::memmem::find(&plain, PREFIX.as_bytes()).is_some())
+        }
+    })
+}
+
+/// Reads whatever anybody may take for base64.
+const LENIENT: GeneralPurpose = GeneralPurpose::new(
+    &base64::alphabet::STANDARD,
+    GeneralPurposeConfig::new()
+        .with_decode_allow_trailing_bits(true)
+        .with_decode_padding_mode(DecodePaddingMode::Indifferent),
+);
 
 impl ShownToken {
     fn in_line(line: Shown<'_>) -> Self {
@@ -151,6 +175,30 @@ mod tests {
     use http::header::{AUTHORIZATION, HeaderValue};
 
     use super::*;
+
+    #[test]
+    fn an_app_token_is_seen_in_whatever_form_it_stands() {
+        let basic = |plain: &[u8]| format!("Basic {}", STANDARD.encode(plain));
+        for (line, holds) in [
+            ("Bearer fgt_x".to_owned(), true),
+            ("Bearer\tfgt_x".to_owned(), true),
+            ("Bearer \"fgt_x\"".to_owned(), true),
+            ("Bearer fgt_x, Basic eDp5".to_owned(), true),
+            ("Token fgt_x".to_owned(), true),
+            (basic(b"bob:fgt_x"), true),
+            (basic(b"bob:fgt_x").trim_end_matches('=').to_owned(), true),
+            (basic(b"bob:fgt_x???>>>").replace('+', "-").replace('/', "_"), true),
+            (basic(b"j\xfcrgen:fgt_x"), true),
+            (basic(b"a:b:fgt_x"), true),
+            (basic(b"fgt_x:"), true),
+            ("Bearer eyJhbGciOi.xfgt_x.y".to_owned(), false),
+            (basic(b"bob:secret"), false),
+            ("Bearer".to_owned(), false),
+            (String::new(), false),
+        ] {
+            assert_eq!(holds_app_token(line.as_bytes()), holds, "{line}");
+        }
+    }
 
     fn token(seed: u8) -> AppToken {
         let mut random = [0; RANDOM_BYTES];

@@ -35,12 +35,6 @@ impl<'r> Authorization<'r> {
         let Some(first) = lines.next() else { return Shown::Nothing };
         if lines.next().is_some() { Shown::Unclear } else { Shown::in_line(first) }
     }
-
-    /// What each of its lines shows by itself.
-    pub(super) fn each(self) -> impl Iterator<Item = Shown<'r>> {
-        self.lines().map(Shown::in_line)
-    }
-
     fn lines(self) -> impl Iterator<Item = &'r HeaderValue> {
         self.0.into_iter().flat_map(|headers| headers.get_all(AUTHORIZATION))
     }

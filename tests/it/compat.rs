@@ -7,7 +7,7 @@ use url::Url;
 use crate::support::backend::Backend;
 use crate::support::foregate::{Foregate, free_port, run};
 use crate::support::house::House;
-use crate::support::http::{Browser, Reply, get};
+use crate::support::http::{Browser, Reply, get, raw};
 use crate::support::provider::Provider;
 use crate::support::proxies::FrontProxy;
 
@@ -120,6 +120,21 @@ fn checks_at_oauth2_proxys_address_are_answered_as_there() {
         let twice: Vec<&str> = told.iter().map(String::as_str).chain([&*told[left_out], &bob]).collect();
         assert_eq!(ask(&house, "/oauth2/auth", APP, &twice).status, 400, "{twice:?}");
     }
+    // A part that holds more than itself would make the address another one.
+    for (place, line) in [
+        (2, "X-Forwarded-Host: app.foregate.localhost/open/x?"),
+        (2, "X-Forwarded-Host: app.foregate.localhost/open"),
+        (2, "X-Forwarded-Host: app.foregate.localhost#"),
+        (2, "X-Forwarded-Host: x@app.foregate.localhost"),
+        (1, "X-Forwarded-Proto: http://app.foregate.localhost/open/x?"),
+        (1, "X-Forwarded-Proto: ftp"),
+        (3, "X-Forwarded-Uri: x.test/open/x"),
+    ] {
+        let mut told = forwarded("GET", APP, "/page");
+        told[place] = line.to_owned();
+        let lines: Vec<&str> = told.iter().map(String::as_str).collect();
+        assert_eq!(ask(&house, "/oauth2/auth", "foregate:4180", &lines).status, 400, "{line}");
+    }
     let known = ask(&house, "/oauth2/userinfo", APP, &[&bob]);
     let said: Value = known.json();
     assert_eq!((&said["user"], &said["email"]), (&"bob".into(), &"bob@example.com".into()), "{known:?}");
@@ -184,6 +199,50 @@ fn sign_ins_and_sign_outs_at_their_addresses_are_ours() {
             "{:#?}",
             browser.visited
         );
+    }
+}
+
+#[test]
+fn their_pages_take_the_methods_that_ours_take() {
+    let house = house("[\"authentik\", \"oauth2-proxy\"]");
+    let bob = house.cookie("bob");
+    let asked = |method: &str, path: &str, more: &str| {
+        let text = format!(
+            "{method} {path} HTTP/1.1\r\nHost: {APP}:{}\r\n{bob}\r\n{more}Connection: close\r\n\r\n",
+            house.port
+        );
+        raw(house.foregate.public, text.as_bytes()).status
+    };
+    for leave in ["/oauth2/sign_out", "/outpost.goauthentik.io/sign_out"] {
+        for method in ["HEAD", "DELETE", "PUT"] {
+            assert_eq!(asked(method, leave, ""), 405, "{method} {leave}");
+        }
+        assert_eq!(asked("POST", leave, "Origin: http://evil.test\r\nContent-Length: 0\r\n"), 403, "{leave}");
+    }
+    for start in ["/oauth2/start", "/outpost.goauthentik.io/start", "/oauth2/callback"] {
+        assert_eq!(asked("DELETE", start, ""), 405, "{start}");
+    }
+    assert_eq!(asked("GET", "http://evil.test/outpost.goauthentik.io/auth/envoy/page", ""), 400);
+    assert_eq!(asked("GET", "/", ""), 200, "still signed in");
+}
+
+#[test]
+fn no_page_of_an_app_is_given_the_assertion_for_another() {
+    let mut house = House::new();
+    house.config = format!("compat = [\"authentik\", \"oauth2-proxy\"]\nassertion = true\n{}", house.config);
+    house.foregate = house.foregate.restart(&house.config);
+    let alice = house.cookie("alice");
+    let told = forwarded("GET", ADMINS, "/page");
+    let lines: Vec<&str> = told.iter().map(String::as_str).chain([&*alice]).collect();
+    let assertion = |path: &str, host: &str| {
+        let reply = ask(&house, path, host, &lines);
+        assert!((200..300).contains(&reply.status), "{path} {host} {reply:?}");
+        // Empty where there is none, so that no visitor's own takes its place.
+        !reply.header("foregate-assertion").expect("a line").is_empty()
+    };
+    assert!(assertion("/.foregate/auth/traefik", "foregate:4180"));
+    for path in ["/.foregate/auth/traefik", "/outpost.goauthentik.io/auth/traefik", "/oauth2/auth"] {
+        assert!(!assertion(path, APP), "{path}");
     }
 }
 

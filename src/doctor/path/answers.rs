@@ -35,7 +35,7 @@ pub(super) fn judge(
     if status.is_redirection() {
         return redirect(walk, answer, asker);
     }
-    if status == StatusCode::UNAUTHORIZED && is_ours(answer) {
+    if status == StatusCode::UNAUTHORIZED && is_ours(walk, answer) {
         return Ok(match asker {
             Asker::Person => "401 with the address of the sign-in".to_owned(),
             Asker::Program => "401, as a program understands it".to_owned(),
@@ -94,10 +94,15 @@ fn protect(walk: &Walk<'_>) -> String {
 }
 
 /// Whether foregate made this answer, or the front proxy from one of foregate's.
-fn is_ours(answer: &Answer) -> bool {
-    answer.headers.contains_key("foregate-sign-in")
-        || answer.body.contains("sign_in_url")
-        || answer.header("location").is_some()
+fn is_ours(walk: &Walk<'_>, answer: &Answer) -> bool {
+    let leads = |to: &str| walk.url.join(to).is_ok_and(|to| walk.is_sign_in(&to));
+    let named = serde_json::from_str::<serde_json::Value>(&answer.body).ok();
+    let named = named.as_ref().and_then(|body| body["sign_in_url"].as_str());
+    let mut told = [answer.header("foregate-sign-in"), answer.header("location"), named]
+        .into_iter()
+        .flatten()
+        .peekable();
+    told.peek().is_some() && told.all(leads)
 }
 
 const LOG: &str = "look into the logs of the front proxy and of foregate";

@@ -5,10 +5,15 @@ use super::Walk;
 use super::wire::Answer;
 use crate::http::probe::{self, Request, Saw};
 
+/// What foregate tells, and nobody else.
+fn read(walk: &Walk<'_>, answer: &Answer) -> Option<Saw> {
+    probe::read(walk.sealer?, &answer.headers)
+}
+
 /// Compares what was sent with what arrived.
 pub(super) fn compare(walk: &Walk<'_>, answer: &Result<Answer, String>, sheet: &mut Sheet<'_>) {
     let Ok(answer) = answer else { return };
-    let Some(saw) = probe::read(&answer.headers) else {
+    let Some(saw) = read(walk, answer) else {
         let why = if walk.word.is_some() { NOTHING_CAME } else { NO_WORD };
         return sheet.warn(walk.named("received"), why, NOTHING_FIX);
     };
@@ -79,7 +84,7 @@ pub(super) fn compare_forged(
         let seen = format!("SOMEBODY FORGED IS LET IN: {} with made-up headers", forged.status.as_u16());
         return sheet.fail(name, seen, SNIPPET);
     }
-    if let (Some(before), Some(after)) = (probe::read(&plain.headers), probe::read(&forged.headers)) {
+    if let (Some(before), Some(after)) = (read(walk, plain), read(walk, forged)) {
         if is_direct(&before) {
             return sheet.skip(
                 name,

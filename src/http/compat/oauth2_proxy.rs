@@ -17,6 +17,7 @@ use crate::http::{Site, answer, unix_now};
 use crate::identity::{Field, Identity};
 use crate::policy::Requirement;
 use crate::server::Peer;
+use crate::visit::{Scheme, parse_host};
 
 pub(super) const PREFIX: &str = "/oauth2/";
 pub(super) const PROBES: [&str; 2] = ["/ping", "/ready"];
@@ -108,8 +109,9 @@ fn one<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h HeaderValue> {
     values.next().filter(|_| values.next().is_none())
 }
 
+/// The address of these parts. Each must be whole by itself: a slash in the scheme or the host would make it another.
 fn url(scheme: &[u8], host: &[u8], uri: &[u8]) -> Option<HeaderValue> {
-    if !uri.starts_with(b"/") {
+    if Scheme::parse(scheme).is_err() || parse_host(host).is_err() || !uri.starts_with(b"/") {
         return None;
     }
     HeaderValue::from_bytes(&[scheme, b"://", host, uri].concat()).ok()

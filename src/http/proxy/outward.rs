@@ -16,7 +16,7 @@ use super::way::{Asked, leads_astray};
 use crate::headers::{OwnNames, fold, remove_folded};
 use crate::policy::Grant;
 use crate::upstream::Strainer;
-use crate::visit::{APP_TOKEN, Authorization};
+use crate::visit::{APP_TOKEN, holds_app_token};
 
 /// Makes of the visitor's request the backend's.
 pub(super) fn prepare(
@@ -57,7 +57,7 @@ pub(super) fn prepare(
 /// token, good or bad, whoever let them in. Where an app token came in its own header, that alone has let them in.
 fn authorizes_elsewhere(grant: &Grant<'_>, headers: &HeaderMap) -> bool {
     let let_in = grant.by_token() && !headers.contains_key(APP_TOKEN);
-    !let_in && !Authorization::of(headers).is_app_token()
+    !let_in && !headers.get_all(AUTHORIZATION).iter().any(|line| holds_app_token(line.as_bytes()))
 }
 
 /// What holds trailers to the rules of heads, as some backends read the two as one.

@@ -115,13 +115,14 @@ const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// Hops that are passed on, the nearest ones.
 const MOST_HOPS: usize = 32;
 /// Further names, folded, by which backends are told of another address, scheme, method or person than the one judged.
-const OTHER_WAYS: [&str; 17] = [
+const OTHER_WAYS: [&str; 18] = [
     "cfconnectingip",
     "clientip",
     "fastlyclientip",
     "forwarded",
     "forwardedfor",
     "foregateassertion",
+    "foregateprobe",
     "frontendhttps",
     "http2settings",
     "xclientip",
