@@ -154,6 +154,8 @@ async fn own_page(site: &Arc<Site>, request: Request<Incoming>, peer: Peer) -> R
         "/.foregate/backchannel-logout" => portal::logout::backchannel(site, request).await,
         "/.foregate/frontchannel-logout" => portal::logout::frontchannel(site, &request.into_parts().0).await,
         "/.foregate/account" => portal::account(site, request).await,
+        portal::device::PATH => portal::device::ask(site, request, peer).await,
+        portal::device::TOKEN_PATH => portal::device::poll(site, request).await,
         portal::session::PATH => portal::session::answer(site, &request.into_parts().0).await,
         portal::session::SCRIPT_PATH => portal::session::script(&request.into_parts().0),
         JWKS_PATH => jwks(site, request.method()),
@@ -287,7 +289,7 @@ fn reference() -> String {
 }
 
 /// foregate's own addresses for browsers and the provider.
-pub const OWN_PATHS: [&str; 10] = [
+pub const OWN_PATHS: [&str; 12] = [
     "/.foregate/sign-in",
     "/.foregate/callback",
     "/.foregate/sign-out",
@@ -295,6 +297,8 @@ pub const OWN_PATHS: [&str; 10] = [
     "/.foregate/backchannel-logout",
     "/.foregate/frontchannel-logout",
     "/.foregate/account",
+    portal::device::PATH,
+    portal::device::TOKEN_PATH,
     portal::session::PATH,
     portal::session::SCRIPT_PATH,
     JWKS_PATH,

@@ -5,9 +5,11 @@ mod app_tokens;
 mod cache;
 pub mod examine;
 mod follow;
+mod guesses;
 mod names;
 mod operate;
 mod outage;
+mod pairing;
 #[cfg(feature = "postgres")]
 mod postgres;
 mod records;
@@ -39,8 +41,10 @@ use crate::secret::Secret;
 use crate::visit::{Credential, HANDLE_BYTES, SessionHandle};
 pub use app_tokens::{KnownToken, NewToken, TOKEN_SECONDS, token_id};
 use cache::Cache;
+use guesses::Guesses;
 pub use names::{IdPrefix, NoName, name_of, parse_name};
 pub use outage::KEYS_FACT;
+pub use pairing::{Codes, NewPairing, PAIRING_TIME, POLL_EVERY, Polled, Tried, UserCode};
 use renewal::Renewals;
 pub use renewal::{Due, Lease, Renewed};
 use store::{ANSWER_TIME, Admission, Location, Row, SessionKey, SessionStore, StoreError, TicketId, TokenId};
@@ -142,6 +146,7 @@ pub struct Sessions {
     /// Something changed that others are to be told of.
     untold: Arc<Notify>,
     renewals: Arc<Renewals>,
+    guesses: Arc<Guesses>,
     /// Counts the settings by which a row may be no session, or another person. A session in memory that was read by others
     /// is read anew.
     era: u64,
@@ -170,6 +175,7 @@ impl Sessions {
             agreed: Arc::default(),
             untold: Arc::default(),
             renewals: Arc::default(),
+            guesses: Arc::default(),
             era: 0,
         })
     }
@@ -189,6 +195,7 @@ impl Sessions {
             agreed: Arc::clone(&self.agreed),
             untold: Arc::clone(&self.untold),
             renewals: Arc::clone(&self.renewals),
+            guesses: Arc::clone(&self.guesses),
             era: self.era + u64::from(!same),
         }
     }

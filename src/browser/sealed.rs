@@ -39,6 +39,8 @@ pub enum Purpose {
     Probe,
     /// How it arrived.
     Arrival,
+    /// A code that a person types to pair a device, in its row.
+    UserCode,
 }
 
 impl Purpose {
@@ -57,6 +59,7 @@ impl Purpose {
             Self::KeptForm => "foregate kept form 1",
             Self::Probe => "foregate probe 1",
             Self::Arrival => "foregate arrival 1",
+            Self::UserCode => "foregate user code 1",
         }
     }
 }
@@ -167,6 +170,12 @@ impl Sealer {
     pub fn sign(&self, purpose: Purpose, message: &[u8]) -> String {
         let tag = self.keys.first().and_then(|key| key.mac(purpose, message));
         tag.map_or_else(String::new, |tag| URL_SAFE_NO_PAD.encode(tag))
+    }
+
+    /// What `message` is found by for `purpose` where it is not kept itself, by each key, newest first.
+    pub fn marks(&self, purpose: Purpose, message: &[u8]) -> Vec<[u8; KEY_BYTES]> {
+        let mark = |key: &ServerKey| <[u8; KEY_BYTES]>::try_from(key.mac(purpose, message)?.as_ref()).ok();
+        self.keys.iter().filter_map(mark).collect()
     }
 
     /// Whether any key made `proof` for `message` and `purpose`.

@@ -123,6 +123,10 @@ pub(super) struct Account<'a> {
     pub(super) apps: &'a [&'a str],
     /// How long those can last, in seconds and in words.
     pub(super) choices: &'a [(u64, String)],
+    /// The code of a device, as far as it is known.
+    pub(super) code: &'a str,
+    /// What is wrong with it, else empty.
+    pub(super) note: &'a str,
     pub(super) action: &'a str,
     pub(super) csrf: &'a str,
     pub(super) sign_out: &'a str,
@@ -163,6 +167,36 @@ pub(super) struct TokenMade<'a> {
     pub(super) app: &'a str,
     pub(super) ends: &'a str,
     pub(super) username: &'a str,
+    pub(super) account: &'a str,
+}
+
+/// A device that wants to be paired.
+#[derive(Debug, Template)]
+#[template(path = "http/pages/pairing.html")]
+pub(super) struct Pairing<'a> {
+    pub(super) css: &'static str,
+    pub(super) username: &'a str,
+    pub(super) device: &'a str,
+    pub(super) app: &'a str,
+    pub(super) client: &'a str,
+    /// When it asked: in words, for programs, and exact.
+    pub(super) asked: [String; 3],
+    pub(super) code: &'a str,
+    /// How long the token lasts, in words.
+    pub(super) lasts: &'a str,
+    pub(super) action: &'a str,
+    pub(super) csrf: &'a str,
+    pub(super) account: &'a str,
+}
+
+/// A device that somebody decided on.
+#[derive(Debug, Template)]
+#[template(path = "http/pages/pairing_done.html")]
+pub(super) struct PairingDone<'a> {
+    pub(super) css: &'static str,
+    pub(super) approved: bool,
+    pub(super) device: &'a str,
+    pub(super) app: &'a str,
     pub(super) account: &'a str,
 }
 

@@ -1,10 +1,12 @@
 //! foregate's own addresses for browsers: sign-in, callback, sign-out. Knows no rules.
 
 mod account;
+pub(super) mod device;
 pub(super) mod elsewhere;
 pub(super) mod errand;
 mod leave;
 pub(super) mod logout;
+mod pairing;
 pub(super) mod query;
 pub(super) mod session;
 pub(super) mod step_up;

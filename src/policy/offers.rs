@@ -9,6 +9,12 @@ use crate::headers::Person;
 use crate::visit::{AskedTenant, Authorization, Credential, Path, Scheme, Target, Visit};
 
 impl Policy {
+    /// Whether an app has this name.
+    pub fn has_app(&self, name: &str) -> bool {
+        let mut apps = self.exact.values().chain(self.wildcard.values()).flat_map(|site| &site.apps);
+        apps.any(|app| app.name == name)
+    }
+
     /// The apps, as they are named, where a rule that does not let in everybody lets in this person. What rules want of
     /// paths and networks is not met here.
     pub fn apps_for(&self, person: &Person) -> Vec<&str> {

@@ -5,6 +5,7 @@
 
 mod examine;
 mod listen;
+mod pairings;
 mod rows;
 mod statements;
 mod tls;
@@ -507,11 +508,12 @@ const SILENCE: Duration = Duration::from_secs(5);
 const IDLE_TIME: Duration = Duration::from_secs(30);
 
 /// Every schema change, oldest first; the version of each is its place, counted from 1.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/postgres/0001_sessions.sql"),
     include_str!("migrations/postgres/0002_changes_and_people.sql"),
     include_str!("migrations/postgres/0003_spent_tickets.sql"),
     include_str!("migrations/postgres/0004_app_tokens.sql"),
+    include_str!("migrations/postgres/0005_pairings.sql"),
 ];
 /// The name of the advisory lock of migrations: `foregate` in ASCII.
 const LOCK_NAME: i64 = i64::from_be_bytes(*b"foregate");

@@ -52,7 +52,7 @@ impl Listed {
 }
 
 /// The only lasting name of a person.
-#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct PersonKey {
     /// The provider that knows them.
     pub issuer: String,

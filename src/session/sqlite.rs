@@ -1,6 +1,7 @@
 //! Sessions in an SQLite database, for one process and its commands. Knows rows, not what a session opens or who asks.
 
 mod examine;
+mod pairings;
 mod rows;
 mod statements;
 mod tokens;
@@ -512,9 +513,10 @@ const BUSY_TIME: Duration = Duration::from_millis(1500);
 const TURNS: usize = 20;
 
 /// Every schema change, oldest first; the version of each is its place, counted from 1.
-const MIGRATIONS: [&str; 4] = [
+const MIGRATIONS: [&str; 5] = [
     include_str!("migrations/sqlite/0001_sessions.sql"),
     include_str!("migrations/sqlite/0002_changes_and_people.sql"),
     include_str!("migrations/sqlite/0003_spent_tickets.sql"),
     include_str!("migrations/sqlite/0004_app_tokens.sql"),
+    include_str!("migrations/sqlite/0005_pairings.sql"),
 ];

@@ -164,6 +164,8 @@ macro_rules! ask {
     };
 }
 
+mod pairings;
+pub use pairings::{PairingRow, PairingState, Room, WaitingPairing};
 pub(in crate::session) mod tokens;
 pub use tokens::{FoundToken, ListedToken, TokenId, TokenRow};
 

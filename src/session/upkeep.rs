@@ -47,7 +47,7 @@ impl Sessions {
     }
 
     /// Removes rows that have ended, in small batches with pauses, and drops them from memory; then forgets old
-    /// changes, used tickets and app tokens.
+    /// changes, used tickets, app tokens and pairings.
     ///
     /// # Errors
     /// [`StoreError`] if the store cannot be asked.
@@ -66,6 +66,7 @@ impl Sessions {
         self.ask(self.store.trim_changes(follow::RETENTION), now).await?;
         self.ask(self.store.trim_spent(now.saturating_sub(SPENT_MARGIN.as_secs())), now).await?;
         self.ask(self.store.trim_tokens(now.saturating_sub(TOKENS_SHOWN.as_secs())), now).await?;
+        self.ask(self.store.trim_pairings(now.saturating_sub(PAIRINGS_KNOWN.as_secs())), now).await?;
         Ok(swept)
     }
 }
@@ -82,3 +83,5 @@ const SWEEP_PAUSE: Duration = Duration::from_millis(50);
 const SPENT_MARGIN: Duration = Duration::from_secs(60 * 60);
 /// How long lists show an app token that has ended.
 const TOKENS_SHOWN: Duration = Duration::from_secs(7 * 24 * 60 * 60);
+/// How long a device is told that its pairing has expired; behind that its code is unknown.
+const PAIRINGS_KNOWN: Duration = Duration::from_secs(60 * 60);

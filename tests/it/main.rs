@@ -33,6 +33,7 @@ mod http2;
 mod listeners;
 mod live;
 mod logout;
+mod pairing;
 mod people;
 mod providers;
 mod proxies;

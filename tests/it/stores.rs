@@ -2,8 +2,8 @@
 
 use foregate::identity::{Asked, Profile, Proof};
 use foregate::session::store::{
-    Admission, Claim, Location, PersonKey, Row, Selection, SessionId, SessionKey, SessionStore, StoreError,
-    TokenRow, Told,
+    Admission, Claim, Location, PairingRow, PersonKey, Room, Row, Selection, SessionId, SessionKey,
+    SessionStore, StoreError, TokenRow, Told,
 };
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -99,6 +99,8 @@ contract![
     a_persons_own_list_has_those_used_last_first,
     app_tokens_are_found_with_what_was_last_said_of_their_owner,
     revoking_app_tokens_and_disabling_their_owner_is_told,
+    a_pairing_is_decided_once_and_collected_once,
+    pairings_are_bounded_and_forgotten,
     a_fact_is_kept_by_the_first,
     a_ticket_is_spent_once_whoever_asks,
     alive_tells_thousands_at_once,
@@ -533,6 +535,90 @@ fn token(number: u32) -> TokenRow {
     }
 }
 
+async fn a_pairing_is_decided_once_and_collected_once(place: Place) {
+    let (store, other) = (place.open(), place.open());
+    let (rich, room) = (PairingRow { name: "zoë's \"TV\"".into(), ..pairing(1) }, Room { all: 9, one: 9 });
+    assert!(store.keep_pairing(&rich, room).await.unwrap());
+    let waiting = other.waiting_pairing(&[1; 32], NOW).await.unwrap().unwrap();
+    assert_eq!(
+        (waiting.app, waiting.name, waiting.client, waiting.created_at),
+        (rich.app.clone(), rich.name.clone(), rich.client.clone(), NOW)
+    );
+    let owner = token(1).person;
+    assert!(!store.approve_pairing(&[1; 32], &owner, NOW).await.unwrap(), "nobody was ever seen");
+    store.insert(&row(1)).await.unwrap();
+    assert_eq!(other.waiting_pairing(&[1; 32], rich.expires_at).await.unwrap(), None);
+    assert!(!store.approve_pairing(&[1; 32], &owner, rich.expires_at).await.unwrap(), "too late");
+    assert!(!store.collect_pairing(&rich.key, &token(1)).await.unwrap(), "nobody approved");
+    let first = store.poll_pairing(&rich.key).await.unwrap().unwrap();
+    let again = other.poll_pairing(&rich.key).await.unwrap().unwrap();
+    assert!(first.person.is_none() && !first.refused && first.pause > again.pause, "{first:?} {again:?}");
+    assert_eq!(store.poll_pairing(&SessionKey { proof: [0; 32], ..rich.key }).await.unwrap(), None);
+
+    assert!(other.approve_pairing(&[1; 32], &owner, NOW).await.unwrap());
+    assert!(!store.refuse_pairing(&[1; 32], NOW).await.unwrap(), "it is decided");
+    assert!(!store.approve_pairing(&[1; 32], &person("https://b.test", "x"), NOW).await.unwrap());
+    assert_eq!(store.waiting_pairing(&[1; 32], NOW).await.unwrap(), None);
+    assert_eq!(store.poll_pairing(&rich.key).await.unwrap().unwrap().person, Some(owner.clone()));
+    let stranger = TokenRow { person: person("https://b.test", "x"), ..token(1) };
+    assert!(!store.collect_pairing(&rich.key, &stranger).await.unwrap());
+    let late = TokenRow { created_at: rich.expires_at, ..token(1) };
+    assert!(!store.collect_pairing(&rich.key, &late).await.unwrap());
+    let tokens = [token(1), token(2)];
+    let (one, two) = tokio::join!(
+        store.collect_pairing(&rich.key, &tokens[0]),
+        other.collect_pairing(&rich.key, &tokens[1])
+    );
+    assert!(one.unwrap() != two.unwrap(), "one of them");
+    assert_eq!(store.tokens(&Selection::All, None, 9).await.unwrap().len(), 1);
+    assert_eq!(store.poll_pairing(&rich.key).await.unwrap(), None);
+
+    // An owner who is disabled by now gets none, and the pairing is over.
+    assert!(store.keep_pairing(&pairing(2), room).await.unwrap());
+    assert!(store.approve_pairing(&[2; 32], &owner, NOW).await.unwrap());
+    assert!(store.disable(&owner, Some(NOW)).await.unwrap());
+    assert!(!store.collect_pairing(&pairing(2).key, &token(3)).await.unwrap());
+    assert_eq!(store.poll_pairing(&pairing(2).key).await.unwrap(), None);
+    assert!(store.keep_pairing(&pairing(3), room).await.unwrap());
+    assert!(!store.approve_pairing(&[3; 32], &owner, NOW).await.unwrap());
+    assert!(store.refuse_pairing(&[3; 32], NOW).await.unwrap());
+    assert!(store.poll_pairing(&pairing(3).key).await.unwrap().unwrap().refused);
+    assert_eq!(store.tokens(&Selection::All, None, 9).await.unwrap().len(), 1);
+}
+
+async fn pairings_are_bounded_and_forgotten(place: Place) {
+    let store = place.open();
+    let (room, elsewhere) =
+        (Room { all: 3, one: 2 }, |number| PairingRow { origin: "elsewhere".into(), ..pairing(number) });
+    assert!(store.keep_pairing(&pairing(1), room).await.unwrap());
+    assert!(store.keep_pairing(&pairing(2), room).await.unwrap());
+    assert!(!store.keep_pairing(&pairing(3), room).await.unwrap(), "two of this origin");
+    assert!(store.keep_pairing(&elsewhere(3), room).await.unwrap());
+    assert!(!store.keep_pairing(&elsewhere(4), room).await.unwrap(), "three in all");
+    let later = |number| PairingRow { created_at: NOW + 600, expires_at: NOW + 1200, ..pairing(number) };
+    let twin = PairingRow { user_code: [1; 32], ..later(5) };
+    assert!(!store.keep_pairing(&twin, room).await.unwrap(), "a code names one");
+    assert!(store.keep_pairing(&later(5), room).await.unwrap(), "the others have ended");
+    for (time, left) in [(NOW + 600, 4), (NOW + 601, 1), (NOW + 1201, 0)] {
+        store.trim_pairings(time).await.unwrap();
+        assert_eq!(place.number("SELECT count(*) FROM foregate_pairing").await, left, "{time}");
+    }
+}
+
+/// A pairing that waits for ten minutes.
+fn pairing(number: u8) -> PairingRow {
+    PairingRow {
+        key: key(u32::from(number)),
+        user_code: [number; 32],
+        app: "app.test".into(),
+        name: "TV".into(),
+        client: "192.0.2.7".into(),
+        origin: "192.0.2.7".into(),
+        created_at: NOW,
+        expires_at: NOW + 600,
+    }
+}
+
 async fn a_fact_is_kept_by_the_first(place: Place) {
     let (here, there) = (place.open(), place.open());
     assert_eq!(here.fact("keys", "a").await.unwrap(), "a");
@@ -649,7 +735,7 @@ async fn ten_opens_at_once_migrate_once(place: Place) {
     for outcome in tasks.join_all().await {
         outcome.unwrap();
     }
-    assert_eq!(place.number("SELECT count(*) FROM foregate_migration").await, 4);
+    assert_eq!(place.number("SELECT count(*) FROM foregate_migration").await, 5);
     assert_eq!(place.number("SELECT count(*) FROM foregate_session").await, 3);
 }
 
@@ -659,7 +745,7 @@ async fn a_newer_schema_is_left_alone(place: Place) {
     let store = place.open();
     for _ in 0..2 {
         let error = store.insert(&row(1)).await.unwrap_err();
-        assert!(matches!(error, StoreError::TooNew { found: 999, known: 4 }), "{error}");
+        assert!(matches!(error, StoreError::TooNew { found: 999, known: 5 }), "{error}");
     }
     assert_eq!(place.number("SELECT count(*) FROM foregate_session").await, 0);
     place.run_sql("DELETE FROM foregate_migration WHERE version = 999").await;
@@ -712,7 +798,7 @@ async fn a_dropped_future_leaves_no_half(place: Place) {
         let found = store.find(&key(patience), NOW, IDLE).await.unwrap();
         assert!(found.is_none_or(|found| found == row(patience)));
     }
-    assert_eq!(place.number("SELECT count(*) FROM foregate_migration").await, 4);
+    assert_eq!(place.number("SELECT count(*) FROM foregate_migration").await, 5);
 }
 
 #[cfg(feature = "sqlite")]

@@ -11,6 +11,7 @@ use super::super::body::Body;
 use super::super::denial::trouble;
 use super::super::pages::{Account, CSS, OwnToken, Page, SignedInAt};
 use super::super::{Site, answer, unix_now};
+use super::pairing::{self, Entry};
 use super::query::Query;
 use super::tokens::{self, Wish};
 use super::{Scope, depart, is_at_home, is_own_form, live_session, proof_message, read_form, return_to};
@@ -30,7 +31,7 @@ pub(in crate::http) async fn account(site: &Arc<Site>, request: Request<Incoming
         return answer::text(StatusCode::NOT_FOUND, format!("Your account is at {here}\n"));
     }
     if parts.method == Method::GET || parts.method == Method::HEAD {
-        return show(site, &parts.headers).await;
+        return show(site, &parts.headers, Entry::of(&Query::of(&parts))).await;
     }
     if parts.method != Method::POST {
         return answer::wrong_method("GET, HEAD, POST");
@@ -42,26 +43,41 @@ pub(in crate::http) async fn account(site: &Arc<Site>, request: Request<Incoming
     act(site, &parts.headers, &form).await
 }
 
-async fn show(site: &Site, headers: &HeaderMap) -> Response<Body> {
+async fn show(site: &Site, headers: &HeaderMap, entry: Entry) -> Response<Body> {
     let now = unix_now();
-    let session = match live_session(site, headers, now).await {
-        Ok(Some(session)) => session,
-        Ok(None) => return sign_in(site),
-        Err(error) => return trouble(site, &LoginError::Store(error), None),
-    };
-    let own = async {
-        let listed = sessions_of(site, &session, now).await?;
-        Ok::<_, StoreError>((listed, tokens::of(site, &session, now).await?))
-    };
-    match own.await {
-        Ok(((listed, more), tokens)) => page(site, &session, (&listed, more), &tokens, now),
+    match live_session(site, headers, now).await {
+        Ok(Some(session)) => show_to(site, &session, &entry, now).await,
+        Ok(None) => sign_in_for(site, &entry.address()),
         Err(error) => trouble(site, &LoginError::Store(error), None),
     }
 }
 
+/// The page of whoever this session is.
+pub(super) async fn show_to(site: &Site, session: &Session, entry: &Entry, now: u64) -> Response<Body> {
+    let own = async {
+        let (listed, more) = sessions_of(site, session, now).await?;
+        Ok::<_, StoreError>(Own { listed, more, tokens: tokens::of(site, session, now).await? })
+    };
+    match own.await {
+        Ok(own) => page(site, session, &own, entry, now),
+        Err(error) => trouble(site, &LoginError::Store(error), None),
+    }
+}
+
+/// What there is of a person.
+struct Own {
+    listed: Vec<Listed>,
+    more: bool,
+    tokens: Vec<OwnToken>,
+}
+
 /// Whoever is not signed in signs in and comes back.
 fn sign_in(site: &Site) -> Response<Body> {
-    let to = return_to(site, Some(PATH));
+    sign_in_for(site, PATH)
+}
+
+fn sign_in_for(site: &Site, address: &str) -> Response<Body> {
+    let to = return_to(site, Some(address));
     answer::redirect(StatusCode::FOUND, site.own_url("/.foregate/sign-in", Some(&to), &[]).as_str())
 }
 
@@ -81,19 +97,13 @@ async fn sessions_of(site: &Site, session: &Session, now: u64) -> Result<(Vec<Li
     Ok((listed, more))
 }
 
-fn page(
-    site: &Site,
-    session: &Session,
-    (listed, more): (&[Listed], bool),
-    tokens: &[OwnToken],
-    now: u64,
-) -> Response<Body> {
+fn page(site: &Site, session: &Session, own: &Own, entry: &Entry, now: u64) -> Response<Body> {
     let identity = session.person.identity();
-    let own = session.handle().id();
+    let here = session.handle().id();
     let groups: Vec<&str> = identity.groups().collect();
-    let sessions: Vec<SignedInAt<'_>> = listed.iter().map(|one| told(one, own, now)).collect();
+    let sessions: Vec<SignedInAt<'_>> = own.listed.iter().map(|one| told(one, here, now)).collect();
     let (action, sign_out) = (site.own_url(PATH, None, &[]), site.own_url("/.foregate/sign-out", None, &[]));
-    let csrf = site.sealer.sign(Purpose::Form, &proof_message(session.handle(), PATH));
+    let csrf = csrf(site, session);
     let page = Account {
         css: CSS,
         name: identity.field(Field::Name),
@@ -101,16 +111,27 @@ fn page(
         email: identity.field(Field::Email),
         groups: &groups,
         sessions: &sessions,
-        shown: if more { SHOWN } else { 0 },
-        tokens,
+        shown: if own.more { SHOWN } else { 0 },
+        tokens: &own.tokens,
         apps: &tokens::offered(site, session),
         choices: &tokens::choices(site),
+        code: &entry.code(),
+        note: entry.note,
         action: action.as_str(),
         csrf: &csrf,
         sign_out: sign_out.as_str(),
     };
-    let own = site.public_url.origin().ascii_serialization();
-    answer::page(StatusCode::OK, Page::new(&page, &format!("'self' {own}")))
+    answer::page(entry.status, Page::new(&page, &form_targets(site)))
+}
+
+/// The proof in the forms of whoever this session is.
+pub(super) fn csrf(site: &Site, session: &Session) -> String {
+    site.sealer.sign(Purpose::Form, &proof_message(session.handle(), PATH))
+}
+
+/// Where those forms lead.
+pub(super) fn form_targets(site: &Site) -> String {
+    format!("'self' {}", site.public_url.origin().ascii_serialization())
 }
 
 /// A session as the page shows it.
@@ -136,18 +157,20 @@ enum Wanted {
     Others,
     Revoked(TokenId),
     New(Wish),
+    Pairing(pairing::Step),
 }
 
 impl Wanted {
     /// The one thing that a form asks for.
     fn of(form: &Query) -> Option<Self> {
         let field = |name: &str| form.one(name).ok().flatten();
-        match (field("session"), field("others"), field("revoke"), field("make")) {
-            (Some(name), None, None, None) => parse_name(&name).map(Self::One),
-            (None, Some(_), None, None) => Some(Self::Others),
-            (None, None, Some(name), None) => parse_name(&name).map(Self::Revoked),
-            (None, None, None, Some(_)) => Wish::of(form).map(Self::New),
-            (_, _, _, _) => None,
+        match (field("session"), field("others"), field("revoke"), field("make"), field("pair")) {
+            (Some(name), None, None, None, None) => parse_name(&name).map(Self::One),
+            (None, Some(_), None, None, None) => Some(Self::Others),
+            (None, None, Some(name), None, None) => parse_name(&name).map(Self::Revoked),
+            (None, None, None, Some(_), None) => Wish::of(form).map(Self::New),
+            (None, None, None, None, Some(step)) => pairing::Step::of(&step, form).map(Self::Pairing),
+            (_, _, _, _, _) => None,
         }
     }
 }
@@ -167,8 +190,8 @@ async fn act(site: &Arc<Site>, headers: &HeaderMap, form: &Query) -> Response<Bo
     if wanted == Wanted::One(handle.id()) {
         return depart(site, Credential::Session(handle, Vec::new()), Scope::Browser, None).await;
     }
-    if let Wanted::New(wish) = wanted {
-        return make(site, &handle, wish).await;
+    if matches!(wanted, Wanted::New(_) | Wanted::Pairing(_)) {
+        return make(site, &handle, wanted).await;
     }
     // A task of its own: it goes on when the browser does not wait for it.
     match site.farewells.spawn(end(Arc::clone(site), handle, wanted)).await {
@@ -178,13 +201,18 @@ async fn act(site: &Arc<Site>, headers: &HeaderMap, form: &Query) -> Response<Bo
     }
 }
 
-/// Makes an app token for the person who has this handle.
-async fn make(site: &Site, handle: &SessionHandle, wish: Wish) -> Response<Body> {
+/// Makes an app token for the person who has this handle, or pairs a device.
+async fn make(site: &Site, handle: &SessionHandle, wanted: Wanted) -> Response<Body> {
     let now = unix_now();
-    match site.sessions.find(handle, now).await {
-        Ok(Some(session)) => tokens::make(site, &session, wish, now).await,
-        Ok(None) => sign_in(site),
-        Err(error) => trouble(site, &LoginError::Store(error), None),
+    let session = match site.sessions.find(handle, now).await {
+        Ok(Some(session)) => session,
+        Ok(None) => return sign_in(site),
+        Err(error) => return trouble(site, &LoginError::Store(error), None),
+    };
+    match wanted {
+        Wanted::New(wish) => tokens::make(site, &session, wish, now).await,
+        Wanted::Pairing(step) => pairing::go_on(site, &session, step, now).await,
+        Wanted::One(_) | Wanted::Others | Wanted::Revoked(_) => answer::empty(StatusCode::BAD_REQUEST),
     }
 }
 
@@ -202,7 +230,7 @@ async fn end(site: Arc<Site>, handle: SessionHandle, wanted: Wanted) -> Result<(
             tracing::info!(user = identity.field(Field::Username), revoked, "somebody revoked an app token");
             return Ok(());
         }
-        Wanted::New(_) => return Ok(()),
+        Wanted::New(_) | Wanted::Pairing(_) => return Ok(()),
     };
     let ended = site.sessions.end_selected(&which, now).await?;
     tracing::info!(user = identity.field(Field::Username), ended, "somebody ended sessions of their own");

@@ -71,6 +71,11 @@ pub(super) fn choices(site: &Site) -> Vec<(u64, String)> {
     usual.chain([longest]).map(|time| (time, in_words(time))).collect()
 }
 
+/// How long a token may last at most, in words.
+pub(super) fn longest(site: &Site) -> String {
+    in_words(site.self_service.unwrap_or_default().as_secs())
+}
+
 fn in_words(seconds: u64) -> String {
     let (count, unit) = match seconds {
         0..7200 => (seconds / 60, "minute"),
@@ -98,10 +103,8 @@ pub(super) async fn make(site: &Site, session: &Session, wish: Wish, now: u64) -
 async fn kept(site: &Site, session: &Session, wish: Wish, now: u64) -> Result<Response<Body>, StoreError> {
     let identity = session.person.identity();
     let person = PersonKey::of(identity);
-    let there = site.sessions.list_tokens(&Selection::Person(&person), MOST_OWN, now).await?;
-    if there.len() >= MOST_OWN as usize {
-        let text = format!("You have {MOST_OWN} app tokens. Revoke one of them first.\n");
-        return Ok(answer::text(StatusCode::CONFLICT, text));
+    if let Some(full) = full(site, &person, now).await? {
+        return Ok(full);
     }
     let Wish { app, name, lasts } = wish;
     let ends = now.saturating_add(lasts);
@@ -123,7 +126,19 @@ async fn kept(site: &Site, session: &Session, wish: Wish, now: u64) -> Result<Re
     Ok(answer::page(StatusCode::OK, Page::new(&page, "")))
 }
 
-fn is_name(text: &str) -> bool {
+/// The answer to whoever has as many as there may be.
+pub(super) async fn full(
+    site: &Site,
+    person: &PersonKey,
+    now: u64,
+) -> Result<Option<Response<Body>>, StoreError> {
+    let there = site.sessions.list_tokens(&Selection::Person(person), MOST_OWN, now).await?;
+    let text = || format!("You have {MOST_OWN} app tokens. Revoke one of them first.\n");
+    Ok((there.len() >= MOST_OWN as usize).then(|| answer::text(StatusCode::CONFLICT, text())))
+}
+
+/// Whether a token can be called this.
+pub(super) fn is_name(text: &str) -> bool {
     !text.is_empty() && text.chars().count() <= LONGEST_NAME && !text.contains(char::is_control)
 }
 

@@ -204,7 +204,8 @@ pub(super) const LARGEST: &str = "SELECT profile FROM (SELECT profile FROM foreg
 pub(super) const NOW: &str = concat!("SELECT ", now!());
 /// Tables that this role may not use as foregate does.
 pub(super) const NOT_OURS: &str = "SELECT string_agg(name, ', ') FROM (VALUES ('foregate_session'), \
-    ('foregate_person'), ('foregate_change'), ('foregate_fact'), ('foregate_spent')) AS own (name) WHERE NOT \
+    ('foregate_person'), ('foregate_change'), ('foregate_fact'), ('foregate_spent'), \
+    ('foregate_token'), ('foregate_pairing')) AS own (name) WHERE NOT \
     (has_table_privilege(name, 'SELECT') AND has_table_privilege(name, 'INSERT') \
     AND has_table_privilege(name, 'UPDATE') AND has_table_privilege(name, 'DELETE'))";
 pub(super) const LOOK_BRIEFLY: &str = "SET LOCAL statement_timeout = '3s'";
@@ -253,3 +254,48 @@ pub(super) const TOUCH_TOKENS: &str = "UPDATE foregate_token AS token SET last_u
     WHERE token.id = used.id AND token.last_used < used.time";
 
 pub(super) const TRIM_TOKENS: &str = "DELETE FROM foregate_token WHERE expires_at < $1";
+
+/// Parameters 10 and 11 are how many there may be, in all and of one origin. Sent twice, it finds its own row.
+pub(super) const KEEP_PAIRING: &str = "WITH kept AS (INSERT INTO foregate_pairing \
+    (id, proof, user_code, app, name, client, origin, created_at, expires_at) \
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 \
+    WHERE (SELECT count(*) FROM foregate_pairing WHERE expires_at > $8) < $10 \
+    AND (SELECT count(*) FROM foregate_pairing WHERE expires_at > $8 AND origin = $7) < $11 \
+    ON CONFLICT DO NOTHING RETURNING 1) \
+    SELECT 1 FROM kept UNION ALL SELECT 1 FROM foregate_pairing WHERE id = $1 AND proof = $2";
+
+pub(super) const WAITING_PAIRING: &str = "SELECT app, name, client, created_at FROM foregate_pairing \
+    WHERE user_code = $1 AND expires_at > $2 AND issuer IS NULL AND NOT refused";
+
+/// May be sent twice, as may the next.
+pub(super) const APPROVE_PAIRING: &str = "UPDATE foregate_pairing SET issuer = $3, subject = $4 \
+    WHERE user_code = $1 AND expires_at > $2 AND NOT refused \
+    AND (issuer IS NULL OR (issuer = $3 AND subject = $4)) \
+    AND EXISTS (SELECT 1 FROM foregate_person AS person \
+    WHERE person.issuer = $3 AND person.subject = $4 AND person.disabled_at IS NULL) RETURNING 1";
+
+pub(super) const REFUSE_PAIRING: &str = "UPDATE foregate_pairing SET refused = true \
+    WHERE user_code = $1 AND expires_at > $2 AND issuer IS NULL RETURNING 1";
+
+/// The time since the poll before is read, and this poll written down.
+pub(super) const POLL_PAIRING: &str = concat!(
+    "WITH polled AS (SELECT id, app, name, issuer, subject, refused, expires_at, ",
+    now!(),
+    " - asked_at AS pause FROM foregate_pairing WHERE id = $1 AND proof = $2 FOR UPDATE), \
+    noted AS (UPDATE foregate_pairing AS pairing SET asked_at = ",
+    now!(),
+    " FROM polled WHERE pairing.id = polled.id) \
+    SELECT app, name, issuer, subject, refused, expires_at, pause FROM polled"
+);
+
+/// Of two that collect at once, one waits for the other's deletion and then finds nothing. Waits for whoever disables the person
+/// at this moment, or is waited for. Sent twice, it finds the token that it made.
+pub(super) const COLLECT_PAIRING: &str = "WITH gone AS (DELETE FROM foregate_pairing WHERE id = $1 AND proof = $2 \
+    AND issuer = $5 AND subject = $6 AND NOT refused AND expires_at > $10 RETURNING issuer, subject), \
+    person AS (SELECT person.issuer FROM foregate_person AS person JOIN gone USING (issuer, subject) \
+    WHERE person.disabled_at IS NULL FOR SHARE OF person), \
+    made AS (INSERT INTO foregate_token (id, proof, issuer, subject, app, name, networks, created_at, expires_at) \
+    SELECT $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM person RETURNING 1) \
+    SELECT 1 FROM made UNION ALL SELECT 1 FROM foregate_token WHERE id = $3 AND proof = $4";
+
+pub(super) const TRIM_PAIRINGS: &str = "DELETE FROM foregate_pairing WHERE expires_at < $1";

@@ -188,3 +188,36 @@ pub(super) const TOUCH_TOKENS: &str = "UPDATE foregate_token SET last_used = use
     WHERE foregate_token.id = used.id AND foregate_token.last_used < used.time";
 
 pub(super) const TRIM_TOKENS: &str = "DELETE FROM foregate_token WHERE expires_at < ?1";
+
+/// Parameters 10 and 11 are how many there may be, in all and of one origin.
+pub(super) const KEEP_PAIRING: &str = "INSERT INTO foregate_pairing \
+    (id, proof, user_code, app, name, client, origin, created_at, expires_at) \
+    SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9 \
+    WHERE (SELECT count(*) FROM foregate_pairing WHERE expires_at > ?8) < ?10 \
+    AND (SELECT count(*) FROM foregate_pairing WHERE expires_at > ?8 AND origin = ?7) < ?11 \
+    ON CONFLICT DO NOTHING";
+
+pub(super) const WAITING_PAIRING: &str = "SELECT app, name, client, created_at FROM foregate_pairing \
+    WHERE user_code = ?1 AND expires_at > ?2 AND issuer IS NULL AND NOT refused";
+
+pub(super) const APPROVE_PAIRING: &str = "UPDATE foregate_pairing SET issuer = ?3, subject = ?4 \
+    WHERE user_code = ?1 AND expires_at > ?2 AND issuer IS NULL AND NOT refused \
+    AND EXISTS (SELECT 1 FROM foregate_person AS person \
+    WHERE person.issuer = ?3 AND person.subject = ?4 AND person.disabled_at IS NULL)";
+
+pub(super) const REFUSE_PAIRING: &str = "UPDATE foregate_pairing SET refused = 1 \
+    WHERE user_code = ?1 AND expires_at > ?2 AND issuer IS NULL AND NOT refused";
+
+pub(super) const FIND_PAIRING: &str = concat!(
+    "SELECT app, name, issuer, subject, refused, expires_at, ",
+    now!(),
+    " - asked_at FROM foregate_pairing WHERE id = ?1 AND proof = ?2"
+);
+
+pub(super) const NOTE_POLL: &str =
+    concat!("UPDATE foregate_pairing SET asked_at = ", now!(), " WHERE id = ?1 AND proof = ?2");
+
+pub(super) const END_PAIRING: &str = "DELETE FROM foregate_pairing WHERE id = ?1 AND proof = ?2 \
+    AND issuer = ?3 AND subject = ?4 AND NOT refused AND expires_at > ?5";
+
+pub(super) const TRIM_PAIRINGS: &str = "DELETE FROM foregate_pairing WHERE expires_at < ?1";
