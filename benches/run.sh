@@ -14,6 +14,7 @@ done
 taskset -c 0 "$program" decision
 taskset -c 0 "$program" rules
 "$program" tokens "$rounds" "$seconds" 32
+if command -v python3 >/dev/null; then benches/fastapi/run.sh "$program" "$rounds" "$seconds"; else echo "fastapi: no python3 here"; fi
 bin=$(ls -d /usr/lib/postgresql/*/bin 2>/dev/null | sort -V | tail -n 1)
 if [ -z "$bin" ]; then echo "replicas: no PostgreSQL here"; exit; fi
 home=$(mktemp -d)
