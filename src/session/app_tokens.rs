@@ -99,7 +99,7 @@ impl Sessions {
         Ok(Some(known))
     }
 
-    /// Remembers that a token was used, at most once in [`NOTED_SECONDS`]; the store learns of it as of uses of sessions.
+    /// Remembers that a token was used, at most once in 5 minutes; the store learns of it as of uses of sessions.
     pub fn note_token_use(&self, token: &KnownToken, now: u64) {
         let before = token.last_used.load(Ordering::Relaxed);
         if now.saturating_sub(before) < NOTED_SECONDS {
