@@ -5,6 +5,8 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Command, Stdio};
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use foregate::browser::{NONCE_BYTES, Sealer};
 use foregate::http::{probe, unix_now};
 use foregate::secret::Secret;
@@ -387,6 +389,23 @@ fn an_address_that_nobody_guards_is_told() {
         .fails(&["sign-in: NOT PROTECTED: 200", "foregate snippet"])
         .fails(&["programs: NOT PROTECTED"])
         .has("skipped", &["forged headers"]);
+}
+
+#[test]
+fn what_somebody_else_answers_is_never_taken_for_foregates() {
+    let guard = "auth_request /.foregate/auth/nginx;";
+    let led_away = Street::with("nginx", "", |text| {
+        text.replace(guard, "return 302 https://evil.test/.foregate/sign-in;")
+    });
+    led_away.check("/page").fails(&["sign-in: 302 to https://evil.test", "no sign-in of foregate"]);
+    // As foregate would tell it, but for the seal.
+    let saw =
+        r#"{"dialect":"traefik","peer":"203.0.113.66","trusted":false,"malformed":null,"request":null}"#;
+    let saw = URL_SAFE_NO_PAD.encode(saw);
+    let made_up = format!("add_header Foregate-Saw {saw} always; return 403;");
+    let told = Street::with("nginx", "", |text| text.replace(guard, &made_up)).check("/page");
+    told.fails(&["programs: 403"]).has("warning", &["received"]);
+    assert!(!told.out.contains("203.0.113.66"), "{}", told.out);
 }
 
 #[test]
