@@ -118,7 +118,7 @@ enum TokenCommand {
     /// Make a token that stands for somebody at one app, and print it once
     Create(token::Create),
     /// List app tokens
-    List(token::List),
+    List(session::List),
     /// Revoke app tokens, here and on every running foregate
     Revoke(token::Revoke),
 }

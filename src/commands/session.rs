@@ -1,24 +1,24 @@
 //! `foregate session list` and `revoke`.
 
-use super::store::{end, open, person, session};
+use super::store::{end, ensure_known, open, person, session};
 use super::table::{Reader, Table, write};
 use super::{FromFile, load, runtime, tell, unix_now};
 use crate::config::Config;
-use crate::session::store::{Listed, PersonKey, Selection, SessionStore};
+use crate::session::store::{Listed, Selection, SessionStore};
 use crate::session::{IdPrefix, KEYS_FACT, Meant, name_of};
 use crate::wording::{day_and_time, device, printable};
 
-/// What to list.
+/// What to list, of sessions or of app tokens.
 #[derive(Debug, clap::Args)]
 pub(super) struct List {
     #[command(flatten)]
-    file: FromFile,
+    pub(super) file: FromFile,
     /// Only those of this username
     #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    user: Option<String>,
+    pub(super) user: Option<String>,
     /// One JSON object on each line; times in Unix seconds
     #[arg(long)]
-    json: bool,
+    pub(super) json: bool,
 }
 
 /// What to end.
@@ -49,14 +49,7 @@ pub(super) fn list(args: &List) -> anyhow::Result<()> {
     let config = load(&args.file)?.config;
     runtime()?.block_on(async {
         let store = open(&config)?;
-        if let Some(username) = &args.user {
-            let known = store.people(Some(username), &PersonKey::default(), 1).await?;
-            anyhow::ensure!(
-                !known.is_empty(),
-                "nobody of the name {} was ever seen here; `foregate user list` shows everybody",
-                printable(username)
-            );
-        }
+        ensure_known(&store, args.user.as_deref()).await?;
         print_all(&store, &config, args).await
     })
 }

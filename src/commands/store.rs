@@ -34,6 +34,18 @@ fn is_there(path: &Path) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Sees that somebody of this name, if one is given, was ever here: a list of nothing would hide a slip.
+pub(super) async fn ensure_known(store: &SessionStore, username: Option<&str>) -> anyhow::Result<()> {
+    let Some(username) = username else { return Ok(()) };
+    let known = store.people(Some(username), &PersonKey::default(), 1).await?;
+    anyhow::ensure!(
+        !known.is_empty(),
+        "nobody of the name {} was ever seen here; `foregate user list` shows everybody",
+        printable(username)
+    );
+    Ok(())
+}
+
 /// Ends every session selected and tells running foregates; says how many.
 pub(super) async fn end(store: &SessionStore, which: &Selection<'_>) -> anyhow::Result<u64> {
     let mut ended = 0;

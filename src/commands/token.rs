@@ -5,11 +5,12 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 
-use super::store::{open, person};
+use super::session::List;
+use super::store::{ensure_known, open, person};
 use super::table::{Reader, Table, write};
 use super::{FromFile, load, runtime, tell, unix_now};
 use crate::config::Config;
-use crate::session::store::{ListedToken, PersonKey, Selection, SessionStore, TokenId};
+use crate::session::store::{ListedToken, Selection, SessionStore, TokenId};
 use crate::session::{IdPrefix, Meant, NewToken, name_of};
 use crate::wording::{day_and_time, parse_duration, printable};
 
@@ -39,19 +40,6 @@ pub(super) struct Create {
     /// The provider's name for them, where several have this one
     #[arg(long, value_name = "SUB")]
     subject: Option<String>,
-}
-
-/// What to list.
-#[derive(Debug, clap::Args)]
-pub(super) struct List {
-    #[command(flatten)]
-    file: FromFile,
-    /// Only those of this username
-    #[arg(long, value_name = "NAME", value_parser = clap::builder::NonEmptyStringValueParser::new())]
-    user: Option<String>,
-    /// One JSON object on each line; times in Unix seconds
-    #[arg(long)]
-    json: bool,
 }
 
 /// What to revoke.
@@ -112,14 +100,7 @@ pub(super) fn list(args: &List) -> anyhow::Result<()> {
     let config = load(&args.file)?.config;
     runtime()?.block_on(async {
         let store = open(&config)?;
-        if let Some(username) = &args.user {
-            let known = store.people(Some(username), &PersonKey::default(), 1).await?;
-            anyhow::ensure!(
-                !known.is_empty(),
-                "nobody of the name {} was ever seen here; `foregate user list` shows everybody",
-                printable(username)
-            );
-        }
+        ensure_known(&store, args.user.as_deref()).await?;
         print_all(&store, &config, args).await
     })
 }

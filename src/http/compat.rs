@@ -6,14 +6,14 @@ mod outpost;
 
 use std::sync::Arc;
 
-use http::header::{HOST, HeaderName, HeaderValue};
+use http::header::{HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
 use url::form_urlencoded;
 
 use super::body::Body;
-use super::dialect::{AUTH_PREFIX, Dialect};
+use super::dialect::{AUTH_PREFIX, Dialect, addressed};
 use super::forward;
 use super::{Site, answer, own_page};
 use crate::headers::ASSERTION;
@@ -52,8 +52,7 @@ pub(super) fn is_theirs<B>(site: &Site, request: &Request<B>) -> bool {
 }
 
 fn is_proxied<B>(site: &Site, request: &Request<B>) -> bool {
-    let host = request.headers().get(HOST).and_then(|host| parse_host(host.as_bytes()).ok());
-    host.is_none_or(|host| site.gate.policy.is_proxied(&host))
+    addressed(request.headers()).is_none_or(|host| site.gate.policy.is_proxied(&host))
 }
 
 /// Answers as the product whose address it is.
@@ -121,7 +120,7 @@ async fn sign_in(
 
 /// The origin of the host that was asked, as browsers write it.
 fn origin<B>(site: &Site, request: &Request<B>) -> Option<String> {
-    let host = parse_host(request.headers().get(HOST)?.as_bytes()).ok()?;
+    let host = addressed(request.headers())?;
     site.with_origins(|origins| origins.origin_of(&host))
 }
 

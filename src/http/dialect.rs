@@ -155,6 +155,11 @@ pub(super) fn direct<'r>(
     Ok(visit(target, &parts.headers, cookies))
 }
 
+/// The host that a request is sent to by its `Host`, if it names one.
+pub(super) fn addressed(headers: &HeaderMap) -> Option<Cow<'_, str>> {
+    parse_host(headers.get(HOST)?.as_bytes()).ok()
+}
+
 /// The one value of a header that must be there exactly once.
 fn one<'r>(headers: &'r HeaderMap, name: &HeaderName, called: &'static str) -> Result<&'r [u8], Malformed> {
     let value = headers.get(name).ok_or(Malformed::Missing(called))?.as_bytes();

@@ -3,14 +3,14 @@
 
 use std::time::Instant;
 
-use http::header::{CONTENT_LENGTH, HOST, HeaderName, HeaderValue};
+use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
 use super::answer;
 use super::body::Body;
 use super::denial::{self, Denied};
-use super::dialect::Dialect;
+use super::dialect::{Dialect, addressed};
 use super::intent::client;
 use super::portal::elsewhere::{Here, OwnPage};
 use super::probe::{self, Saw};
@@ -18,7 +18,7 @@ use super::{Site, unix_now};
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant, Refusal, Requirement};
 use crate::server::Peer;
-use crate::visit::{Visit, parse_host};
+use crate::visit::Visit;
 
 /// Answers one check, and counts it.
 pub(super) async fn answer(site: &Site, dialect: Dialect, parts: &Parts, peer: Peer) -> Response<Body> {
@@ -142,8 +142,7 @@ fn allow(site: &Site, dialect: Dialect, asked: &Method, grant: &Grant<'_>) -> Re
 /// Whether a check about `target` is asked for at another host, which foregate proxies: a script of that app may ask, and what
 /// proves somebody to this one's backend is not for it.
 fn is_at_another_app(site: &Site, parts: &Parts, target: &str) -> bool {
-    let host = parts.headers.get(HOST).and_then(|host| parse_host(host.as_bytes()).ok());
-    host.is_some_and(|host| host != target && site.gate.policy.is_proxied(&host))
+    addressed(&parts.headers).is_some_and(|host| host != target && site.gate.policy.is_proxied(&host))
 }
 
 async fn deny(

@@ -237,15 +237,24 @@ impl SqliteStore {
         after: Option<SessionId>,
         limit: u32,
     ) -> Result<Vec<Listed>, StoreError> {
+        self.page(which, sql::sessions, (after, limit), read_listed).await
+    }
+
+    /// One page of a list of what is meant, behind the row of the id `after`.
+    async fn page<T: Send + 'static, const N: usize>(
+        &self,
+        which: &Selection<'_>,
+        list: fn(&str) -> String,
+        (after, limit): (Option<[u8; N]>, u32),
+        read: fn(&SqlRow<'_>) -> Result<T, StoreError>,
+    ) -> Result<Vec<T>, StoreError> {
         let (condition, values) = which.condition();
-        let list = sql::sessions(condition);
+        let list = list(condition);
         let mut values: Vec<rusqlite::types::Value> = values.iter().map(owned).collect();
         values.push(after.map_or(Vec::new(), |id| id.to_vec()).into());
         values.push(i64::from(limit).into());
-        self.answer(&self.reader, move |connection| {
-            rows(connection, &list, params_from_iter(values), read_listed)
-        })
-        .await
+        self.answer(&self.reader, move |connection| rows(connection, &list, params_from_iter(values), read))
+            .await
     }
 
     pub(super) async fn recent(

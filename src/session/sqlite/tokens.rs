@@ -43,15 +43,7 @@ impl SqliteStore {
         after: Option<TokenId>,
         limit: u32,
     ) -> Result<Vec<ListedToken>, StoreError> {
-        let (condition, values) = which.condition();
-        let list = sql::tokens(condition);
-        let mut values: Vec<rusqlite::types::Value> = values.iter().map(owned).collect();
-        values.push(after.map_or(Vec::new(), |id| id.to_vec()).into());
-        values.push(i64::from(limit).into());
-        self.answer(&self.reader, move |connection| {
-            rows(connection, &list, params_from_iter(values), read_listed)
-        })
-        .await
+        self.page(which, sql::tokens, (after, limit), read_listed).await
     }
 
     pub(in crate::session) async fn revoke_tokens(
