@@ -7,9 +7,11 @@ use std::process::{Command, Stdio};
 use serde_json::{Value, json};
 
 use crate::support::house::House;
+use crate::support::watch::watched;
 
 /// Runs the steps in a fresh Chromium profile and returns what each of them saw.
 pub fn browse(steps: &Value) -> Vec<Value> {
+    watched();
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut child = Command::new(root.join(".tools/bin/node"))
         .arg(root.join("tests/parts/browser.mjs"))

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use tokio::net::TcpSocket;
 
 use super::http::{Reply, get};
+use super::watch::watched;
 
 /// The program under test.
 pub const PROGRAM: &str = env!("CARGO_BIN_EXE_foregate");
@@ -26,6 +27,7 @@ pub const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
 pub fn free_port() -> u16 {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     static HELD: Mutex<VecDeque<TcpSocket>> = Mutex::new(VecDeque::new());
+    watched();
     loop {
         let step = NEXT.fetch_add(1, Ordering::Relaxed);
         let port = 20_000 + std::process::id().wrapping_mul(97).wrapping_add(step) % 12_000;
@@ -280,6 +282,7 @@ pub fn traefik(method: &str, url: &str) -> Vec<&'static str> {
 
 /// Runs a command of foregate to its end: exit code, stdout, stderr.
 pub fn run(args: &[&str], dir: &std::path::Path) -> (Option<i32>, String, String) {
+    watched();
     let mut child = Command::new(PROGRAM)
         .args(args)
         .current_dir(dir)

@@ -13,3 +13,4 @@ pub mod scene;
 pub mod stage;
 pub mod tls;
 pub mod upstream;
+pub mod watch;

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::http::{raw, request};
+use super::watch::watched;
 
 /// A running provider. It ends when its standard input does, so it never outlives the test.
 pub struct Provider {
@@ -23,6 +24,7 @@ pub struct Provider {
 impl Provider {
     /// Starts one with these options of `tests/parts/provider.mjs`.
     pub fn start(options: &Value) -> Self {
+        watched();
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut child = Command::new(root.join(".tools/bin/node"))
             .arg(root.join("tests/parts/provider.mjs"))

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::foregate::{Guard, end_with_us};
 use super::http::{Browser, Reply};
+use super::watch::end;
 use foregate::snippet::{REMOTE_HEADERS, Snippet, render_traefik_static};
 
 /// Every front proxy there is a snippet for.
@@ -116,7 +117,6 @@ fn is_root() -> bool {
 impl Drop for FrontProxy {
     fn drop(&mut self) {
         // Not killed: nginx would leave its workers behind.
-        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        let _ = self.child.wait();
+        end(&mut self.child, self.name);
     }
 }

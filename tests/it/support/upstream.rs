@@ -13,6 +13,7 @@ use super::backend::whole_request;
 use super::foregate::Foregate;
 use super::http::{Reply, get, raw, request};
 use super::tls::Authority;
+use super::watch::watched;
 
 /// A Node server, ended when dropped.
 pub struct NodeApp {
@@ -24,6 +25,7 @@ pub struct NodeApp {
 impl NodeApp {
     /// One with these options of `tests/parts/upstream.mjs`.
     pub fn start(options: &Value) -> Self {
+        watched();
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         let mut child = Command::new(root.join(".tools/bin/node"))
             .arg(root.join("tests/parts/upstream.mjs"))

@@ -7,6 +7,7 @@ use serde_json::json;
 
 use crate::support::foregate::{Guard, end_with_us, free_port};
 use crate::support::upstream::{Act, NodeApp, Recorder, ask, before, ok, until};
+use crate::support::watch::end;
 
 #[test]
 fn what_a_dying_connection_took_is_repeated_only_where_that_is_safe() {
@@ -176,8 +177,7 @@ impl Nginx {
 impl Drop for Nginx {
     fn drop(&mut self) {
         // Not killed: it would leave its workers behind.
-        let _ = Command::new("kill").args(["-TERM", &self.child.id().to_string()]).status();
-        let _ = self.child.wait();
+        end(&mut self.child, "nginx");
     }
 }
 
