@@ -25,7 +25,7 @@ use crate::session::store::StoreError;
 use crate::session::{Created, NewSession, Session, Sessions};
 use crate::visit::SessionHandle;
 pub use attempt::BINDING_LIFETIME;
-use attempt::{Binding, State};
+use attempt::{Binding, State, Turn};
 pub use error::{Cause, Failed, LoginError};
 use heard::Heard;
 pub use logout::NotEnded;
@@ -172,26 +172,26 @@ impl Login {
             (Some(_), Account::Any) if wish.proof.is_some() => 1,
             (Some(binding), Account::Any) => binding.next_turn(wish.at.name(), now),
         };
-        self.set_out(wish, known, (turn, Cause::SessionCookie), now).await
+        self.set_out(wish, known, Turn { number: turn, missed: 0, cause: Cause::SessionCookie }, now).await
     }
 
     async fn set_out(
         &self,
         wish: Wish<'_>,
         known: Option<Binding>,
-        (turn, cause): (u8, Cause),
+        turn: Turn,
         now: u64,
     ) -> Result<Begun, LoginError> {
-        if turn >= LAST_TURN {
+        if turn.is_too_much() {
             self.metrics.sign_in_loops.inc();
-            return Err(LoginError::Circle(cause));
+            return Err(LoginError::Circle(turn.cause));
         }
         let fresh = known.is_none();
         let binding = match known {
             Some(binding) => binding,
             None => Binding::new(random()?),
         };
-        let state = State::new(&wish, &binding, (turn, random()?), now);
+        let state = State::new(&wish, &binding, (&turn, random()?), now);
         let sealed = self.sealer.seal_text(Purpose::State, &state.to_bytes(), random::<NONCE_BYTES>()?);
         let prompt = (wish.account == Account::Another).then_some(Prompt::AnotherAccount);
         let ask = Ask {
@@ -269,7 +269,7 @@ impl Login {
             Check::Again(cause, known) => (cause, known),
         };
         let account = if state.another { Account::Another } else { Account::Any };
-        let turn = (state.turn.saturating_add(1), cause);
+        let turn = state.next_turn(cause, known.is_some());
         let wish = Wish { at, to, account, proof: state.proof.clone() };
         Ok(Finished::Again(self.set_out(wish, known, turn, now).await?))
     }
@@ -474,7 +474,5 @@ fn random<const N: usize>() -> Result<[u8; N], LoginError> {
 
 /// How many logout tokens are remembered.
 const MOST_HEARD: usize = 10_000;
-/// The turn that is not begun any more.
-const LAST_TURN: u8 = 3;
 /// How long a person who signs out waits for the provider to take tokens back.
 const REVOKE_TIME: Duration = Duration::from_secs(3);

@@ -10,7 +10,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::{Account, Wish};
+use super::{Account, Cause, Wish};
 use crate::identity::Proof;
 
 /// The browser's half, in the login cookie: one for all attempts of a browser.
@@ -40,6 +40,9 @@ pub(super) struct State {
     /// Which turn of a possible circle this is, from 1.
     #[serde(rename = "n")]
     pub(super) turn: u8,
+    /// How often another tab's half came back with it.
+    #[serde(rename = "m", default, skip_serializing_if = "is_none")]
+    missed: u8,
     /// Whether another account was asked for.
     #[serde(rename = "o")]
     pub(super) another: bool,
@@ -52,6 +55,24 @@ pub(super) struct State {
     /// Names the browser's half.
     #[serde(rename = "b")]
     bound_to: String,
+}
+
+/// How often a sign-in has been tried.
+#[derive(Debug)]
+pub(super) struct Turn {
+    /// Which turn of a possible circle it is, from 1.
+    pub(super) number: u8,
+    /// How often the browser came back with the half of another tab.
+    pub(super) missed: u8,
+    /// Why there is another one.
+    pub(super) cause: Cause,
+}
+
+impl Turn {
+    /// Whether it is not begun any more.
+    pub(super) fn is_too_much(&self) -> bool {
+        self.number >= LAST_TURN || self.missed > MOST_MISSED
+    }
 }
 
 impl Binding {
@@ -123,14 +144,15 @@ impl State {
     pub(super) fn new(
         wish: &Wish<'_>,
         binding: &Binding,
-        (turn, seed): (u8, [u8; SEED_BYTES]),
+        (turn, seed): (&Turn, [u8; SEED_BYTES]),
         now: u64,
     ) -> Self {
         Self {
             at: now,
             provider: wish.at.name().to_owned(),
             to: wish.to.as_str().to_owned(),
-            turn,
+            turn: turn.number,
+            missed: turn.missed,
             another: wish.account == Account::Another,
             proof: wish.proof.clone(),
             seed: URL_SAFE_NO_PAD.encode(seed),
@@ -146,16 +168,40 @@ impl State {
         serde_json::from_slice(bytes).ok()
     }
 
+    /// The turn after this one came back to no avail.
+    ///
+    /// Tabs that are opened at once each begin with a half of their own, and the browser keeps one of them: they find
+    /// together while the answers arrive. That is no circle, as the browser does keep cookies.
+    pub(super) fn next_turn(&self, cause: Cause, keeps_cookies: bool) -> Turn {
+        match cause {
+            Cause::LoginCookie if keeps_cookies => {
+                Turn { number: self.turn, missed: self.missed.saturating_add(1), cause }
+            }
+            Cause::LoginCookie | Cause::SessionCookie | Cause::HostCookie | Cause::Code | Cause::Late => {
+                Turn { number: self.turn.saturating_add(1), missed: self.missed, cause }
+            }
+        }
+    }
+
     /// Whether it is older than a sign-in may take, or from the future.
     pub(super) fn is_late(&self, now: u64) -> bool {
         now.abs_diff(self.at) > STATE_LIFETIME.as_secs()
     }
 }
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks so")]
+fn is_none(count: &u8) -> bool {
+    *count == 0
+}
+
 /// How long a browser keeps its half.
 pub const BINDING_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a sign-in may take; a later one begins again by itself.
 const STATE_LIFETIME: Duration = Duration::from_secs(60 * 60);
+/// The turn that is not begun any more.
+const LAST_TURN: u8 = 3;
+/// For how many tabs more that are opened at once there is patience.
+const MOST_MISSED: u8 = 20;
 /// How soon after a success the next attempt counts as a turn of a circle.
 const CIRCLE_TIME: Duration = Duration::from_secs(30);
 const KEY_BYTES: usize = 32;

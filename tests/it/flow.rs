@@ -350,6 +350,65 @@ fn a_browser_without_cookies_is_told_so() {
 }
 
 #[test]
+fn tabs_opened_at_once_find_together_however_their_answers_arrive() {
+    let house = House::new();
+    let start = |tab: usize| {
+        let mut browser = Browser::default();
+        let page = Url::parse(&house.url("app", &format!("/tab/{tab}"))).expect("a URL");
+        let location = browser.step("GET", &page, "").location();
+        (browser.jar, location)
+    };
+    let (jars, locations): (Vec<_>, Vec<_>) = (0..6).map(start).unzip();
+    // One browser keeps one cookie of that name. For the first tab it is always one that has arrived in between.
+    let mut browser = Browser::default();
+    let mut here = locations[0].clone();
+    for jar in jars.into_iter().skip(1) {
+        browser.jar.retain(|cookie| !jar.iter().any(|newer| newer.name == cookie.name));
+        browser.jar.extend(jar);
+        let mut reply = browser.step("GET", &here, "");
+        while here.path() != "/.foregate/callback" {
+            if reply.status == 200 {
+                reply = browser.step("POST", &here, "login=alice");
+            }
+            here = here.join(reply.header("location").expect("a Location")).expect("a URL");
+            reply = browser.step("GET", &here, "");
+        }
+        assert_eq!(reply.status, 303, "{reply:?}");
+        here = reply.location();
+    }
+    let page = browser.open(here.as_str());
+    assert!(page.status == 200 && page.body.contains("GET /tab/0 "), "{page:?}");
+    assert_eq!(house.foregate.metric("foregate_sign_in_loops_total"), 0.0);
+}
+
+#[test]
+fn another_tabs_cookie_for_ever_is_a_circle_in_the_end() {
+    let house = House::new();
+    let page = Url::parse(&house.url("app", "/")).expect("a URL");
+    let other = || {
+        let mut browser = Browser::default();
+        let location = browser.step("GET", &page, "").location();
+        (browser.jar, location)
+    };
+    let (mut browser, mut here) = (house.sign_in("alice"), other().1);
+    let mut rounds = 0;
+    let last = loop {
+        browser.jar.retain(|cookie| !cookie.name.starts_with("foregate"));
+        browser.jar.extend(other().0);
+        let reply = browser.step("GET", &here, "");
+        if here.path() == "/.foregate/callback" {
+            rounds += 1;
+            assert!(rounds < 40, "it never ends");
+            if reply.status != 303 {
+                break reply;
+            }
+        }
+        here = here.join(reply.header("location").expect("a Location")).expect("a URL");
+    };
+    assert!(last.status == 403 && is_page(&last, "circle"), "{last:?}");
+}
+
+#[test]
 fn signing_out_ends_the_session_here_and_at_the_provider() {
     let house = House::new();
     let mut browser = house.sign_in("alice");
