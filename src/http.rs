@@ -48,6 +48,8 @@ pub use body::Body;
 pub use compat::{Compat, Tells};
 use dialect::Dialect;
 pub use kept_form::FormsAtOnce;
+#[cfg(any(test, fuzzing))]
+pub(crate) use proxy::look_at_hop;
 pub use proxy::{LiveBody, Meddlers, Tunnels};
 
 /// Everything of one version of the configuration that answering takes.

@@ -226,6 +226,27 @@ fn is_signed(raw: &RawToken<'_>, key: &DecodingKey, algorithm: Algorithm) -> boo
     crypto::verify(raw.signature, raw.message.as_bytes(), key, algorithm).unwrap_or(false)
 }
 
+/// Takes anything apart as a token, for [`crate::entrances`].
+#[cfg(any(test, fuzzing))]
+pub(crate) fn look_at_token(text: &str) {
+    let Ok(raw) = RawToken::parse(text) else { return };
+    assert!(text.starts_with(raw.message) && text.ends_with(raw.signature), "what is signed is what came");
+    let access = raw.check_type(Kind::Logout).is_ok();
+    assert!(!(access && raw.is_named_access()), "a token of one kind is none of another");
+    let _ = (raw.claims(), UnverifiedAccess::read(text), UnverifiedIssuer::read(text));
+}
+
+/// Reads anything as a key set, for [`crate::entrances`].
+#[cfg(any(test, fuzzing))]
+pub(crate) fn look_at_keys(bytes: &[u8]) {
+    let Ok(set) = KeySet::parse(bytes) else { return };
+    let symmetric = [Algorithm::HS256, Algorithm::HS384, Algorithm::HS512];
+    assert_eq!(set.count(&symmetric), 0, "no published key is a secret");
+    for &algorithm in ASYMMETRIC {
+        let _ = set.fitting(Some("a"), algorithm).map(Iterator::count);
+    }
+}
+
 #[cfg(test)]
 mod differential;
 #[cfg(test)]

@@ -6,6 +6,13 @@
 pub mod commands;
 #[cfg(feature = "sqlite")]
 pub mod demo;
+#[cfg(any(test, fuzzing))]
+#[allow(
+    clippy::expect_used,
+    missing_docs,
+    reason = "what does not hold is told by a panic, to tests and fuzzers"
+)]
+pub mod entrances;
 pub mod snippet;
 
 // Floor 8, the house: wiring, start and end; and the doctor who looks after it.

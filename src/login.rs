@@ -25,6 +25,8 @@ use crate::session::store::StoreError;
 use crate::session::{Created, NewSession, Session, Sessions};
 use crate::visit::SessionHandle;
 pub use attempt::BINDING_LIFETIME;
+#[cfg(any(test, fuzzing))]
+pub(crate) use attempt::look_at_halves;
 use attempt::{Binding, State, Turn};
 pub use error::{Cause, Failed, LoginError};
 use heard::Heard;

@@ -332,5 +332,37 @@ impl Provider {
 /// A client that can make authorization addresses, and nothing else.
 type AuthorizingClient = CoreClient<openidconnect::EndpointSet>;
 
+/// Reads anything as the metadata of a provider, for [`crate::entrances`].
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::expect_used, reason = "a test")]
+pub(crate) fn look_at_document(bytes: &[u8]) {
+    let url = |text: &str| Url::parse(text).expect("a URL");
+    let named = |name: &str| name.to_owned();
+    let settings = Settings {
+        issuer: url("https://id.test/o/"),
+        issuer_text: named("https://id.test/o/"),
+        client_id: named("foregate"),
+        client_secret: Some(Secret::new("secret")),
+        client_auth: None,
+        scopes: None,
+        prompt: None,
+        internal_url: None,
+        claims: ClaimNames { username: named("a"), name: named("b"), email: named("c"), groups: named("d") },
+        redirect_uri: url("https://auth.test/.foregate/callback"),
+        require_verified_email: false,
+    };
+    let Ok(document) = Document::read(bytes, &settings) else { return };
+    assert!(
+        document.issuers.iter().any(|issuer| issuer == "https://id.test/o/"),
+        "it is the one that was asked for"
+    );
+    for asked in document.asked() {
+        let (scheme, host) = (asked.scheme(), asked.host_str().unwrap_or_default());
+        let loopback = ["localhost", "127.0.0.1", "[::1]"].contains(&host) || host.ends_with(".localhost");
+        assert!(scheme == "https" || (scheme == "http" && loopback), "{asked}");
+    }
+    assert!(!document.algorithms.is_empty());
+}
+
 #[cfg(test)]
 mod tests;

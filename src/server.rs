@@ -291,6 +291,17 @@ fn note_end(peer: Peer, ended: hyper::Result<()>) {
 /// Bytes of the largest request head; a larger one is answered 431 (RFC 6585 5).
 const HEAD_BYTES: u32 = 64 * 1024;
 
+/// Reads anything as the beginning of a connection, for [`crate::entrances`].
+#[cfg(any(test, fuzzing))]
+pub(crate) fn look_at_beginning(bytes: &[u8]) {
+    proxy_protocol::look_at(bytes);
+    let mut whole = messages::Messages::default();
+    let both = whole.see(bytes);
+    let mut cut = messages::Messages::default();
+    let both_cut = bytes.chunks(3).fold(false, |both, piece| cut.see(piece) | both);
+    assert_eq!(both, both_cut, "where bytes are cut changes nothing");
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -43,6 +43,25 @@ pub use tunnel::Tunnels;
 use upgrade::Socket;
 use way::Way;
 
+/// Removes from any header lines what does not travel on, for [`crate::entrances`].
+#[cfg(any(test, fuzzing))]
+#[allow(clippy::expect_used, reason = "a test")]
+pub(crate) fn look_at_hop(mut headers: HeaderMap) {
+    let whole = headers.clone();
+    let Ok(hop) = Hop::of_request(&headers) else { return };
+    let peer = Peer { address: [192, 0, 2, 1].into(), trusted: true, local: false, in_clear: false };
+    let way = Way::of(&headers, peer, &["192.0.2.0/24".parse().expect("a network")]);
+    hop.remove_from(&mut headers);
+    for name in headers.keys() {
+        let stays = name == http::header::TE && headers.get_all(name).iter().all(|value| value == "trailers");
+        assert!(stays || !(hop.names(name) || hop::HOP_BY_HOP.contains(name)), "{name} goes on");
+    }
+    for name in whole.keys().filter(|name| !hop.names(name) && !hop::HOP_BY_HOP.contains(name)) {
+        assert!(headers.get_all(name).iter().eq(whole.get_all(name)), "{name} is changed");
+    }
+    drop(way);
+}
+
 /// What is read of a request before anything of it is removed, and what the backend is told of its visitor.
 struct Told {
     hop: Hop,

@@ -194,6 +194,18 @@ fn is_none(count: &u8) -> bool {
     *count == 0
 }
 
+/// Reads anything as either half, for [`crate::entrances`].
+#[cfg(any(test, fuzzing))]
+pub(crate) fn look_at_halves(bytes: &[u8]) {
+    let (state, binding) = (State::from_bytes(bytes), Binding::from_bytes(bytes));
+    if let Some(binding) = &binding {
+        assert_eq!(binding.to_bytes().as_slice(), bytes, "a half has one spelling");
+    }
+    if let (Some(state), Some(binding)) = (state, binding) {
+        assert!(!binding.holds(&state), "the bytes of one half are not the other");
+    }
+}
+
 /// How long a browser keeps its half.
 pub const BINDING_LIFETIME: Duration = Duration::from_secs(24 * 60 * 60);
 /// How long a sign-in may take; a later one begins again by itself.

@@ -167,6 +167,22 @@ const PIECE_BYTES: usize = 256;
 /// Version 2, and the front proxy speaks for itself.
 const LOCAL: u8 = 0x20;
 /// Version 2, and it speaks for a client.
+/// Reads anything as a header, in pieces, as [`take`] does.
+#[cfg(any(test, fuzzing))]
+pub(super) fn look_at(bytes: &[u8]) {
+    let (mut header, mut rest) = (Vec::new(), bytes);
+    while !rest.is_empty() {
+        let share = share(&header, &rest[..rest.len().min(5)]);
+        assert!(share > 0, "every piece is of some use");
+        header.extend_from_slice(&rest[..share]);
+        rest = &rest[share..];
+        match parse(&header) {
+            Parsed::Partial => assert!(header.len() <= LONGEST_BYTES.max(LONGEST_LINE_BYTES)),
+            Parsed::Whole(_) | Parsed::Wrong => return,
+        }
+    }
+}
+
 const PROXIED: u8 = 0x21;
 const UNSPECIFIED: u8 = 0;
 const INET: u8 = 1;

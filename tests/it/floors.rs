@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Floor by floor, as in docs/architecture.md.
 const FLOORS: [(u32, &[&str]); 9] = [
-    (9, &["main", "commands", "demo", "snippet"]),
+    (9, &["main", "commands", "demo", "entrances", "snippet"]),
     (8, &["app", "doctor"]),
     (7, &["config"]),
     (6, &["http"]),
