@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test lint bench setup
+.PHONY: demo test lint bench book setup
 
 ## Try it out: a provider, an app and foregate between them, in one process.
 demo:
@@ -16,6 +16,10 @@ test: setup lint
 ## What the tests need: real proxies, a provider, a browser, a database. Installs only what is missing.
 setup:
 	tests/setup.sh
+
+## The pages of docs/ as a book: target/book/index.html.
+book: setup
+	.tools/bin/mdbook build docs
 
 ## Formatting and lints, also with each store alone.
 lint:

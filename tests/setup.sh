@@ -1,5 +1,6 @@
 #!/bin/sh
-# Installs everything the tests run against into .tools/: real proxies, an OpenID Provider, a browser, PostgreSQL, Helm.
+# Installs everything the tests run against into .tools/: real proxies, an OpenID Provider, a browser, PostgreSQL, Helm,
+# mdBook.
 # Needs Debian (or every program already in PATH), cargo, node 20+ with npm, python3. Safe to run again and fast then.
 # Afterwards each part is at .tools/bin/NAME.
 set -eu
@@ -9,7 +10,7 @@ root=$(dirname "$here")
 tools=$root/.tools
 bin=$tools/bin
 example=$root/deploy/examples/fastapi-react
-names='traefik caddy envoy nginx haproxy chromium node initdb postgres pgbouncer helm promtool uvicorn'
+names='traefik caddy envoy nginx haproxy chromium node initdb postgres pgbouncer helm promtool mdbook uvicorn'
 
 fail() { echo "tests/setup.sh: $*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
@@ -99,10 +100,10 @@ if [ -z "$promtool" ]; then
   rm -f "$tools"/prometheus_*.deb "$tools/prometheus/usr/bin/prometheus"
 fi
 
-# --- python parts: the proxies that Debian does not have, and the schemas of Kubernetes ---
+# --- python parts: the proxies that Debian does not have, the schemas of Kubernetes, mdBook ---
 "$tools/venv/bin/pip" --version >/dev/null 2>&1 || python3 -m venv --clear "$tools/venv" || fail "could not make a python venv"
 again=
-for name in traefik caddy envoy; do [ -x "$tools/venv/bin/$name" ] || again=--force-reinstall; done
+for name in traefik caddy envoy mdbook; do [ -x "$tools/venv/bin/$name" ] || again=--force-reinstall; done
 "$tools/venv/bin/pip" install --quiet --disable-pip-version-check $again -r "$here/parts/requirements.txt" || fail "pip install failed"
 
 # --- what the example needs, as its README says ---
@@ -119,6 +120,7 @@ link node "$(node -p process.execPath)"
 link uvicorn "$tools/example-venv/bin/uvicorn"
 link traefik "$tools/venv/bin/traefik"
 link caddy "$tools/venv/bin/caddy"
+link mdbook "$tools/venv/bin/mdbook"
 link helm "$tools/helm/helm"
 link promtool "$promtool"
 link envoy "$(ls "$tools"/venv/lib/python3*/site-packages/envoy/_bin/envoy)"

@@ -92,7 +92,7 @@ fn configuration(objects: &[Value], name: &str) -> (tempfile::TempDir, String) {
 }
 
 /// Compares with a file that is kept, or writes it.
-fn same_as_kept(file: &Path, text: &str) {
+pub fn same_as_kept(file: &Path, text: &str) {
     if std::env::var_os("WRITE_SNAPSHOTS").is_some() {
         std::fs::write(file, text).expect("a file");
     }
@@ -101,7 +101,7 @@ fn same_as_kept(file: &Path, text: &str) {
     let line = other.unwrap_or_else(|| kept.lines().count().min(text.lines().count()));
     assert!(
         kept == text,
-        "{} differs from line {} on: now `{}`. If that is meant: WRITE_SNAPSHOTS=1 cargo test --test it chart",
+        "{} differs from line {} on: now `{}`. If that is meant: WRITE_SNAPSHOTS=1 cargo test --test it -- chart book",
         file.display(),
         line + 1,
         text.lines().nth(line).unwrap_or_default()

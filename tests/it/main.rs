@@ -16,6 +16,7 @@ mod support;
 
 mod app_tokens;
 mod assertions;
+mod book;
 mod browser;
 mod chart;
 mod commands;
