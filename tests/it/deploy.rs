@@ -1,4 +1,5 @@
-//! What is in `deploy`: the secrets that Compose starts with, and what it tells foregate and Traefik.
+//! What is in `deploy`: the secrets that Compose starts with, what it tells foregate and Traefik, and that authentik is
+//! told the same by the blueprint and by Terraform.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -132,4 +133,76 @@ fn compose_tells_foregate_and_traefik_the_same() {
         assert_eq!(foregate["labels"][name], "", "{header}");
         assert!(snippet.contains(&format!("{header}: \"\"")), "{header}");
     }
+}
+
+/// What authentik is told by the blueprint, and by Terraform.
+fn read_authentik() -> (Value, Value) {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let told = Command::new(root.join(".tools/venv/bin/python"))
+        .arg(root.join("tests/parts/terraform.py"))
+        .args(["foregate.yaml", "terraform/main.tf"].map(|file| root.join("deploy/authentik").join(file)))
+        .output()
+        .expect("python, which tests/setup.sh installs");
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let mut both: Value = serde_json::from_slice(&told.stdout).expect("JSON");
+    (both["blueprint"].take(), both["terraform"].take())
+}
+
+/// An address of foregate's in Terraform, in the words of the blueprint.
+fn in_the_blueprints_words(address: &Value) -> Value {
+    let text = address.as_str().expect("text");
+    let (base, path) = text.strip_prefix("${").and_then(|rest| rest.split_once('}')).expect("an address");
+    let variable = match base {
+        "var.foregate_url" => "FOREGATE_URL",
+        "coalesce(var.foregate_backchannel_url, var.foregate_url)" => "FOREGATE_BACKCHANNEL_URL",
+        other => panic!("say which variable {other} is"),
+    };
+    serde_json::json!({ "Format": [format!("%s{path}"), { "Env": variable }] })
+}
+
+#[test]
+fn authentik_is_told_the_same_by_the_blueprint_and_by_terraform() {
+    let (blueprint, terraform) = read_authentik();
+    let provider = &terraform["authentik_provider_oauth2.foregate"];
+    let made = &blueprint["authentik_providers_oauth2.oauth2provider foregate"];
+    for key in [
+        "name",
+        "client_type",
+        "client_id",
+        "grant_types",
+        "issuer_mode",
+        "sub_mode",
+        "include_claims_in_id_token",
+        "access_token_validity",
+        "refresh_token_validity",
+        "logout_method",
+    ] {
+        assert!(!made[key].is_null() && made[key] == provider[key], "{key}: {} {}", made[key], provider[key]);
+    }
+    assert_eq!(made["logout_uri"], in_the_blueprints_words(&provider["logout_uri"]));
+    let uris = provider["allowed_redirect_uris"].as_array().expect("a list");
+    let mut uris = uris.clone();
+    uris.iter_mut().for_each(|one| one["url"] = in_the_blueprints_words(&one["url"]));
+    assert_eq!(made["redirect_uris"], Value::Array(uris));
+    for (kind, name) in [("authorization_flow", "authorization"), ("invalidation_flow", "invalidation")] {
+        let flow = &terraform[format!("data.authentik_flow.{name}")]["slug"];
+        assert_eq!(made[kind]["Find"][1][1], *flow, "{kind}");
+        assert_eq!(provider[kind], format!("${{data.authentik_flow.{name}.id}}"));
+    }
+    let standard = &terraform["data.authentik_property_mapping_provider_scope.standard"]["managed_list"];
+    let found = made["property_mappings"].as_array().expect("a list").iter();
+    let found: Vec<&Value> = found.filter_map(|one| one.pointer("/Find/1/1")).collect();
+    assert_eq!(found, standard.as_array().expect("a list").iter().collect::<Vec<_>>());
+    for name in ["profile", "entitlements"] {
+        let mapping = &terraform[format!("authentik_property_mapping_provider_scope.{name}")];
+        let made = &blueprint[format!("authentik_providers_oauth2.scopemapping foregate: {name}")];
+        assert!(made["expression"].is_string());
+        assert_eq!(made, mapping, "{name}");
+        let listed = provider["property_mappings"].as_str().expect("an expression");
+        assert!(listed.contains(&format!("authentik_property_mapping_provider_scope.{name}.id")), "{listed}");
+    }
+    let (group, app) = (&terraform["authentik_group.users"], &terraform["authentik_application.foregate"]);
+    assert_eq!(*group, blueprint["authentik_core.group foregate-users"]);
+    let made = blueprint.as_object().expect("objects").iter().find(|(name, _)| name.contains("application"));
+    assert_eq!(made.expect("an application").1["slug"], app["slug"]);
 }
