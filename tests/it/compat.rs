@@ -1,5 +1,5 @@
-//! foregate at the addresses of authentik's outpost and of oauth2-proxy, also behind a real nginx that has been set up
-//! for those.
+//! foregate at the addresses of authentik's outpost and of oauth2-proxy, also behind a real nginx and a real Traefik that
+//! have been set up for those.
 
 use serde_json::Value;
 use url::Url;
@@ -310,6 +310,114 @@ fn nginx_as_it_was_set_up_for_them_goes_on() {
         nginx.log()
     );
 }
+
+/// Traefik as the documentation of each product sets it up, with foregate where that was, and another app that nobody changed.
+#[test]
+fn traefik_as_it_was_set_up_for_them_goes_on() {
+    let (port, behind) = (free_port(), free_port());
+    let provider = Provider::for_foregate(&format!("http://auth.foregate.localhost:{port}"), Value::Null);
+    let backend = Backend::start();
+    let config = format!(
+        "public_url = \"http://auth.foregate.localhost:{port}\"\ncompat = [\"authentik\", \"oauth2-proxy\"]\n\
+         [server]\nlisten = \"LISTEN\"\nadmin_listen = \"ADMIN\"\n[session]\nstore = \"sqlite:DIR/f.db\"\n{}\n\
+         [apps]\n\"a.foregate.localhost\" = {{ allow = \"signed-in\", headers = \"authentik\" }}\n\
+         \"o.foregate.localhost\" = {{ allow = \"group:Home Server Admins\", headers = \"oauth2-proxy\" }}\n",
+        provider.config()
+    );
+    let _foregate = Foregate::start_at(&config, behind);
+    let text = TRAEFIK.replace("FOREGATE", &format!("127.0.0.1:{behind}")).replace("BACKEND", &backend.url());
+    let traefik = FrontProxy::start("traefik", port, &text, tempfile::tempdir().expect("a directory"));
+    let at = |host: &str| format!("http://{host}.foregate.localhost:{port}/page?x=1");
+    traefik.wait_for(&at("a"), |reply| reply.status == 302);
+    let mut browser = Browser::default();
+    let reply = browser.sign_in(&at("a"), "bob");
+    let seen = reply.body.to_ascii_lowercase();
+    assert!(
+        reply.status == 200
+            && seen.starts_with("get /page?x=1 ")
+            && seen.contains("x-authentik-username: bob\r\n"),
+        "{reply:?} {:#?} {}",
+        browser.visited,
+        traefik.log()
+    );
+    assert_eq!(browser.open(&at("o")).status, 403, "{:#?}", browser.visited);
+    // Traefik shows the page of the sign-in under the check's own status: it leads on by itself.
+    let mut browser = Browser::default();
+    let shown = browser.open(&at("o"));
+    let onward = shown.header("refresh").and_then(|refresh| refresh.strip_prefix("0; url="));
+    let onward = onward.unwrap_or_else(|| panic!("a way on: {shown:?} {}", traefik.log())).to_owned();
+    assert_eq!(shown.status, 401, "{shown:?}");
+    let reply = browser.sign_in(&onward, "alice");
+    let seen = reply.body.to_ascii_lowercase();
+    assert!(
+        reply.status == 200
+            && seen.starts_with("get /page?x=1 ")
+            && seen.contains("x-auth-request-preferred-username: alice\r\n"),
+        "{reply:?} {:#?} {}",
+        browser.visited,
+        traefik.log()
+    );
+}
+
+const TRAEFIK: &str = r#"
+http:
+  routers:
+    auth:
+      rule: Host(`auth.foregate.localhost`)
+      service: foregate
+    a:
+      rule: Host(`a.foregate.localhost`)
+      priority: 10
+      middlewares: [authentik]
+      service: app
+    a-outpost:
+      rule: Host(`a.foregate.localhost`) && PathPrefix(`/outpost.goauthentik.io/`)
+      priority: 15
+      service: foregate
+    o:
+      rule: Host(`o.foregate.localhost`)
+      priority: 10
+      middlewares: [oauth-errors, oauth-auth]
+      service: app
+    o-oauth2:
+      rule: Host(`o.foregate.localhost`) && PathPrefix(`/oauth2/`)
+      priority: 15
+      service: foregate
+  middlewares:
+    authentik:
+      forwardAuth:
+        address: http://FOREGATE/outpost.goauthentik.io/auth/traefik
+        trustForwardHeader: true
+        authResponseHeaders:
+          - X-authentik-username
+          - X-authentik-groups
+          - X-authentik-email
+          - X-authentik-name
+          - X-authentik-uid
+          - X-authentik-jwt
+    oauth-auth:
+      forwardAuth:
+        address: http://FOREGATE/oauth2/auth
+        trustForwardHeader: true
+        authResponseHeaders:
+          - X-Auth-Request-User
+          - X-Auth-Request-Email
+          - X-Auth-Request-Preferred-Username
+    oauth-errors:
+      errors:
+        status: ["401-403"]
+        service: foregate
+        query: "/oauth2/sign_in?rd={url}"
+  services:
+    foregate:
+      loadBalancer:
+        servers:
+          - url: http://FOREGATE
+    app:
+      loadBalancer:
+        servers:
+          - url: BACKEND
+"#;
 
 const NGINX: &str = r#"
 worker_processes 1;
