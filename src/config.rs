@@ -358,3 +358,6 @@ const SMALLEST: &str = r#"    public_url = "https://auth.example.com"
 // These speak of both stores; the tests of each part are at its end and run in every build.
 #[cfg(all(test, feature = "sqlite", feature = "postgres"))]
 mod tests;
+
+#[cfg(all(test, feature = "sqlite"))]
+mod narrowing;
