@@ -360,4 +360,5 @@ const SMALLEST: &str = r#"    public_url = "https://auth.example.com"
 mod tests;
 
 #[cfg(all(test, feature = "sqlite"))]
+#[expect(clippy::expect_used, reason = "a test that cannot have it ends")]
 mod narrowing;

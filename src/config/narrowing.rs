@@ -12,8 +12,8 @@ use crate::policy::{Persona, Verdict};
 #[derive(Clone, Debug)]
 enum Wanted {
     Term(&'static str),
-    Any(Vec<Wanted>),
-    All(Vec<Wanted>),
+    Any(Vec<Self>),
+    All(Vec<Self>),
 }
 
 #[derive(Clone, Debug)]
