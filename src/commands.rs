@@ -3,6 +3,7 @@
 mod check;
 mod explain;
 mod health;
+mod import;
 mod session;
 mod store;
 mod table;
@@ -74,6 +75,8 @@ enum Command {
         #[command(subcommand)]
         what: TokenCommand,
     },
+    /// Print the configuration of another product as a foregate.toml
+    Import(import::Import),
     /// Print the front proxy's configuration for this set-up; for HAProxy also write foregate.lua here
     Snippet(SnippetArgs),
 }
@@ -176,6 +179,7 @@ impl Cli {
                 TokenCommand::List(args) => token::list(&args),
                 TokenCommand::Revoke(args) => token::revoke(&args),
             },
+            Command::Import(args) => import::import(args),
             Command::Snippet(args) => snippet(&args),
         }
     }

@@ -13,6 +13,7 @@ pub mod demo;
     reason = "what does not hold is told by a panic, to tests and fuzzers"
 )]
 pub mod entrances;
+pub mod import;
 pub mod snippet;
 
 // Floor 8, the house: wiring, start and end; and the doctor who looks after it.

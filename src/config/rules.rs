@@ -109,7 +109,9 @@ fn read_several(
             book.note(&node.place, "this entry stands there twice", "remove one of the two");
         }
         let decisive = match (&one, how) {
-            (Requirement::Public | Requirement::Nobody, _) | (Requirement::SignedIn, Several::Any) => true,
+            (Requirement::Public | Requirement::Nobody, _) => true,
+            // Whom a network lets in need not sign in.
+            (Requirement::SignedIn, Several::Any) => !list.iter().any(is_network),
             (
                 Requirement::SignedIn
                 | Requirement::User(_)
@@ -139,6 +141,11 @@ fn read_several(
         (Several::Any, _) => Requirement::Any(wanted),
         (Several::All, _) => Requirement::All(wanted),
     })
+}
+
+/// Whether an entry is met by an address alone.
+fn is_network(node: &Node) -> bool {
+    matches!(&node.value, Value::Text(text) if text.starts_with("network:"))
 }
 
 /// A rule as far as it says which requests it speaks of.
@@ -380,6 +387,13 @@ mod tests {
             ("'signed-in'", Requirement::SignedIn),
             ("['group:a']", group("a")),
             ("['group:a', 'group:b']", Requirement::Any(vec![group("a"), group("b")])),
+            (
+                "['network:10.0.0.0/8', 'signed-in']",
+                Requirement::Any(vec![
+                    Requirement::Network("10.0.0.0/8".parse().unwrap()),
+                    Requirement::SignedIn,
+                ]),
+            ),
             ("{ any = ['group:a', 'group:b'] }", Requirement::Any(vec![group("a"), group("b")])),
             ("{ all = ['group:a', 'group:b'] }", Requirement::All(vec![group("a"), group("b")])),
             (

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 /// Floor by floor, as in docs/architecture.md.
 const FLOORS: [(u32, &[&str]); 9] = [
-    (9, &["main", "commands", "demo", "entrances", "snippet"]),
+    (9, &["main", "commands", "demo", "entrances", "import", "snippet"]),
     (8, &["app", "doctor"]),
     (7, &["config"]),
     (6, &["http"]),
@@ -17,10 +17,11 @@ const FLOORS: [(u32, &[&str]); 9] = [
 ];
 
 /// Neighbours on one floor that may use each other, with the reason.
-const DOORS_WITHIN: [(&str, &str, &str); 5] = [
+const DOORS_WITHIN: [(&str, &str, &str); 6] = [
     ("main", "commands", "the program is its commands"),
     ("commands", "demo", "the demo is one of them"),
     ("commands", "snippet", "so are the snippets"),
+    ("commands", "import", "and the reading of other products' configurations"),
     ("gate", "bearer", "a token is the other way to say who somebody is"),
     ("policy", "headers", "an app names the headers its backend gets"),
 ];

@@ -31,6 +31,7 @@ mod floors;
 mod flow;
 mod forms;
 mod http2;
+mod import;
 mod invariants;
 mod listeners;
 mod live;

@@ -1,0 +1,367 @@
+//! `foregate import`: configurations as they are found, what becomes of them, and that nobody gets in by it who was kept
+//! out.
+//!
+//! `WRITE_SNAPSHOTS=1 cargo test --test it import` writes what is expected anew.
+
+use std::path::{Path, PathBuf};
+
+use crate::support::foregate::{Foregate, run};
+
+/// A source, and what a foregate that runs with the result says to somebody who has not signed in.
+struct Case {
+    name: &'static str,
+    args: &'static [&'static str],
+    code: i32,
+    open: &'static [&'static str],
+    closed: &'static [&'static str],
+}
+
+const CASES: [Case; 12] = [
+    Case {
+        name: "oauth2-proxy",
+        args: &["oauth2-proxy", "oauth2-proxy.cfg"],
+        code: 0,
+        open: &["https://wiki.example.com/health", "https://wiki.example.com/static/a/b.js"],
+        closed: &[
+            "https://wiki.example.com/",
+            "https://wiki.example.com/static",
+            "https://wiki.example.com/healthy",
+            "https://wiki.example.com/assets/a.css",
+            "https://wiki.example.com/hooks/x",
+            "https://other.example.com/health",
+        ],
+    },
+    Case {
+        name: "oauth2-proxy-github",
+        args: &["oauth2-proxy", "oauth2-proxy-github.cfg"],
+        code: 1,
+        open: &[],
+        closed: &["https://tools.example.com/"],
+    },
+    Case {
+        name: "oauth2-proxy-alpha",
+        args: &["oauth2-proxy", "oauth2-proxy-alpha.yaml", "--env", "oauth2-proxy-alpha.env"],
+        code: 0,
+        open: &[],
+        closed: &["https://a.example.com/", "https://example.com/", "https://auth.example.com/"],
+    },
+    Case {
+        name: "oauth2-proxy-flags",
+        args: &[
+            "oauth2-proxy",
+            "--host",
+            "a.example.com",
+            "--public-url",
+            "https://auth.example.com",
+            "--",
+            "--email-domain=example.com",
+            "--email-domain",
+            "example.org",
+            "--skip-auth-preflight",
+            "--skip-auth-route=^/ping$",
+            "--oidc-issuer-url=https://id.example.com/",
+            "--client-id",
+            "x",
+        ],
+        code: 0,
+        open: &["https://a.example.com/ping"],
+        closed: &["https://a.example.com/pings", "https://a.example.com/"],
+    },
+    Case {
+        name: "authelia",
+        args: &["authelia", "authelia.yml"],
+        code: 1,
+        open: &[
+            "https://public.example.com/x",
+            "https://wiki.example.com/api",
+            "https://wiki.example.com/api/v1",
+            "https://wiki.example.com/static/x.css",
+        ],
+        closed: &[
+            "https://wiki.example.com/",
+            "https://wiki.example.com/apix",
+            "https://wiki.example.com/static",
+            "https://wiki.example.com/admin/x",
+            "https://home.example.com/",
+            "https://files.example.com/",
+            "https://drafts.example.com/?preview=1",
+            "https://x.lab.example.com/",
+            "https://unknown.example.com/",
+        ],
+    },
+    Case {
+        name: "authentik-blueprint",
+        args: &[
+            "authentik",
+            "authentik-blueprint.yaml",
+            "--issuer",
+            "https://id.example.com/application/o/foregate/",
+        ],
+        code: 1,
+        open: &["https://photos.example.com/share/x", "https://photos.example.com/api/ping"],
+        closed: &[
+            "https://photos.example.com/",
+            "https://photos.example.com/share",
+            "https://photos.example.com/a.png",
+            "https://books.example.com/",
+        ],
+    },
+    Case {
+        name: "authentik-api",
+        args: &[
+            "authentik",
+            "authentik-providers.json",
+            "authentik-applications.json",
+            "authentik-bindings.json",
+        ],
+        code: 0,
+        open: &[],
+        closed: &["https://a.example.com/public/x", "https://example.com/"],
+    },
+    Case {
+        name: "tinyauth",
+        args: &["tinyauth", "--env", "tinyauth.env"],
+        code: 1,
+        open: &["https://wiki.example.com/public/x", "https://blog.example.com/post"],
+        closed: &[
+            "https://wiki.example.com/",
+            "https://blog.example.com/admin/x",
+            "https://blog.example.com/admin",
+            "https://forum.example.com/",
+            "https://x.example.com/",
+        ],
+    },
+    Case {
+        name: "traefik-forward-auth",
+        args: &["traefik-forward-auth", "traefik-forward-auth.ini"],
+        code: 0,
+        open: &["https://a.example.com/health", "https://ci.example.com/hooks/1"],
+        closed: &[
+            "https://a.example.com/",
+            "https://ci.example.com/hooks",
+            "https://ci.example.com/api",
+            "https://pay.example.com/",
+            "https://pay.example.com/health",
+        ],
+    },
+    Case {
+        name: "compose-tinyauth",
+        args: &["compose", "compose-tinyauth.yml"],
+        code: 0,
+        open: &[],
+        closed: &[
+            "https://whoami.example.com/status",
+            "https://whoami.example.com/",
+            "https://who.example.com/",
+        ],
+    },
+    Case {
+        name: "compose-oauth2-proxy",
+        args: &["compose", "compose-oauth2-proxy.yml"],
+        code: 1,
+        open: &[],
+        closed: &["https://grafana.example.com/", "https://grafana.example.com/api/v1/status"],
+    },
+    Case {
+        name: "ingress-nginx",
+        args: &["ingress-nginx", "ingress-nginx.yaml", "--allow", "signed-in"],
+        code: 0,
+        open: &[],
+        closed: &[
+            "https://grafana.example.com/",
+            "https://grafana.example.com/api/x",
+            "https://www.example.com/",
+        ],
+    },
+];
+
+fn data() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/data/import")
+}
+
+fn import(args: &[&str]) -> (Option<i32>, String, String) {
+    run(&[&["import"], args].concat(), &data())
+}
+
+#[test]
+fn what_is_printed_is_what_is_kept_and_foregate_takes_it() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let secret = dir.path().join("secret");
+    std::fs::write(&secret, "hush").expect("a file");
+    for case in CASES {
+        let (code, out, err) = import(case.args);
+        assert_eq!(code, Some(case.code), "{}: {err}", case.name);
+        let kept = data().join("expected").join(format!("{}.toml", case.name));
+        if std::env::var_os("WRITE_SNAPSHOTS").is_some() {
+            std::fs::write(&kept, &out).expect("a file");
+        }
+        let kept = std::fs::read_to_string(&kept).unwrap_or_default();
+        assert_eq!(
+            out, kept,
+            "{}: if that is meant, WRITE_SNAPSHOTS=1 cargo test --test it import",
+            case.name
+        );
+        assert_eq!(
+            case.code == 1,
+            out.contains("RESTRICTIONS THAT ARE NOT HERE AS THEY WERE"),
+            "{}",
+            case.name
+        );
+        assert_eq!(case.code == 1, err.contains("closed: "), "{}: {err}", case.name);
+        let file = dir.path().join("foregate.toml");
+        std::fs::write(&file, with_secret(&out, &secret)).expect("a file");
+        let (code, _, err) = run(&["config", "show"], dir.path());
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{}:\n{out}", case.name);
+    }
+}
+
+/// The text with a secret that is there.
+fn with_secret(text: &str, secret: &Path) -> String {
+    let line = |line: &str| {
+        if line.starts_with("client_secret_file") {
+            format!("client_secret_file = {:?}\n", secret.to_str().expect("a path"))
+        } else {
+            format!("{line}\n")
+        }
+    };
+    text.lines().map(line).collect()
+}
+
+#[test]
+fn nobody_who_has_not_signed_in_gets_further_than_before() {
+    for case in CASES {
+        let (_, out, _) = import(case.args);
+        let foregate = Foregate::start(&runnable(&out));
+        for url in case.open {
+            assert_eq!(foregate.check(url, &[]).status, 200, "{} {url}\n{out}", case.name);
+        }
+        for url in case.closed {
+            let status = foregate.check(url, &[]).status;
+            assert!([302, 401, 403, 503].contains(&status), "{} {url}: {status}\n{out}", case.name);
+        }
+    }
+}
+
+/// The text with places of this test, and without backends, which a check does not need.
+fn runnable(text: &str) -> String {
+    let mut own = String::new();
+    let mut in_server = false;
+    for line in text.lines() {
+        in_server = (in_server || line == "[server]") && !line.is_empty();
+        let line = line.split(" upstream = \"http://tools:3000\",").collect::<String>();
+        match line.as_str() {
+            _ if in_server => {}
+            "[provider]" => {
+                own.push_str("[server]\nlisten = \"LISTEN\"\nadmin_listen = \"ADMIN\"\n\n");
+                if !text.contains("[session]") {
+                    own.push_str("[session]\nstore = \"sqlite:DIR/s.db\"\n\n");
+                }
+                own.push_str("[provider]\nclient_secret = \"hush\"\n");
+            }
+            "[session]" => own.push_str("[session]\nstore = \"sqlite:DIR/s.db\"\n"),
+            line if line.starts_with("client_secret") || line.starts_with("upstream = ") => {}
+            line => own.push_str(&format!("{line}\n")),
+        }
+    }
+    own
+}
+
+#[test]
+fn what_is_not_known_closes_everything_it_may_be_about() {
+    let closed = |product: &str, file: &str, text: &str| {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::write(dir.path().join(file), text).expect("a file");
+        let env = file.strip_suffix(".env").map_or_else(|| vec![file], |_| vec!["--env", file]);
+        let (code, out, err) = run(&[&["import", product], env.as_slice()].concat(), dir.path());
+        assert_eq!(code, Some(1), "{product}: {out}{err}");
+        assert!(
+            err.contains("closed: ") && out.contains("is closed until you have looked at it"),
+            "{product}: {out}{err}"
+        );
+        let open = |line: &&str| {
+            !line.starts_with('#')
+                && (line.contains("signed-in") || line.contains("public\"") || line.contains("group:"))
+        };
+        assert_eq!(out.lines().find(open), None, "{product}: {out}");
+    };
+    let add = |file: &str, more: &str| std::fs::read_to_string(data().join(file)).expect("text") + more;
+    closed("oauth2-proxy", "x.cfg", &add("oauth2-proxy.cfg", "zone = \"9\"\n"));
+    closed("traefik-forward-auth", "x.ini", &add("traefik-forward-auth.ini", "zone = 9\n"));
+    closed("traefik-forward-auth", "x.ini", &add("traefik-forward-auth.ini", "rule.boss.zone = 9\n"));
+    closed("tinyauth", "x.env", &add("tinyauth.env", "TINYAUTH_ZONE=9\n"));
+    closed("authelia", "x.yml", &add("authelia.yml", "zone: 9\n"));
+    closed(
+        "authelia",
+        "x.yml",
+        &add("authelia.yml", "").replace("  default_policy", "  zone: 9\n  default_policy"),
+    );
+    closed("authentik", "x.yaml", &add("authentik-blueprint.yaml", "zone: 9\n"));
+    closed(
+        "authentik",
+        "x.yaml",
+        &add("authentik-blueprint.yaml", "")
+            .replace("mode: forward_single", "mode: forward_single\n      zone: 9"),
+    );
+    closed(
+        "compose",
+        "x.yml",
+        &add("compose-tinyauth.yml", "").replace("      - USERS=", "      - ZONE=9\n      - USERS="),
+    );
+    closed("ingress-nginx", "x.yaml", &add("ingress-nginx.yaml", ""));
+}
+
+#[test]
+fn every_key_of_the_source_is_accounted_for() {
+    let (_, out, _) = import(&["oauth2-proxy", "oauth2-proxy.cfg"]);
+    let text = std::fs::read_to_string(data().join("oauth2-proxy.cfg")).expect("text");
+    for key in text.parse::<toml::Table>().expect("TOML").keys() {
+        assert!(out.lines().any(|line| line.starts_with(&format!("#   {key}"))), "{key}:\n{out}");
+    }
+    let (_, out, _) = import(&["authelia", "authelia.yml"]);
+    for rule in 0..13 {
+        assert!(out.contains(&format!("access_control.rules[{rule}]")), "{rule}");
+    }
+}
+
+#[test]
+fn secrets_are_printed_only_where_that_was_asked_for() {
+    for (args, secret) in [
+        (["oauth2-proxy", "oauth2-proxy.cfg"], "s3cret-of-the-wiki"),
+        (["traefik-forward-auth", "traefik-forward-auth.ini"], "hush-of-tfa"),
+    ] {
+        let (_, out, err) = import(&args);
+        assert!(
+            !out.contains(secret) && !err.contains(secret) && out.contains("client_secret_file"),
+            "{out}{err}"
+        );
+        assert!(!out.contains("0123456789abcdef") && !out.contains("something-random"), "{out}");
+        let (_, out, _) = import(&[args[0], args[1], "--with-secrets"]);
+        assert!(out.contains(&format!("client_secret = \"{secret}\"")), "{out}");
+        let (_, out, _) = import(&[args[0], args[1], "--client-secret-file", "/etc/secret"]);
+        assert!(out.contains("client_secret_file = \"/etc/secret\""), "{out}");
+    }
+}
+
+#[test]
+fn what_cannot_be_read_prints_nothing() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = |name: &str, text: &str| std::fs::write(dir.path().join(name), text).expect("a file");
+    file("broken.cfg", "client_secret = \"hush\nx = 1");
+    file("broken.yml", "a: [1");
+    file("twice.yml", "access_control: {}\naccess_control: {}\n");
+    file("other.yml", "services: {}\n");
+    for (args, told) in [
+        (["oauth2-proxy", "broken.cfg"], "broken.cfg cannot be read: line 1"),
+        (["oauth2-proxy", "missing.cfg"], "missing.cfg"),
+        (["authelia", "broken.yml"], "broken.yml cannot be read"),
+        (["authelia", "twice.yml"], "stands there twice"),
+        (["authelia", "other.yml"], "nothing to import"),
+        (["ingress-nginx", "other.yml"], "nothing to import"),
+        (["authentik", "other.yml"], "nothing to import"),
+    ] {
+        let (code, out, err) = run(&[["import"].as_slice(), args.as_slice()].concat(), dir.path());
+        assert_eq!((code, out.as_str()), (Some(1), ""), "{args:?}: {err}");
+        assert!(err.contains(told) && !err.contains("hush"), "{args:?}: {err}");
+    }
+    assert_eq!(import(&["nginx"]).0, Some(2));
+}
