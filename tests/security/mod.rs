@@ -1,0 +1,4 @@
+//! Every known mistake of this field as a test of its own, with its variants, through every way in that it can reach.
+
+mod provider;
+mod world;
