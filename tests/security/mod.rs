@@ -4,4 +4,7 @@ mod headers;
 mod paths;
 mod policy;
 mod provider;
+mod redirects;
+mod sessions;
+mod wire;
 mod world;
