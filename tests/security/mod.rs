@@ -5,6 +5,7 @@
 
 mod cases;
 mod headers;
+mod neighbours;
 mod paths;
 mod policy;
 mod provider;
