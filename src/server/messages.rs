@@ -118,8 +118,6 @@ impl Messages {
         // Most lines are none of these two.
         match line.first() {
             None if self.head.begun => self.end_of_head(),
-            // Empty lines ahead of a request do not count (RFC 9112 2.2).
-            None => {}
             Some(_) if !self.head.begun => {
                 self.head = Head { begun: true, fragment: memchr(b'#', line).is_some(), ..Head::default() };
             }
@@ -130,7 +128,8 @@ impl Messages {
                     None => self.at = At::Lost,
                 }
             }
-            Some(_) => {}
+            // Nor do empty lines ahead of a request count (RFC 9112 2.2).
+            None | Some(_) => {}
         }
     }
 
