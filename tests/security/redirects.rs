@@ -392,9 +392,9 @@ fn cve_2024_21496_pages_repeat_text_as_text() {
     let world = World::new();
     let evil = "\"'><script>alert(1)</script><img src=x onerror=alert(1)>{{7*7}}";
     let escaped: String = byte_serialize(evil.as_bytes()).collect();
-    let mut mind = crate::support::hostile_provider::Mind::default();
-    mind.claims =
+    let claims =
         serde_json::json!({ "name": evil, "preferred_username": evil, "email": evil, "groups": [evil] });
+    let mind = crate::support::hostile_provider::Mind { claims, ..Default::default() };
     world.provider.is_of(mind);
     let mut browser = stranger("alice");
     browser.open(&world.url("app", "/"));

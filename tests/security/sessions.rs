@@ -207,8 +207,8 @@ fn mod_auth_openidc_2026_08_07_a_frame_ends_nobody_elses_session() {
         format!("?iss={issuer}&sid=%"),
         format!("?iss={issuer}&sid="),
         format!("?iss={issuer}&sid=the-sid&sid=x"),
-        format!("?iss=https://elsewhere.test/&sid=the-sid"),
-        "".to_owned(),
+        "?iss=https://elsewhere.test/&sid=the-sid".to_owned(),
+        String::new(),
     ] {
         for line in ["X: y", "Cookie: foregate=the-sid", "Cookie: foregate=AAAA"] {
             let reply = world.own("GET", &format!("/.foregate/frontchannel-logout{query}"), &[line], "");

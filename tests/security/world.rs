@@ -120,7 +120,13 @@ impl Entrance {
         let asked = match self {
             Self::Haproxy => "HEAD",
             Self::Envoy | Self::OutpostEnvoy | Self::Proxy => method,
-            _ => "GET",
+            Self::Traefik
+            | Self::Nginx
+            | Self::Caddy
+            | Self::OutpostTraefik
+            | Self::OutpostNginx
+            | Self::OutpostCaddy
+            | Self::Oauth2Proxy => "GET",
         };
         let all: Vec<&str> = told
             .iter()

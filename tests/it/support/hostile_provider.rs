@@ -243,7 +243,7 @@ fn authorize(url: &Url, request: &str) -> Says {
     back.query_pairs_mut()
         .append_pair("code", &URL_SAFE_NO_PAD.encode(code.to_string()))
         .append_pair("state", &query["state"])
-        .append_pair("iss", &url.join("/").expect("a URL").to_string());
+        .append_pair("iss", url.join("/").expect("a URL").as_str());
     says("302 Found", &format!("Location: {back}\r\n"), "")
 }
 
