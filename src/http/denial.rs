@@ -93,8 +93,7 @@ async fn sign_in(site: &Site, parts: &Parts, visit: &Visit<'_>, bare: bool) -> (
     };
     let wish = Wish { at, to: to.clone(), account: Account::Any, proof: None };
     let begun = tokio::time::timeout(BEGIN_TIME, site.login.begin(wish, &bindings, unix_now())).await;
-    let Ok(begun) = begun else { return (Outcome::Unavailable, unavailable(Intent::Navigation)) };
-    match begun {
+    match begun.unwrap_or(Err(LoginError::Silent)) {
         Ok(begun) => (Outcome::SignIn, to_provider(site, status, begun)),
         Err(LoginError::Circle(_)) if bare => {
             (Outcome::SignIn, answer::redirect(status, &chooser::address(site, &to)))
@@ -308,8 +307,9 @@ impl Story {
             LoginError::Denied(_) => {
                 told(StatusCode::FORBIDDEN, NOT_FINISHED, DENIED, TRY_AGAIN_OR_TELL, DENIED_CAUSES)
             }
+            LoginError::Silent => told(StatusCode::SERVICE_UNAVAILABLE, BUSY, NO_ANSWER, WAIT, &[]),
             LoginError::Provider(error) if error.is_outage() => {
-                told(StatusCode::SERVICE_UNAVAILABLE, BUSY, "The sign-in service does not answer.", WAIT, &[])
+                told(StatusCode::SERVICE_UNAVAILABLE, BUSY, NO_ANSWER, WAIT, &[])
             }
             LoginError::Store(_) | LoginError::Random | LoginError::Tokens => {
                 told(StatusCode::SERVICE_UNAVAILABLE, BUSY, "You could not be signed in just now.", WAIT, &[])
@@ -395,6 +395,7 @@ const FOREGATE_SIGN_IN: HeaderName = HeaderName::from_static("foregate-sign-in")
 const CIRCLE: &str = "The sign-in went in a circle";
 const NOT_FINISHED: &str = "The sign-in could not be finished";
 const BUSY: &str = "Please try again in a moment";
+const NO_ANSWER: &str = "The sign-in service does not answer.";
 const FOREIGN: &str = "This sign-in was not started here, or its address was changed on the way.";
 const DENIED: &str = "The sign-in service did not let you in.";
 const MISMATCH: &str = "What the sign-in service answered does not fit what was asked.";

@@ -128,6 +128,9 @@ pub(super) fn target<'r>(
     uri: &'r [u8],
     method: Method,
 ) -> Result<Target<'r>, Malformed> {
+    if !is_well_formed(&method) {
+        return Err(Malformed::Method);
+    }
     let host: Cow<'r, str> = parse_host(host)?;
     let (path, query) = match memchr::memchr(b'?', uri) {
         Some(mark) => (&uri[..mark], Some(&uri[mark + 1..])),
@@ -169,12 +172,15 @@ fn one<'r>(headers: &'r HeaderMap, name: &HeaderName, called: &'static str) -> R
     if value.is_empty() { Err(Malformed::Missing(called)) } else { Ok(value) }
 }
 
-/// The method in its own letters (RFC 9110 9.1): an unknown but well-formed one is judged like any other.
 fn parse_method(word: &[u8]) -> Result<Method, Malformed> {
-    if word.len() > LONGEST_METHOD || !word.iter().all(u8::is_ascii_uppercase) {
-        return Err(Malformed::Method);
-    }
     Method::from_bytes(word).map_err(|_| Malformed::Method)
+}
+
+/// Whether a method is in the letters that all registered ones have: an unknown one is judged like any other. Methods are
+/// case-sensitive (RFC 9110 9.1), and software that folds `post` into `POST` would step around a rule for it.
+fn is_well_formed(method: &Method) -> bool {
+    let word = method.as_str().as_bytes();
+    word.len() <= LONGEST_METHOD && word.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'-')
 }
 
 /// The values of headers that must each be there exactly once, from one walk over all headers, which costs less than
@@ -284,6 +290,20 @@ mod tests {
             (&[("x-forwarded-uri", "/")], "x-forwarded-proto", Malformed::Missing("X-Forwarded-Proto")),
         ] {
             assert_eq!(forwarded(&changed(change, left_out)).err(), Some(error), "{change:?} {left_out}");
+        }
+    }
+
+    #[test]
+    fn a_method_is_in_capital_letters_however_it_is_told() {
+        let of = |word: &str| {
+            let method = Method::from_bytes(word.as_bytes()).expect("a token");
+            target(Scheme::Https, b"app.test", b"/", method).map(|target| target.method.to_string())
+        };
+        for word in ["GET", "QUERY", "PROPFIND", "VERSION-CONTROL", &"A".repeat(32)] {
+            assert_eq!(of(word).as_deref(), Ok(word));
+        }
+        for word in ["post", "Post", "POSt", "PO_ST", "P0ST", "GET'", &"A".repeat(33)] {
+            assert_eq!(of(word), Err(Malformed::Method), "{word}");
         }
     }
 }

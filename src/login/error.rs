@@ -37,6 +37,9 @@ pub enum LoginError {
     /// The ID token is not for us, of this kind, by this key.
     #[error("the ID token is refused: {0}")]
     Token(#[from] TokenError),
+    /// The provider takes longer to tell where it signs people in than a check may wait.
+    #[error("discovery: the provider does not answer in time")]
+    Silent,
     /// What the provider says of the person cannot be used.
     #[error(transparent)]
     Profile(#[from] ProfileError),

@@ -49,6 +49,7 @@ impl Over {
             | LoginError::Issuer
             | LoginError::Store(_)
             | LoginError::Disabled
+            | LoginError::Silent
             | LoginError::Random => None,
         }
     }

@@ -1,6 +1,7 @@
-//! Where the bytes of an HTTP/1.1 client are within its messages, to find those whose length is told in two ways
-//! (RFC 9112 6.1): hyper takes such a request by `Transfer-Encoding` and shows nothing of the other header. Knows no
-//! more of heads than their ends and those two lines.
+//! Where the bytes of an HTTP/1.1 client are within its messages, to find what hyper takes and shows nothing of: a length
+//! that is told in two ways (RFC 9112 6.1), of which it takes `Transfer-Encoding`, and a target with a fragment, which no
+//! target has (RFC 9112 3.2) and which it cuts off. Knows no more of heads than their ends, their first line and those
+//! two lines.
 
 use std::mem;
 
@@ -40,16 +41,24 @@ struct Head {
     begun: bool,
     length: Option<u64>,
     coded: bool,
+    fragment: bool,
+}
+
+impl Head {
+    /// Whether another server could read it differently than hyper does.
+    fn is_ambiguous(self) -> bool {
+        self.fragment || self.coded && self.length.is_some()
+    }
 }
 
 impl Messages {
-    /// Looks at the next bytes. True if a head that ends in them, or goes on, tells its length in two ways.
+    /// Looks at the next bytes. True if a head that ends in them, or goes on, tells its length in two ways or has a fragment.
     pub(super) fn see(&mut self, mut bytes: &[u8]) -> bool {
         // A check is nearly always one head in one piece: that costs one look without a branch for each byte.
         if self.is_fresh() && is_plain(bytes) {
             return false;
         }
-        let mut both = false;
+        let mut ambiguous = false;
         while !bytes.is_empty() && self.at != At::Lost {
             if let At::Body(left) | At::Chunk(left) = &mut self.at {
                 let part = bytes.len().min(usize::try_from(*left).unwrap_or(usize::MAX));
@@ -72,10 +81,10 @@ impl Messages {
                 part.extend_from_slice(&bytes[..end]);
                 self.line(&part);
             }
-            both |= self.head.coded && self.head.length.is_some();
+            ambiguous |= self.head.is_ambiguous();
             bytes = &bytes[end + 1..];
         }
-        both
+        ambiguous
     }
 
     /// Whether the next byte begins a message.
@@ -109,8 +118,9 @@ impl Messages {
         // Most lines are none of these two.
         match line.first() {
             None if self.head.begun => self.end_of_head(),
-            // Empty lines ahead of a request do not count (RFC 9112 2.2).
-            None => {}
+            Some(_) if !self.head.begun => {
+                self.head = Head { begun: true, fragment: memchr(b'#', line).is_some(), ..Head::default() };
+            }
             Some(b't' | b'T') if is(b"transfer-encoding:", line) => self.head.coded = true,
             Some(b'c' | b'C') if is(b"content-length:", line) => {
                 match length(line["content-length:".len()..].trim_ascii()) {
@@ -118,7 +128,8 @@ impl Messages {
                     None => self.at = At::Lost,
                 }
             }
-            Some(_) => self.head.begun = true,
+            // Nor do empty lines ahead of a request count (RFC 9112 2.2).
+            None | Some(_) => {}
         }
     }
 
@@ -132,9 +143,13 @@ impl Messages {
     }
 }
 
-/// Whether these bytes are surely one head without a body: they end as a head does, no line before that is empty, and
-/// none has a dash where the two names have one, behind their first letter: browsers say `Upgrade-Insecure-Requests`.
+/// Whether these bytes are surely one head without a body or a fragment: they end as a head does, no line before that is
+/// empty, and none has a dash where the two names have one, behind their first letter: browsers say
+/// `Upgrade-Insecure-Requests`.
 fn is_plain(bytes: &[u8]) -> bool {
+    if memchr(b'#', bytes).is_some() {
+        return false;
+    }
     let Some(count) = bytes.len().checked_sub(REACH).filter(|_| bytes.ends_with(b"\r\n\r\n")) else {
         return false;
     };
@@ -181,28 +196,33 @@ mod tests {
 
     use super::*;
 
-    /// Whether a connection with these bytes has a message in two lengths, however the bytes are cut.
-    fn both(bytes: &[u8], cuts: &[usize]) -> bool {
-        let (mut messages, mut at, mut both) = (Messages::default(), 0_usize, false);
+    /// Whether a connection with these bytes has a message that could be read in two ways, however the bytes are cut.
+    fn ambiguous(bytes: &[u8], cuts: &[usize]) -> bool {
+        let (mut messages, mut at, mut ambiguous) = (Messages::default(), 0_usize, false);
         for cut in cuts.iter().copied().chain(std::iter::once(usize::MAX)) {
             let end = at.saturating_add(cut).min(bytes.len());
-            both |= messages.see(&bytes[at..end]);
+            ambiguous |= messages.see(&bytes[at..end]);
             at = end;
         }
-        both
+        ambiguous
     }
 
     const GET: &str = "GET / HTTP/1.1\r\nHost: a\r\nUpgrade-Insecure-Requests: 1\r\nX-Something-Else: content-length: 1\r\n\r\n";
     const POST: &str =
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 31\r\n\r\n\r\ntransfer-encoding: chunked\r\n\r";
     const CHUNKED: &str = "POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n1f;a=b\r\n\r\n\r\nA\r\ncontent-length: 5\r\n\r\n\n\n\n\r\n0\r\nT: x\r\n\r\n";
-    const BOTH: [&str; 5] = [
+    const AMBIGUOUS: [&str; 8] = [
         "POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nTransfer-Encoding: chunked\r\n\r\n",
         "POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nX: y\r\nContent-Length: 5\r\n\r\n",
         "\r\n\nGET / HTTP/1.1\ntransfer-encoding:x\ncontent-length:0\n\n",
         "GET / HTTP/1.1\r\nTRANSFER-ENCODING: chunked\r\ncONTENT-lENGTH: 0\r\n\r\n",
         "GET / HTTP/1.1\r\ncontent-length: 3\r\ntransfer-encoding: chunked\r\nA: b\r\n\r\n",
+        "GET /x#y HTTP/1.1\r\nHost: a\r\n\r\n",
+        "\r\nGET /?x# HTTP/1.1\nHost: a\n\n",
+        "POST http://a/# HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n",
     ];
+    const FRAGMENTS_ELSEWHERE: &str =
+        "GET / HTTP/1.1\r\nReferer: http://a/#b\r\nContent-Length: 10\r\n\r\nGET /#x\r\n\n";
 
     #[test]
     fn the_samples_are_what_they_should_be() {
@@ -210,7 +230,7 @@ mod tests {
         let chunk = CHUNKED.split_once("a=b\r\n").unwrap().1.split_once("\r\n0\r\n").unwrap().0;
         assert_eq!(chunk.len(), 0x1f);
         assert!(is_plain(GET.as_bytes()) && !is_plain(format!("{GET}{GET}").as_bytes()));
-        for text in BOTH.iter().chain(&[POST, CHUNKED]) {
+        for text in AMBIGUOUS.iter().chain(&[POST, CHUNKED, FRAGMENTS_ELSEWHERE]) {
             assert!(!is_plain(text.as_bytes()), "{text}");
         }
     }
@@ -218,20 +238,20 @@ mod tests {
     proptest! {
         /// What comes before a message on its connection, and where the bytes are cut, changes nothing.
         #[test]
-        fn only_messages_in_two_lengths_are_found(
-            before in prop::collection::vec(prop::sample::select(vec![GET, POST, CHUNKED]), 0..5),
-            last in prop::option::of(prop::sample::select(BOTH.to_vec())),
+        fn only_messages_that_are_ambiguous_are_found(
+            before in prop::collection::vec(prop::sample::select(vec![GET, POST, CHUNKED, FRAGMENTS_ELSEWHERE]), 0..5),
+            last in prop::option::of(prop::sample::select(AMBIGUOUS.to_vec())),
             cuts in prop::collection::vec(0_usize..200, 0..12),
         ) {
             let bytes = before.concat() + last.unwrap_or_default();
-            prop_assert_eq!(both(bytes.as_bytes(), &cuts), last.is_some(), "{:?} {:?}", bytes, cuts);
+            prop_assert_eq!(ambiguous(bytes.as_bytes(), &cuts), last.is_some(), "{:?} {:?}", bytes, cuts);
         }
 
         /// Anything at all is looked at to its end.
         #[test]
         fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..300), start in 0..4) {
             let start = ["", POST, CHUNKED, "POST / HTTP/1.1\r\ntransfer-encoding: chunked\r\n\r\n"][start as usize];
-            both(&[start.as_bytes(), &bytes].concat(), &[start.len(), 7]);
+            ambiguous(&[start.as_bytes(), &bytes].concat(), &[start.len(), 7]);
         }
     }
 }

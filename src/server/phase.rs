@@ -45,7 +45,7 @@ pub(super) struct Phase {
     /// On HTTP/2, where requests overlap: the tick since which a head is on its way, and how many are being answered.
     half: Since,
     open: AtomicU32,
-    /// On HTTP/1.1, whether there was a message whose length is told in two ways.
+    /// On HTTP/1.1, whether there was a message whose length is told in two ways, or a target with a fragment.
     unclear: AtomicBool,
     /// On HTTP/1.1, whether it changed protocols: what comes now are no messages.
     changed: AtomicBool,

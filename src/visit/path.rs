@@ -87,7 +87,8 @@ fn decode(raw: &[u8]) -> Result<Decoded, Malformed> {
                 ambiguous |= b"/\\;%?#".contains(&byte);
                 byte
             }
-            b'#' | b'?' => return Err(Malformed::Path),
+            // A target has none of these (RFC 9112 3.2), so that whoever finds one there reads another target.
+            b'#' | b'?' | b' ' => return Err(Malformed::Path),
             b'\\' | b';' => {
                 ambiguous = true;
                 byte
@@ -219,6 +220,7 @@ mod tests {
             "/a%0ab",
             "/a\tb",
             "/a#b",
+            "/a b",
             "/a?b",
             "/..\\x",
         ] {

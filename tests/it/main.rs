@@ -44,6 +44,8 @@ mod proxying;
 mod reload;
 mod roles;
 mod scripts;
+#[path = "../security/mod.rs"]
+mod security;
 mod sessions;
 mod smuggling;
 mod step_up;

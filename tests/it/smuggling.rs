@@ -295,8 +295,9 @@ fn a_request_has_one_host() {
         ),
         ("GET /one HTTP/1.1\r\nHost: open.foregate.localhost/x\r\n".to_owned(), "400"),
         ("GET /one HTTP/1.1\r\nHost: x@open.foregate.localhost\r\n".to_owned(), "400"),
-        // What is behind a # is nobody's here and behind us: judged and sent without it.
-        (format!("GET /one#x HTTP/1.1\r\n{host}\r\n"), "200"),
+        // No target has a fragment (RFC 9112 3.2), and who cuts it off reads another one.
+        (format!("GET /one#x HTTP/1.1\r\n{host}\r\n"), "400"),
+        (format!("GET /one?y# HTTP/1.1\r\n{host}\r\n"), "400"),
         (format!("GET one HTTP/1.1\r\n{host}\r\n"), "400"),
         (format!("GET  /one HTTP/1.1\r\n{host}\r\n"), "400"),
         (format!("GET /o ne HTTP/1.1\r\n{host}\r\n"), "400"),

@@ -65,10 +65,15 @@ impl Foregate {
 
     /// The same on a given port.
     pub fn start_at(config: &str, port: u16) -> Self {
-        Self::start_in(config, port, Arc::new(tempfile::tempdir().expect("a directory")))
+        Self::start_logging(config, port, "foregate=debug")
     }
 
-    fn start_in(config: &str, port: u16, dir: Arc<tempfile::TempDir>) -> Self {
+    /// The same with this filter for its log.
+    pub fn start_logging(config: &str, port: u16, filter: &str) -> Self {
+        Self::start_in(config, port, (Arc::new(tempfile::tempdir().expect("a directory")), filter))
+    }
+
+    fn start_in(config: &str, port: u16, (dir, filter): (Arc<tempfile::TempDir>, &str)) -> Self {
         let admin = free_port();
         let config = config
             .replace("LISTEN", &format!("127.0.0.1:{port}"))
@@ -79,7 +84,7 @@ impl Foregate {
         let mut child = Command::new(PROGRAM)
             .args(["serve", "--config"])
             .arg(&file)
-            .env("FOREGATE_LOG", "foregate=debug")
+            .env("FOREGATE_LOG", filter)
             .stderr(Stdio::piped())
             .stdin(Stdio::null())
             .spawn()
@@ -108,7 +113,7 @@ impl Foregate {
     pub fn restart_after(mut self, config: &str, meanwhile: impl FnOnce()) -> Self {
         self.stop();
         meanwhile();
-        Self::start_in(config, self.public.port(), Arc::clone(&self.dir))
+        Self::start_in(config, self.public.port(), (Arc::clone(&self.dir), "foregate=debug"))
     }
 
     /// Runs it to its end, which must come by itself: exit code and what it wrote.

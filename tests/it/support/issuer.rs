@@ -8,9 +8,9 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use serde_json::{Value, json};
 
 #[path = "../../../src/jwt/testing.rs"]
-mod signing;
+pub mod signing;
 
-use signing::{ED, OTHER_RSA, P256, RSA, merged};
+use signing::{ED, OTHER_RSA, P256, P384, RSA, merged};
 
 /// A running issuer.
 pub struct Issuer {
@@ -30,6 +30,7 @@ pub enum By {
     Rsa,
     OtherRsa,
     P256,
+    P384,
     Ed,
 }
 
@@ -46,6 +47,11 @@ impl Issuer {
             }
         });
         Self { address, state }
+    }
+
+    /// `base` with the members of `over`; null takes a member away.
+    pub fn merged(base: Value, over: Value) -> Value {
+        merged(base, over)
     }
 
     pub fn usual_keys() -> Value {
@@ -112,11 +118,13 @@ pub fn now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).expect("a time").as_secs()
 }
 
-fn key(by: By) -> &'static signing::TestKey {
+/// The key that signs for it.
+pub fn key(by: By) -> &'static signing::TestKey {
     match by {
         By::Rsa => &RSA,
         By::OtherRsa => &OTHER_RSA,
         By::P256 => &P256,
+        By::P384 => &P384,
         By::Ed => &ED,
     }
 }

@@ -2,6 +2,7 @@
 
 pub mod backend;
 pub mod foregate;
+pub mod hostile_provider;
 pub mod house;
 pub mod http;
 pub mod issuer;

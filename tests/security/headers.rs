@@ -1,0 +1,379 @@
+//! Identity headers and cookies: whose they are, and who gets to see them.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
+use serde_json::Value;
+
+use super::world::{APP, ENTRANCES, EVIDENCE, Entrance, OPEN, RULES, World, assert_open, lines, told, world};
+use crate::support::http::{Browser, NAVIGATES, get, request};
+use crate::support::stage::Stage;
+
+const NAMES: [&str; 4] = ["remote-user", "remote-name", "remote-email", "remote-groups"];
+
+/// Spellings of a header's name that software takes for the same.
+fn spellings(name: &str) -> Vec<String> {
+    let capitals: Vec<String> =
+        name.split('-').map(|word| word[..1].to_ascii_uppercase() + &word[1..]).collect();
+    vec![
+        name.to_owned(),
+        name.to_ascii_uppercase(),
+        capitals.join("-"),
+        name.replace('-', "_"),
+        name.replace('-', "."),
+        name.replace('-', ""),
+        name.replace('-', "--"),
+        name.replace('-', "~"),
+        name.replace('-', "!"),
+        name.replace('-', "_").to_ascii_uppercase(),
+        format!("{name}_"),
+        format!("_{name}"),
+    ]
+}
+
+/// Holds that the backend gets each identity header once and with this value.
+#[track_caller]
+fn assert_whole(got: &str, user: &str, what: &str) {
+    let got = got.to_ascii_lowercase();
+    for name in NAMES {
+        assert_eq!(got.matches(&format!("\r\n{name}: ")).count(), 1, "{what} {name}: {got}");
+    }
+    assert!(got.contains(&format!("\r\nremote-user: {user}\r\n")), "{what}: {got}");
+    assert!(!got.contains("root"), "{what}: {got}");
+}
+
+/// `caddyserver/caddy#7545 (comment, Apr 2026)` Caddy forward_auth: identity headers of a client on a page that is open to
+/// everybody.
+///
+/// Tried: the reverse proxy on public and closed pages, by every method; every check's answer is complete and empty.
+#[test]
+fn caddyserver_caddy_7545_nobody_brings_an_identity_along() {
+    let forged: Vec<String> =
+        NAMES.iter().flat_map(|name| spellings(name)).map(|name| format!("{name}: root")).collect();
+    let forged = lines(&forged);
+    for method in ["GET", "HEAD", "OPTIONS", "DELETE", "PROPFIND"] {
+        let seen = world().backend.seen().len();
+        let host = ("http", OPEN, "/marked");
+        assert_eq!(world().ask_by(Entrance::Proxy, method, host, &forged).status, 200, "{method}");
+        let got = world().backend.seen().into_iter().skip(seen);
+        let got = got
+            .into_iter()
+            .find(|request| request.starts_with(&format!("{method} /marked")))
+            .expect("a request");
+        assert_whole(&got, "", method);
+    }
+    for entrance in ENTRANCES.into_iter().filter(|entrance| entrance.is_check()) {
+        let reply = world().ask(entrance, OPEN, "/", &forged);
+        assert_open(&reply, entrance, "public");
+        for name in NAMES {
+            assert_eq!(told(entrance, &reply, name), [""], "{entrance:?} {name}: {reply:?}");
+        }
+        world().is_closed(APP, "/", &forged);
+    }
+}
+
+/// `oauth2-proxy#877` oauth2-proxy: a person adds groups of their own to those that the provider tells.
+///
+/// Tried: all entrances with each kind of evidence; headers of all presets.
+#[test]
+fn oauth2_proxy_877_groups_are_replaced_and_never_joined() {
+    let more = [
+        "Remote-Groups: Home Server Admins",
+        "remote-groups: Home Server Admins",
+        "X-Forwarded-Groups: Home Server Admins",
+        "X-Auth-Request-Groups: Home Server Admins",
+        "X-authentik-groups: Home Server Admins",
+    ];
+    for evidence in EVIDENCE {
+        let shown = world().shows(evidence, "bob");
+        let all: Vec<&str> = lines(&shown).into_iter().chain(more).collect();
+        for entrance in ENTRANCES {
+            let reply = world().ask(entrance, APP, "/", &all);
+            assert_open(&reply, entrance, evidence);
+            assert_eq!(told(entrance, &reply, "remote-groups"), ["family"], "{entrance:?} {evidence:?}");
+            assert_eq!(world().ask(entrance, super::world::ADMINS, "/", &all).status, 403, "{entrance:?}");
+        }
+    }
+}
+
+/// `CVE-2026-88011 / GHSA-rf44-j88r-hh8c; CVE-2026-54763 / GHSA-x677-9fxg-v5c5` Traefik: `X.Remote.User` beside `Remote-User`,
+/// which PHP and others read as one.
+///
+/// Tried: the reverse proxy with a dozen spellings of each name, as somebody and as nobody; the shipped snippets for front
+/// proxies are tried against real ones in `tests/it/proxies.rs`.
+#[test]
+fn cve_2026_88011_no_spelling_of_our_names_arrives() {
+    let alice = world().cookie("alice");
+    for name in NAMES {
+        for spelling in spellings(name) {
+            let line = format!("{spelling}: root");
+            for (uri, cookie, user) in
+                [("/public/x", "X: y", ""), ("/public/x", &*alice, "alice"), ("/x", &alice, "alice")]
+            {
+                let reply = world().ask(Entrance::Proxy, RULES, uri, &[&line, cookie]);
+                assert_eq!(reply.status, 200, "{line} {uri}: {reply:?}");
+                assert_whole(&reply.body, user, &line);
+            }
+        }
+    }
+    let got = world().ask(Entrance::Proxy, OPEN, "/", &["Remote-Users: kept", "XRemote-User: kept"]).body;
+    assert_eq!(got.matches(": kept").count(), 2, "other names are the client's own: {got}");
+}
+
+/// `CVE-2024-45410; CVE-2026-29054; CVE-2021-32813` Traefik: `Connection` names the headers that were set, so that the next
+/// hop takes them away.
+///
+/// Tried: the reverse proxy, every header that foregate sets, in one line and in several, in any case.
+#[test]
+fn cve_2024_45410_connection_takes_nothing_of_ours_away() {
+    let ours = [
+        "x-forwarded-for",
+        "x-forwarded-host",
+        "x-forwarded-proto",
+        "x-forwarded-port",
+        "x-real-ip",
+        "forwarded",
+        "remote-user",
+        "remote-name",
+        "remote-email",
+        "remote-groups",
+    ];
+    let stage = Stage::new();
+    for named in [
+        ours.join(", "),
+        ours.join(",").to_ascii_uppercase(),
+        format!("close, {}", ours.join(" , ")),
+        format!("keep-alive,,{}", ours.join(",\t")),
+    ] {
+        let mut visitor = stage.ask("GET /", &[&format!("Connection: {named}"), "Remote-User: root"]);
+        let mut backend = stage.accept();
+        let head = backend.head();
+        for name in ours {
+            assert_eq!(head.matches(&format!("\r\n{name}: ")).count(), 1, "{named} {name}: {head}");
+        }
+        let sent = head.split("\r\n").find(|line| line.starts_with("connection: ")).unwrap_or_default();
+        assert!(!sent.contains("remote") && !sent.contains("forwarded"), "{head}");
+        backend.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+        assert_eq!(visitor.read(false).expect("an answer").status, 200);
+    }
+    let several: Vec<String> = ours.iter().map(|name| format!("Connection: {name}")).collect();
+    let _visitor = stage.ask("GET /several", &lines(&several));
+    let head = stage.accept().head();
+    assert!(ours.iter().all(|name| head.contains(&format!("\r\n{name}: "))), "{head}");
+    // What the decision rests on cannot be named at all.
+    for named in ["Cookie", "Authorization", "Host"] {
+        let stage = &stage;
+        let mut visitor =
+            stage.ask("GET /", &[&format!("Connection: {named}"), "Cookie: a=b", "Authorization: Basic x"]);
+        let reply = visitor.read(false).expect("an answer");
+        assert_eq!(reply.status, 400, "{named}: {reply:?}");
+    }
+}
+
+/// `CVE-2026-33495 / GHSA-vhr5-ggp3-qq85; oathkeeper@36a676e4` Oathkeeper: a stranger tells how they came.
+///
+/// Tried: the reverse proxy from a peer that is not trusted: every header of the kind is removed and has no effect on rules.
+#[test]
+fn cve_2026_33495_how_a_stranger_came_is_not_theirs_to_tell() {
+    let world = World::with("", |config| config.replace("[session]", "trusted_proxies = []\n[session]"));
+    let lied = [
+        "X-Forwarded-For: 10.0.0.1",
+        "X-Forwarded-Host: evil.test",
+        "X-Forwarded-Proto: https",
+        "X-Forwarded-Port: 1",
+        "X-Forwarded-Prefix: /evil",
+        "X-Forwarded-Server: evil.test",
+        "X-Forwarded-Uri: /evil",
+        "X-Forwarded-Method: EVIL",
+        "X_Forwarded_For: 10.0.0.1",
+        "X.Forwarded.Host: evil.test",
+        "Forwarded: for=10.0.0.1;host=evil.test;proto=https",
+        "X-Real-IP: 10.0.0.1",
+        "X_Real_IP: 10.0.0.1",
+        "Client-IP: 10.0.0.1",
+        "True-Client-IP: 10.0.0.1",
+        "CF-Connecting-IP: 10.0.0.1",
+        "X-Original-URL: /evil",
+        "X-Rewrite-URL: /evil",
+    ];
+    let reply = world.ask(Entrance::Proxy, OPEN, "/", &lied);
+    assert_eq!(reply.status, 200, "{reply:?}");
+    let got = reply.body.to_ascii_lowercase();
+    for part in ["evil", "10.0.0.1", "https"] {
+        assert!(!got.contains(part), "{part}: {got}");
+    }
+    assert_eq!(got.matches("forwarded-for").count(), 1, "{got}");
+    let reply = world.ask(Entrance::Proxy, "lan.foregate.localhost", "/", &lied);
+    assert_eq!(reply.status / 100, 4, "a network rule goes by the peer: {reply:?}");
+}
+
+/// `Authelia threat model; rauthy forward_auth book page` Authelia, Rauthy: whoever reaches the backend past the proxy writes
+/// its headers by hand.
+///
+/// Tried: what foregate offers against it, a signed assertion: for this app alone, short, and never the client's own, behind
+/// every entrance.
+#[test]
+fn authelia_threat_model_a_backend_can_ask_for_a_signature() {
+    let world = World::with("", |config| {
+        ["app", "admins"].iter().fold(config, |config, host| {
+            let line = format!("[apps.\"{host}.foregate.localhost\"]");
+            config.replace(&line, &format!("{line}\nassertion = true"))
+        })
+    });
+    let alice = world.cookie("alice");
+    for entrance in ENTRANCES {
+        for host in ["app", "admins"] {
+            let name = format!("{host}.foregate.localhost");
+            let forged = ["Foregate-Assertion: e30.e30.x", "foregate_assertion: e30.e30.x", &*alice];
+            let reply = world.ask(entrance, &name, "/", &forged);
+            let [token] = <[String; 1]>::try_from(told(entrance, &reply, "foregate-assertion")).expect("one");
+            if matches!(
+                entrance,
+                Entrance::OutpostTraefik
+                    | Entrance::OutpostNginx
+                    | Entrance::OutpostCaddy
+                    | Entrance::OutpostEnvoy
+                    | Entrance::Oauth2Proxy
+            ) {
+                // Scripts of an app may ask there: what proves somebody to a backend is not told.
+                assert_eq!(token, "", "{entrance:?}");
+                continue;
+            }
+            let claims = URL_SAFE_NO_PAD.decode(token.split('.').nth(1).expect("claims")).expect("base64url");
+            let claims: Value = serde_json::from_slice(&claims).expect("JSON");
+            assert_eq!(claims["aud"], format!("http://{name}:{}", world.port), "{entrance:?}: {claims}");
+            let life = claims["exp"].as_u64().zip(claims["iat"].as_u64()).map(|(end, from)| end - from);
+            assert!(life.is_some_and(|life| life <= 300), "{claims}");
+            if !entrance.is_check() {
+                assert!(!reply.body.contains("e30.e30.x"), "{reply:?}");
+            }
+        }
+    }
+}
+
+/// `oauth2-proxy#1993, #1388; traefik-oidc-auth#49` oauth2-proxy, adjacent: the backend gets the session cookie, and uses it at
+/// another app.
+///
+/// Tried: the reverse proxy with cookies in every order and form; the others arrive byte for byte.
+#[test]
+fn oauth2_proxy_1993_our_cookies_stay_with_us() {
+    let alice = world().cookie("alice");
+    let pair = alice.trim_start_matches("Cookie: ");
+    let login = "foregate-login=AAAA";
+    for (cookies, kept) in [
+        (vec![format!("Cookie: {pair}")], ""),
+        (vec![format!("Cookie: a=1; {pair}; b=\"x y\"")], "a=1; b=\"x y\""),
+        (vec![format!("Cookie: {pair}; a=1")], "a=1"),
+        (vec![format!("Cookie: a=1; {pair}; {login}; foregate=; {pair}")], "a=1"),
+        (vec!["Cookie: a=1".to_owned(), format!("Cookie: {pair}; b=2; c")], "a=1; b=2; c"),
+        (vec![format!("Cookie: a=1;{pair};b=%00=;=x;")], "a=1"),
+        (
+            vec![format!("Cookie: xforegate=1; foregate2=2; {pair}; FOREGATE=3")],
+            "xforegate=1; foregate2=2; FOREGATE=3",
+        ),
+    ] {
+        let reply = world().ask(Entrance::Proxy, APP, "/", &lines(&cookies));
+        assert_eq!(reply.status, 200, "{cookies:?}: {reply:?}");
+        let got = told(Entrance::Proxy, &reply, "cookie").join("; ");
+        assert!(got.starts_with(kept) && (kept.is_empty() == got.is_empty()), "{cookies:?}: {got}");
+        let value = pair.trim_start_matches("foregate=");
+        assert!(
+            !reply.body.contains(value) && !got.contains("foregate-login"),
+            "{cookies:?}: {}",
+            reply.body
+        );
+    }
+}
+
+/// `CVE-2026-41181 / GHSA-p6hg-qh38-555r` Traefik: cookies and tokens in answers, or at somebody else's.
+///
+/// Tried: every answer of every entrance, and pages of trouble; what the provider is sent on behalf of a visitor.
+#[test]
+fn cve_2026_41181_no_answer_repeats_what_was_shown() {
+    let world = World::new();
+    let secret = "c0ffee-of-the-visitor";
+    let shown = [
+        format!("Cookie: foregate={secret}; app={secret}"),
+        format!("Authorization: Bearer {secret}"),
+        format!("X-Api-Key: {secret}"),
+        format!("X-Foregate-Token: {secret}"),
+        NAVIGATES.to_owned(),
+    ];
+    for entrance in ENTRANCES.into_iter().filter(|entrance| entrance.is_check()) {
+        for host in [APP, OPEN, "unknown.test", "admins.foregate.localhost"] {
+            for uri in ["/", "/%zz"] {
+                let reply = world.ask(entrance, host, uri, &lines(&shown));
+                assert!(!format!("{reply:?}").contains(secret), "{entrance:?} {host}{uri}: {reply:?}");
+            }
+        }
+    }
+    for page in ["sign-in", "callback?state=x", "sign-out", "account", "session", "other"] {
+        let reply = world.own("GET", &format!("/.foregate/{page}"), &lines(&shown), "");
+        assert!(!format!("{reply:?}").contains(secret), "{page}: {reply:?}");
+    }
+    assert!(!world.provider.log().join(" ").contains(secret));
+    assert!(!world.foregate.log_lines().join("\n").contains(secret));
+}
+
+/// `GHSA-59jp-rwph-878r` mod_auth_openidc: a page that asks to sign in, and the protected page behind it.
+///
+/// Tried: the reverse proxy without a session, as page, as form, as program, by HEAD and over a kept connection: the answer is
+/// whole and the backend is never asked.
+#[test]
+fn ghsa_59jp_rwph_878r_a_no_is_all_there_is() {
+    let world = World::new();
+    let host = format!("Host: {APP}:{}", world.port);
+    let form = [
+        "Sec-Fetch-Site: same-origin",
+        "Sec-Fetch-Mode: navigate",
+        "Sec-Fetch-Dest: document",
+        "Content-Type: application/x-www-form-urlencoded",
+        NAVIGATES,
+    ];
+    for (method, more, body) in [
+        ("GET", &[NAVIGATES][..], ""),
+        ("GET", &["Accept: */*"], ""),
+        ("HEAD", &[NAVIGATES], ""),
+        ("POST", &form, "a=b"),
+        ("POST", &["Content-Type: application/json"], "{}"),
+        ("PUT", &[], "x"),
+    ] {
+        let mut wire = crate::support::http::Wire::open(world.foregate.public);
+        let all = [&[host.as_str(), "Connection: close"], more].concat();
+        wire.write(request(method, "/secret", &all, body).as_bytes());
+        let reply = wire.read(method == "HEAD").expect("an answer");
+        assert_ne!(reply.status / 100, 5, "{method} {more:?}: {reply:?}");
+        assert!(
+            !reply.body.contains("GET /secret HTTP") && wire.until_the_end().is_empty(),
+            "{method}: {reply:?}"
+        );
+    }
+    assert_eq!(world.backend.seen(), Vec::<String>::new());
+}
+
+/// `oauth2-proxy#2606` oauth2-proxy: two cookies of one name, the first of which is somebody else's rubbish.
+///
+/// Tried: all entrances; a dozen of them before and behind the true one; sign-in and callback with such a jar.
+#[test]
+fn oauth2_proxy_2606_a_bad_cookie_hides_no_good_one() {
+    let world = World::new();
+    let alice = world.cookie("alice");
+    let value = alice.trim_start_matches("Cookie: ");
+    let dead = format!("foregate={}", URL_SAFE_NO_PAD.encode([9; 48]));
+    let junk = ["foregate=", "foregate=x", "foregate=\"\"", &dead, "foregate"].join("; ");
+    for line in [
+        format!("Cookie: {junk}; {value}"),
+        format!("Cookie: {value}; {junk}"),
+        format!("Cookie: {dead}; {dead}; {dead}; {value}; {dead}"),
+    ] {
+        for entrance in ENTRANCES {
+            assert_open(&world.ask(entrance, APP, "/", &[&line]), entrance, &line);
+        }
+    }
+    let mut browser: Browser = super::world::stranger("bob");
+    let logins: Vec<String> =
+        (0..12).map(|number| format!("foregate-login=junk{number}; foregate=x")).collect();
+    browser.lines.push(format!("Cookie: {}", logins.join("; ")));
+    let reply = browser.open(&world.url("app", "/"));
+    assert!(reply.status == 200 && reply.body.contains("remote-user: bob"), "{reply:?}");
+    assert_eq!(get(world.foregate.admin, "/livez", &[]).status, 200);
+}

@@ -1,0 +1,605 @@
+//! Paths and addresses that two servers could read differently.
+
+use super::world::{
+    ENTRANCES, EVIDENCE, Entrance, OPEN, RULES, Told, World, assert_closed, assert_open, lines, world,
+};
+use crate::support::http::{raw, request};
+use crate::support::stage::Stage;
+
+/// Holds that somebody who is in nobody's group never reaches a page of admins', whatever they show.
+#[track_caller]
+fn is_no_way_to_the_admins(uri: &str, more: &[&str]) {
+    let world = world();
+    world.is_closed(RULES, uri, more);
+    for evidence in EVIDENCE {
+        let shown = world.shows(evidence, "bob");
+        for entrance in ENTRANCES {
+            let reply = world.ask(entrance, RULES, uri, &[&lines(&shown)[..], more].concat());
+            assert_closed(&reply, entrance, (uri, more, evidence));
+        }
+    }
+}
+
+/// `CVE-2026-40575 / GHSA-7x63-xv5r-3p2x` oauth2-proxy: one public rule, and a client that names its path in a header.
+///
+/// Tried: all entrances with each kind of evidence, every header that some product reads an address from; all of them
+/// from a peer that is not trusted.
+#[test]
+fn cve_2026_40575_a_header_names_no_other_page() {
+    let headers = [
+        "X-Forwarded-Uri: /public/x",
+        "X-Forwarded-Path: /public/x",
+        "X-Forwarded-Prefix: /public",
+        "X-Original-URI: /public/x",
+        "X-Original-URL: http://rules.foregate.localhost/public/x",
+        "X-Original-URL: http://open.foregate.localhost/",
+        "X-Rewrite-URL: /public/x",
+        "X-Replaced-Path: /public/x",
+        "X-Auth-Request-Redirect: /public/x",
+        "X-Forwarded-Host: open.foregate.localhost",
+        "X-Host: open.foregate.localhost",
+        "X-Forwarded-Server: open.foregate.localhost",
+        "X-HTTP-Method-Override: OPTIONS",
+        "Forwarded: host=open.foregate.localhost;path=/public",
+    ];
+    for header in headers {
+        is_no_way_to_the_admins("/admin/x", &[header]);
+    }
+    for entrance in ENTRANCES {
+        assert_open(&world().ask(entrance, RULES, "/public/x", &[]), entrance, "the rule is there");
+    }
+    let far = World::with("", |config| {
+        config.replace("[session]", "trusted_proxies = [\"10.0.0.0/8\"]\n[session]")
+    });
+    for entrance in ENTRANCES {
+        for header in headers {
+            let reply = far.ask(entrance, RULES, "/admin/x", &[header]);
+            assert_closed(&reply, entrance, header);
+        }
+        let reply = far.ask(entrance, RULES, "/public/x", &[]);
+        assert_eq!(reply.status, if entrance.is_check() { 403 } else { 200 }, "{entrance:?}");
+    }
+}
+
+/// `CVE-2021-32637 / GHSA-68wm-pfjf-wqp6` Authelia: an address that cannot be parsed, on a host that is open to everybody.
+///
+/// Tried: all entrances, as path, host or whole address; over-long; bytes that are no UTF-8.
+#[test]
+fn cve_2021_32637_an_address_that_is_none_is_a_no() {
+    let world = world();
+    for uri in ["/%zz", "/%", "/%a", "/%u0061", "/a%", "/\u{1}", "/a\u{7f}", "/%00", "/\\", "/a b"] {
+        world.is_closed(OPEN, uri, &[]);
+        world.is_closed(OPEN, uri, &[&world.cookie("alice")]);
+    }
+    for address in ["://", "", " ", "http:", "http://", "http:///", "//open.foregate.localhost/", "/", "x"] {
+        let line = format!("X-Original-URL: {address}");
+        for path in ["/.foregate/auth/nginx", "/outpost.goauthentik.io/auth/nginx"] {
+            let bytes = request("GET", path, &[&line, "X-Original-Method: GET"], "");
+            let reply = raw(world.foregate.public, bytes.as_bytes());
+            assert!((400..404).contains(&reply.status), "{path} {address:?}: {reply:?}");
+        }
+    }
+    for entrance in ENTRANCES {
+        let long = format!("/{}", "a".repeat(70_000));
+        assert_closed(&world.ask(entrance, OPEN, &long, &[]), entrance, "70 KB");
+        for bad in [&b"\xff"[..], b"\xc3\x28", b"\xed\xa0\x80"] {
+            let mut bytes = entrance.bytes("GET", ("http", RULES, "/public/@@@"), &[]);
+            let at = bytes.windows(3).position(|part| part == b"@@@").expect("a mark");
+            bytes.splice(at..at + 3, bad.iter().copied());
+            assert_closed(&raw(world.foregate.public, &bytes), entrance, bad);
+        }
+    }
+}
+
+/// `CVE-2026-41059 / GHSA-pxq7-h93f-9jrg` oauth2-proxy: a public pattern with a segment in the middle, and a `#` or `%23`.
+///
+/// Tried: all entrances, in the path and in the query.
+#[test]
+fn cve_2026_41059_a_fragment_ends_no_pattern() {
+    for entrance in ENTRANCES {
+        assert_open(&world().ask(entrance, RULES, "/foo/x/bar", &[]), entrance, "the rule is there");
+    }
+    for uri in [
+        "/foo/secret%23/bar",
+        "/foo/secret#/bar",
+        "/foo/secret#/x/bar",
+        "/foo/secret%2523/bar",
+        "/foo/secret?/bar",
+        "/foo/secret?x#/bar",
+        "/foo/secret%3f/bar",
+        "/foo/a/b/bar",
+        "/foo//bar",
+        "/foo/x/bar/y",
+        "/foo/x/bar%2fy",
+        "/foo/./bar",
+        "/foo/../bar",
+        "/foo/x/..%2f..%2fadmin%2f/bar",
+        "/admin/x#/foo/x/bar",
+        "/admin/x?/foo/x/bar",
+    ] {
+        world().is_closed(RULES, uri, &[]);
+    }
+    for uri in ["/admin/x#/../foo/x/bar", "/admin#/foo/x/bar"] {
+        is_no_way_to_the_admins(uri, &[]);
+    }
+}
+
+/// `caddyserver/caddy#7941` Caddy: out of a public prefix and into a closed one, by dots in every spelling.
+///
+/// Tried: all entrances with each kind of evidence; dots plain, encoded once and twice, with parameters, as overlong
+/// UTF-8, behind separators of all kinds.
+#[test]
+fn caddyserver_caddy_7941_dots_lead_nowhere() {
+    for dots in [
+        "..",
+        "%2e%2e",
+        "%2E.",
+        ".%2e",
+        "..;",
+        "..;x=1",
+        "%252e%252e",
+        "..%00",
+        "%c0%ae%c0%ae",
+        "..%20",
+        "...",
+    ] {
+        for slash in ["/", "%2f", "%2F", "\\", "%5c", "//", "/./", "%252f"] {
+            let uri = format!("/public/{dots}{slash}admin/x");
+            for entrance in ENTRANCES {
+                let reply = world().ask(entrance, RULES, &uri, &[]);
+                // What no server takes for dots is a name below the public prefix.
+                let is_name = slash == "/" && (["...", "..%20"].contains(&dots) || dots.starts_with("%c0"));
+                if !is_name {
+                    assert_closed(&reply, entrance, &uri);
+                }
+            }
+        }
+    }
+    for uri in
+        ["/public/..", "/public/../", "/public/.", "/public/%2e", "/public/x/../../admin/x", "/../admin/x"]
+    {
+        is_no_way_to_the_admins(uri, &[]);
+    }
+}
+
+/// `CVE-2025-66490 / GHSA-gm3x-23wp-hc2c` Traefik: an encoded letter that keeps the rule for a prefix from matching.
+///
+/// Tried: all entrances, as somebody who may use the app and not this part of it; every separator encoded once and twice,
+/// before, in and behind the prefix.
+#[test]
+fn cve_2025_66490_no_encoding_steps_around_a_rule() {
+    for code in ["%2f", "%2F", "%5c", "%00", "%3b", "%25", "%3f", "%23", "%252f", "%09", "%0a", "%7f"] {
+        for uri in [
+            format!("/admin{code}x"),
+            format!("/admin{code}/x"),
+            format!("/{code}admin/x"),
+            format!("/{code}/admin/x"),
+            format!("/x{code}/../admin/x"),
+            format!("/public{code}..{code}admin/x"),
+        ] {
+            for entrance in ENTRANCES {
+                for who in ["", "bob"] {
+                    let cookie = if who.is_empty() { "X: y".to_owned() } else { world().cookie(who) };
+                    let reply = world().ask(entrance, RULES, &uri, &[&cookie]);
+                    assert_eq!(reply.status / 100, 4, "{entrance:?} {uri} {who}: {reply:?}");
+                }
+            }
+        }
+    }
+    // Another spelling of the same letters is the same page, and never another case of them.
+    for uri in ["/%61dmin/x", "/adm%69n/x", "/admin", "/admin/", "/admin/%78"] {
+        is_no_way_to_the_admins(uri, &[]);
+        let alice = world().cookie("alice");
+        for entrance in ENTRANCES {
+            assert_open(&world().ask(entrance, RULES, uri, &[&alice]), entrance, uri);
+        }
+    }
+}
+
+/// `CVE-2026-48020, CVE-2026-40912, CVE-2026-65600, CVE-2026-67309` Traefik: a prefix that is taken off leaves dots
+/// behind the decision.
+///
+/// Tried: the reverse proxy with `strip_prefix`, and with a path in `upstream`.
+#[test]
+fn cve_2026_48020_what_is_sent_is_judged_in_its_own_form() {
+    let tables = r#"
+[apps."shared.foregate.localhost/api"]
+upstream = "BACKEND"
+strip_prefix = true
+allow = "public"
+rules = [{ path = "/admin/**", allow = "signed-in" }]
+[apps."shared.foregate.localhost/foo"]
+upstream = "BACKEND/base"
+strip_prefix = true
+allow = "public"
+rules = [{ path = "/base/admin/**", allow = "signed-in" }]
+"#;
+    let stage = Stage::with(tables, "allow = \"public\"");
+    for uri in [
+        "/api../admin",
+        "/api./admin",
+        "/api.%2e/admin",
+        "/api..%2fadmin",
+        "/api/../admin",
+        "/api/./admin",
+        "/api//admin",
+        "/api///admin",
+        "/api/%2e%2e/admin",
+        "/api;/admin",
+        "/api/;/admin",
+        "/api%2fadmin",
+        "/api\\admin",
+        "/api/admin",
+        "/api/admin/x",
+        "/api/%61dmin",
+        "/foo../bar",
+        "/foo/admin",
+        "/foo/../base/admin",
+        "/foo/..%2fbase/admin",
+        "/foo//admin",
+        "/API/admin",
+    ] {
+        let reply = stage.ask_of("shared", &format!("GET {uri}"), &["Connection: close"]).read(false);
+        let reply = reply.expect("an answer");
+        assert!((400..500).contains(&reply.status), "{uri}: {reply:?}");
+        assert!(stage.accepted().is_none(), "{uri}");
+    }
+    let mut visitor = stage.ask_of("shared", "GET /api/x", &["Connection: close"]);
+    let mut backend = stage.accept();
+    assert!(backend.head().starts_with("GET /x HTTP/1.1\r\n"));
+    backend.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
+    assert_eq!(visitor.read(false).expect("an answer").status, 200);
+}
+
+/// `CVE-2021-39206 / GHSA-cfc2-wjcm-c8fm` Pomerium (Envoy): a fragment in the request's target, which one server judges and
+/// another one sends.
+///
+/// Tried: all entrances; the reverse proxy byte by byte. Over HTTP/1.1 it is 400.
+#[test]
+fn cve_2021_39206_a_fragment_is_judged_nowhere_and_sent_nowhere() {
+    for uri in ["/public/x#/admin", "/public/#", "/public/x?y#z", "/#/public/x", "/public#/../admin"] {
+        for entrance in ENTRANCES {
+            let reply = world().ask(entrance, RULES, uri, &[]);
+            assert_eq!(reply.status, 400, "{entrance:?} {uri}: {reply:?}");
+        }
+    }
+    let stage = Stage::new();
+    for line in ["GET /x#y", "GET /#", "GET http://HOST/x#y", "OPTIONS /x#", "POST /x?y#z"] {
+        let line = line.replace("HOST", &stage.host());
+        let reply = stage.ask(&line, &["Connection: close"]).read(false).expect("an answer");
+        assert_eq!(reply.status, 400, "{line}: {reply:?}");
+    }
+    // Also behind a sound request on its connection, and in pieces.
+    let mut visitor = stage.visit();
+    let sound = stage.request("GET /sound", &[]);
+    let bad = stage.request("GET /bad#x", &[]);
+    visitor.write(sound.as_bytes());
+    let mut backend = stage.accept();
+    assert!(backend.head().starts_with("GET /sound "));
+    backend.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    assert_eq!(visitor.read(false).expect("an answer").status, 200);
+    bad.bytes().for_each(|byte| visitor.write(&[byte]));
+    assert_eq!(visitor.read(false).expect("an answer").status, 400);
+    assert!(stage.accepted().is_none(), "none of them reached the backend");
+}
+
+/// `GHSA-46wh-3698-f2cx; traefik-forward-auth#424` Traefik, traefik-forward-auth: a path without its slash, `*`, or a whole
+/// address in its place.
+///
+/// Tried: all entrances; HTTP/1.1 request lines here, `:path` of HTTP/2 in `tests/it/http2.rs`.
+#[test]
+fn ghsa_46wh_3698_f2cx_a_path_begins_with_its_slash() {
+    for uri in [
+        "admin",
+        "public/x",
+        "*",
+        "?/public/x",
+        "http://rules.foregate.localhost/public/x",
+        "//open.foregate.localhost/public/x",
+        "https:/public/x",
+        "@open.foregate.localhost/public/x",
+        ".foregate.localhost/public/x",
+    ] {
+        for entrance in ENTRANCES {
+            // In a request line a whole address is one to that host, and judged as such.
+            if entrance == Entrance::Proxy && uri.starts_with("http://") {
+                continue;
+            }
+            let reply = world().ask(entrance, RULES, uri, &[]);
+            assert_closed(&reply, entrance, uri);
+        }
+    }
+    for entrance in ENTRANCES.into_iter().filter(|entrance| entrance.told() == Told::Forwarded) {
+        for uri in ["", " ", "\t"] {
+            assert_closed(&world().ask(entrance, OPEN, uri, &[]), entrance, uri);
+        }
+        let reply = world().ask_by(entrance, "OPTIONS", ("http", OPEN, "*"), &[]);
+        assert_closed(&reply, entrance, "OPTIONS *");
+    }
+    for target in ["*", "http://open.foregate.localhost*", "open.foregate.localhost:80"] {
+        let bytes = request("OPTIONS", target, &["Host: open.foregate.localhost", "Connection: close"], "");
+        let reply = raw(world().foregate.public, bytes.as_bytes());
+        assert!((400..500).contains(&reply.status), "{target}: {reply:?}");
+    }
+}
+
+/// `CVE-2022-28923` Caddy: a network path that comes back in a redirect of our own.
+///
+/// Tried: every own address and every app behind the reverse proxy, with and without a session.
+#[test]
+fn cve_2022_28923_no_redirect_is_a_network_path() {
+    let world = world();
+    let alice = world.cookie("alice");
+    let hosts = ["auth", "app", "open", "nobody", "unknown"];
+    for host in hosts {
+        for uri in [
+            "//evil.test/%2e%2e",
+            "//evil.test/",
+            "///evil.test",
+            "/\\evil.test",
+            "//evil.test/.foregate/sign-in",
+            "/.foregate//evil.test",
+            "/.foregate/sign-in//evil.test",
+            "/.foregate/sign-in/",
+            "//evil.test/outpost.goauthentik.io/start",
+            "/outpost.goauthentik.io//evil.test",
+            "/oauth2//evil.test/",
+        ] {
+            for lines in [&["Accept: text/html"][..], &["Accept: text/html", &alice]] {
+                let line = format!("Host: {host}.foregate.localhost:{}", world.port);
+                let bytes = request("GET", uri, &[&[&*line, "Connection: close"], lines].concat(), "");
+                let reply = raw(world.foregate.public, bytes.as_bytes());
+                let Some(location) = reply.header("location") else { continue };
+                let to = url::Url::parse(location).expect("an absolute address");
+                let known = to.port() == Some(world.port)
+                    && to.host_str().is_some_and(|host| host.ends_with("foregate.localhost"));
+                let provider = location.starts_with(&world.provider.issuer());
+                assert!(known || provider, "{host} {uri}: {location}");
+            }
+        }
+    }
+}
+
+/// `kubernetes/ingress-nginx#7126` ingress-nginx: a scheme in a header that only some read.
+///
+/// Tried: all entrances; what of it the backend of the reverse proxy gets.
+#[test]
+fn kubernetes_ingress_nginx_7126_one_header_tells_the_scheme() {
+    let aliases = [
+        "X-Forwarded-Scheme: https",
+        "X-Scheme: https",
+        "X-Forwarded-Ssl: on",
+        "Front-End-Https: on",
+        "X-Url-Scheme: https",
+        "X-Forwarded-Protocol: https",
+    ];
+    let alice = world().cookie("alice");
+    for entrance in ENTRANCES {
+        let plain = world().ask(entrance, super::world::APP, "/", &["Accept: text/html"]);
+        let with =
+            world().ask(entrance, super::world::APP, "/", &[&aliases[..], &["Accept: text/html"]].concat());
+        assert_eq!(plain.status, with.status, "{entrance:?}");
+        if let (Some(plain), Some(with)) = (plain.header("location"), with.header("location")) {
+            let bare = |url: &str| url::Url::parse(url).expect("a URL").origin().ascii_serialization();
+            assert_eq!(bare(plain), bare(with));
+        }
+    }
+    let lines = [&aliases[..], &[&alice, "X-Forwarded-Proto: https"]].concat();
+    let far = World::with("", |config| config.replace("[session]", "trusted_proxies = []\n[session]"));
+    let bob = far.cookie("bob");
+    for (world, cookie) in [(world(), &alice), (&far, &bob)] {
+        let lines: Vec<&str> =
+            lines.iter().map(|line| if *line == alice { cookie.as_str() } else { line }).collect();
+        let got = world.ask(Entrance::Proxy, super::world::APP, "/", &lines).body.to_ascii_lowercase();
+        assert!(got.contains("x-forwarded-proto: http\r\n"), "{got}");
+        assert_eq!(got.matches("https").count() + got.matches(": on\r\n").count(), 0, "{got}");
+    }
+}
+
+/// `CVE-2024-21499` caddy-security (adjacent): a scheme that makes an address run.
+///
+/// Tried: all entrances that are told a scheme, on an open and on a closed host.
+#[test]
+fn cve_2024_21499_schemes_are_http_and_https() {
+    for scheme in
+        ["javascript", "evil_protocol", "https, http", "https,https", "data", "file", "http:", "", "https "]
+    {
+        for entrance in ENTRANCES.into_iter().filter(|entrance| entrance.is_check()) {
+            for host in [OPEN, super::world::APP] {
+                let reply = world().ask_by(entrance, "GET", (scheme, host, "/"), &["Accept: text/html"]);
+                // White space at the end of a line is none of its value.
+                let is_https = scheme == "https " && entrance.told() != Told::Original;
+                assert!(is_https || reply.status == 400, "{entrance:?} {scheme:?} {host}: {reply:?}");
+                assert!(is_https || reply.header("location").is_none(), "{reply:?}");
+            }
+        }
+    }
+    // From a peer that is not trusted the reverse proxy takes no word of it.
+    let far = World::with("", |config| config.replace("[session]", "trusted_proxies = []\n[session]"));
+    let line = ["X-Forwarded-Proto: javascript", "Accept: text/html"];
+    let reply = far.ask(Entrance::Proxy, super::world::APP, "/", &line);
+    assert_eq!(reply.status, 302);
+    assert!(!reply.header("location").is_some_and(|to| to.contains("javascript")), "{reply:?}");
+}
+
+/// `tinyauth@2e03eb9, @016a954` Tinyauth: what was asked for is told in part only.
+///
+/// Tried: every set of headers that lacks one or more, for all checks, about a host that is open to everybody.
+#[test]
+fn tinyauth_2e03eb9_what_is_missing_is_no_laxer_rule() {
+    let world = world();
+    for entrance in ENTRANCES.into_iter().filter(|entrance| entrance.told() == Told::Forwarded) {
+        let whole = String::from_utf8(entrance.bytes("GET", ("http", OPEN, "/"), &[])).expect("text");
+        let told: Vec<&str> = whole.lines().filter(|line| line.starts_with("X-Forwarded-")).collect();
+        assert_eq!(told.len(), 4);
+        for left_out in 1..16_u32 {
+            for blank in [None, Some(""), Some(" "), Some("\t ")] {
+                let mut text = whole.clone();
+                for (index, line) in told.iter().enumerate().filter(|(index, _)| left_out & (1 << index) != 0)
+                {
+                    let name = told[index].split(':').next().expect("a name");
+                    let other = blank.map_or_else(String::new, |blank| format!("{name}:{blank}\r\n"));
+                    text = text.replace(&format!("{line}\r\n"), &other);
+                }
+                let reply = raw(world.foregate.public, text.as_bytes());
+                assert_eq!(reply.status, 400, "{entrance:?} {left_out:b} {blank:?}: {reply:?}");
+            }
+        }
+    }
+    for path in ["/.foregate/auth/nginx", "/outpost.goauthentik.io/auth/nginx"] {
+        for lines in [&[][..], &["X-Original-Method: GET"], &["X-Original-URL:"], &["X-Original-URI: /"]] {
+            let reply = raw(world.foregate.public, request("GET", path, lines, "").as_bytes());
+            assert_eq!(reply.status, 400, "{path} {lines:?}: {reply:?}");
+        }
+    }
+}
+
+/// `traefik-forward-auth#41, #221` traefik-forward-auth: a check without its address, or with an empty scheme.
+///
+/// Tried: all checks; what is missing is named, and nothing leads to `:///`.
+#[test]
+fn traefik_forward_auth_41_a_check_without_an_address_says_so() {
+    let world = world();
+    for entrance in ENTRANCES.into_iter().filter(|entrance| entrance.told() == Told::Forwarded) {
+        for name in ["X-Forwarded-Uri", "X-Forwarded-Proto", "X-Forwarded-Host"] {
+            let whole = entrance.bytes("GET", ("http", super::world::APP, "/"), &["Accept: text/html"]);
+            let whole = String::from_utf8(whole).expect("text");
+            let kept: Vec<&str> = whole.split("\r\n").filter(|line| !line.starts_with(name)).collect();
+            let reply = raw(world.foregate.public, kept.join("\r\n").as_bytes());
+            assert_eq!(
+                (reply.status, reply.header("location")),
+                (400, None),
+                "{entrance:?} {name}: {reply:?}"
+            );
+            // HAProxy asks by HEAD, which has no body, and oauth2-proxy has none for whoever is not a person.
+            assert!(
+                matches!(entrance, Entrance::Haproxy | Entrance::Oauth2Proxy) || reply.body.contains(name),
+                "{entrance:?} {name}: {reply:?}"
+            );
+        }
+    }
+}
+
+/// `thomseddon/traefik-forward-auth internal/server.go` traefik-forward-auth: a stranger asks as a front proxy would; and an
+/// address that no parser takes.
+///
+/// Tried: all checks from a peer that is not trusted; broken addresses again and again on one connection.
+#[test]
+fn thomseddon_traefik_forward_auth_internal_server_go_a_strangers_word_is_none() {
+    let far = World::with("", |config| config.replace("[session]", "trusted_proxies = []\n[session]"));
+    for entrance in ENTRANCES.into_iter().filter(|entrance| entrance.is_check()) {
+        for method in ["GET", "POST", "OPTIONS"] {
+            let reply = far.ask_by(entrance, method, ("http", OPEN, "/"), &[]);
+            assert_eq!(reply.status, 403, "{entrance:?} {method}: {reply:?}");
+        }
+    }
+    let before = world().foregate.metric("foregate_connections");
+    for entrance in ENTRANCES {
+        for _ in 0..20 {
+            for uri in ["/%zz", "/%", "/%2"] {
+                assert_eq!(world().ask(entrance, OPEN, uri, &[]).status, 400, "{entrance:?} {uri}");
+            }
+        }
+    }
+    assert!(before.is_finite() && !world().foregate.log_lines().iter().any(|line| line.contains("panicked")));
+}
+
+/// `CVE-2026-39858 / GHSA-5m6w-wvh7-57vm` Traefik forwardAuth: the headers of a front proxy with other letters between their
+/// words, beside the real ones and in their place.
+///
+/// Tried: all entrances; `_`, `.`, none and both, in every place.
+#[test]
+fn cve_2026_39858_names_are_read_in_one_spelling() {
+    for (name, value) in [
+        ("X-Forwarded-Proto", "https"),
+        ("X-Forwarded-Host", OPEN),
+        ("X-Forwarded-Uri", "/public/x"),
+        ("X-Forwarded-Method", "GET"),
+        ("X-Original-URL", "http://open.foregate.localhost/"),
+    ] {
+        for spelling in [
+            name.replace('-', "_"),
+            name.replace('-', "."),
+            name.replacen('-', "_", 1),
+            name.replace('-', ""),
+            name.replace('-', "--"),
+            name.replace('-', "-_"),
+            name.to_ascii_lowercase().replace('-', "_"),
+        ] {
+            let line = format!("{spelling}: {value}");
+            world().is_closed(RULES, "/admin/x", &[&line]);
+            world().is_closed(super::world::APP, "/", &[&line]);
+            // In its place it is no source either.
+            for entrance in ENTRANCES.into_iter().filter(|entrance| entrance.is_check()) {
+                let text = String::from_utf8(entrance.bytes("GET", ("http", OPEN, "/"), &[])).expect("text");
+                let real = format!("\r\n{name}: ");
+                if entrance.told() != Told::Line && text.contains(&real) {
+                    let text = text.replace(&real, &format!("\r\n{spelling}: "));
+                    assert_closed(&raw(world().foregate.public, text.as_bytes()), entrance, &spelling);
+                }
+            }
+        }
+    }
+}
+
+/// `CVE-2026-35051 / GHSA-6384-m2mw-rf54; traefik/traefik#7559` Traefik forwardAuth: headers about a prefix that was taken
+/// off.
+///
+/// Tried: all entrances with each kind of evidence.
+#[test]
+fn cve_2026_35051_prefixes_are_no_part_of_a_decision() {
+    for header in [
+        "X-Forwarded-Prefix: /public",
+        "X-Replaced-Path: /public",
+        "X-Forwarded-Prefix: /public/..",
+        "X-Script-Name: /public",
+        "X-Forwarded-Path: /public",
+        "X-Envoy-Original-Path: /public",
+    ] {
+        is_no_way_to_the_admins("/admin/x", &[header]);
+        let alice = world().cookie("alice");
+        for entrance in ENTRANCES {
+            assert_open(&world().ask(entrance, RULES, "/admin/x", &[&alice, header]), entrance, header);
+        }
+    }
+}
+
+/// `mkuhlmann/forward-auth#12 (unverified third-party audit, adjacent)` small forward-auth service: settings in the query of
+/// the check.
+///
+/// Tried: every check, with words that settings of this and other products have. They never open anything; `allow` and
+/// oauth2-proxy's `allowed_…` close.
+#[test]
+fn mkuhlmann_forward_auth_12_a_query_is_no_configuration() {
+    let world = world();
+    let bob = world.cookie("bob");
+    for entrance in
+        ENTRANCES.into_iter().filter(|entrance| entrance.is_check() && entrance.told() != Told::Line)
+    {
+        for query in [
+            "allowed_users=evil&client_id=x&token_url=http://evil.test",
+            "allow=public",
+            "allow=group:family",
+            "allowed_groups=family",
+            "allow=",
+            "skip_auth=true",
+            "rule=public",
+            "issuer=http://evil.test/",
+            "trusted_proxies=0.0.0.0/0",
+            "X-Forwarded-Uri=/public/x",
+            "rd=http://evil.test/",
+        ] {
+            let ask = |host: &str, lines: &[&str]| {
+                let text =
+                    String::from_utf8(entrance.bytes("GET", ("http", host, "/"), lines)).expect("text");
+                raw(
+                    world.foregate.public,
+                    text.replacen(" HTTP/1.1", &format!("?{query} HTTP/1.1"), 1).as_bytes(),
+                )
+            };
+            assert_closed(&ask(super::world::ADMINS, &[&bob]), entrance, query);
+            assert_closed(&ask(super::world::APP, &[]), entrance, query);
+        }
+    }
+    assert!(!world.provider.log().iter().any(|path| path.contains("evil")));
+}
