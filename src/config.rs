@@ -41,6 +41,7 @@ use crate::browser::CookieScope;
 use crate::headers::HeaderSet;
 use crate::http::{Compat, unix_now};
 use crate::identity::{Roles, Tenants};
+use crate::journal::Output;
 use crate::policy::{App, Requirement, Rule};
 use crate::secret::Secret;
 use crate::{bearer, login, server, session, upstream};
@@ -89,6 +90,8 @@ pub struct Config {
     pub watch: bool,
     /// How long a tunnel to a backend may stay without a byte.
     pub tunnel_idle: Duration,
+    /// Where the audit log goes, if there is one.
+    pub audit: Option<Output>,
     /// Who may use hosts that no app names; only such as lie within [`Config::session_domain`].
     pub fallback: Requirement,
     /// The headers of apps that do not name their own.
@@ -231,6 +234,7 @@ impl Reader {
         let admin_token = self.admin_token(listeners.as_ref().map(|all| all.admin_listen));
         let watch = self.flag("server.watch");
         let tunnel_idle = self.tunnel_idle();
+        let audit = self.output("audit.output");
         let session = self.session();
         let cors_origins = self.cors_origins();
         let compat = self.compat();
@@ -269,6 +273,7 @@ impl Reader {
             backends: apps.backends,
             watch: watch?,
             tunnel_idle: tunnel_idle?,
+            audit: audit?,
             fallback: apps.fallback?,
             default_headers: Arc::clone(apps.defaults.headers(apps.defaults.assertion)),
             assertion: apps.defaults.assertion,

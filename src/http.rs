@@ -3,6 +3,7 @@
 
 mod admin;
 mod answer;
+mod audit;
 mod body;
 mod chooser;
 mod compat;
@@ -35,6 +36,7 @@ use crate::browser::{Cookies, Origins, ReturnTo, Sealer};
 use crate::gate::Gate;
 use crate::headers::{ASSERTION, Heavy, OwnNames, Signer};
 use crate::identity::Field;
+use crate::journal::Audit;
 use crate::login::Login;
 use crate::metrics::Metrics;
 use crate::policy::{Grant, Vouching};
@@ -85,6 +87,8 @@ pub struct Site {
     pub meddlers: Meddlers,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What is written down for whoever audits.
+    pub audit: Audit,
     /// Peers that were refused and have been told of in the log.
     pub strangers: Strangers,
     /// Who vouches for people who are only thought of.
@@ -139,7 +143,9 @@ fn route<'s>(
     }
 }
 
-async fn own_page(site: &Arc<Site>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+async fn own_page(site: &Arc<Site>, mut request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    // For what is written down of it.
+    request.extensions_mut().insert(peer);
     if kept_form::is_resume(request.uri().path()) {
         return kept_form::resume(site, request, peer).await;
     }
@@ -280,6 +286,13 @@ impl<T> Default for Once<T> {
 #[expect(clippy::disallowed_methods, reason = "the faces are where time enters")]
 pub fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(u64::MAX, |time| time.as_secs())
+}
+
+/// The same in Unix milliseconds, for what is only written down.
+#[expect(clippy::disallowed_methods, reason = "the faces are where time enters")]
+pub fn unix_millis() -> u64 {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A name for one answer that page and log share: eight letters that are hard to misread.

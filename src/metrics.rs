@@ -38,6 +38,15 @@ const OUTCOMES: [(Outcome, &str); 6] = [
     (Outcome::Untrusted, "untrusted"),
 ];
 
+/// The lines of one journal.
+#[derive(Clone, Debug)]
+pub struct Lines {
+    /// Those that were written.
+    pub written: Counter,
+    /// Those that never will be.
+    pub lost: Counter,
+}
+
 /// Every counter, gauge and histogram, with the registry that prints them.
 #[derive(Debug)]
 pub struct Metrics {
@@ -100,6 +109,8 @@ pub struct Metrics {
     pub reloads_refused: Counter,
     /// Since when the configuration is in force, in Unix seconds.
     pub config_reloaded: Gauge,
+    /// Lines of the audit log.
+    pub audit_lines: Lines,
 }
 
 impl Default for Metrics {
@@ -107,12 +118,11 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("foregate");
         let mut register = Register(&mut registry);
         let decisions =
-            register.by_outcome("decisions", "Requests decided, by outcome", OUTCOMES.map(|(_, name)| name));
-        let [reloads_done, reloads_refused] = register.by_outcome(
-            "reloads",
-            "Configurations that were read anew, by outcome",
-            ["done", "refused"],
-        );
+            register.by(("decisions", "outcome"), "Requests decided", OUTCOMES.map(|(_, name)| name));
+        let reloads = ("reloads", "outcome");
+        let [reloads_done, reloads_refused] =
+            register.by(reloads, "Configurations that were read anew", ["done", "refused"]);
+        let [audit_lines] = register.lines(["audit"]);
         let decision_seconds = register.fast("decision_seconds", "Time to decide a request");
         Self {
             decisions,
@@ -162,6 +172,7 @@ impl Default for Metrics {
                 "Since when the configuration is in force, in Unix seconds",
             ),
             upstream_retries: register.counter("upstream_retries", "Requests sent to a backend once more"),
+            audit_lines,
             registry,
         }
     }
@@ -186,16 +197,23 @@ impl Metrics {
 struct Register<'r>(&'r mut Registry);
 
 impl Register<'_> {
-    fn by_outcome<const N: usize>(
+    /// A counter for each value of the one label, all of which are shown from the start.
+    fn by<const N: usize>(
         &mut self,
-        name: &str,
+        (name, label): (&str, &'static str),
         help: &str,
-        outcomes: [&'static str; N],
+        values: [&'static str; N],
     ) -> [Counter; N] {
         let family = Family::<[(&'static str, &'static str); 1], Counter>::default();
-        let counters = outcomes.map(|outcome| family.get_or_create(&[("outcome", outcome)]).clone());
+        let counters = values.map(|value| family.get_or_create(&[(label, value)]).clone());
         self.0.register(name, help, family);
         counters
+    }
+
+    fn lines<const N: usize>(&mut self, journals: [&'static str; N]) -> [Lines; N] {
+        let written = self.by(("journal_lines", "journal"), "Lines of journals that were written", journals);
+        let lost = self.by(("journal_lines_lost", "journal"), "Lines of journals that were lost", journals);
+        std::array::from_fn(|at| Lines { written: written[at].clone(), lost: lost[at].clone() })
     }
 
     fn counter(&mut self, name: &str, help: &str) -> Counter {

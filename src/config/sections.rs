@@ -9,6 +9,7 @@ use url::Url;
 use super::findings::Place;
 use super::secrets::NEW_KEY;
 use super::values::{Read, Reader};
+use crate::journal::Output;
 use crate::policy::App;
 use crate::secret::Secret;
 use crate::server::{Address, Listen};
@@ -162,6 +163,20 @@ impl Reader {
             return None;
         }
         Some(may.then_some(longest.value))
+    }
+
+    /// Where a journal goes, if anywhere.
+    pub(crate) fn output(&mut self, path: &str) -> Option<Option<Output>> {
+        let Read { value: text, place } = self.text(path)?;
+        if text == "off" {
+            return Some(None);
+        }
+        let output = Output::parse(&text);
+        if output.is_none() {
+            let problem = format!("`{path}`: `{text}` is neither stdout, stderr, off nor the path of a file");
+            self.book.note(&place, problem, "write such as /var/log/foregate/audit.log, or ./audit.log");
+        }
+        output.map(Some)
     }
 
     /// Origins as browsers name them, letter by letter.

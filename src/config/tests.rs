@@ -152,6 +152,8 @@ fn every_setting_is_read_and_none_is_inert() {
         self_service = true
         max_lifetime = "30d"
         owner_absence = "90d"
+        [audit]
+        output = "/var/log/audit.log"
         [roles]
         r = {{ groups = ["g"], tenant_roles = ["admin"], permissions = ["p"] }}
         [apps]
@@ -189,6 +191,7 @@ fn every_setting_is_read_and_none_is_inert() {
     assert_eq!(config.server.send_timeout, Duration::from_secs(300));
     assert_eq!((config.server.connections, config.session.cache_sessions), (9, 16));
     assert_eq!(config.self_service, Some(Duration::from_secs(30 * 86_400)));
+    assert_eq!(config.audit, Some(Output::File("/var/log/audit.log".into())));
     assert_eq!(config.session.owner_absence, Duration::from_secs(90 * 86_400));
     assert_eq!(config.session.keys, [key]);
     assert_eq!(config.cookies.domain.as_deref(), Some("example.com"));

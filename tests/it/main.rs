@@ -16,6 +16,7 @@ mod support;
 
 mod app_tokens;
 mod assertions;
+mod audit;
 mod book;
 mod browser;
 mod chart;
@@ -34,6 +35,7 @@ mod http2;
 mod listeners;
 mod live;
 mod logout;
+mod metrics;
 mod pairing;
 mod people;
 mod providers;
