@@ -21,7 +21,7 @@ use crate::config::{self, Config};
 use crate::gate::Gate;
 use crate::headers::{OwnNames, Signer};
 use crate::http::{Admin, Faces, Meddlers, Once, Reloads, Site, Strangers, Tunnels, unix_now};
-use crate::journal::{Audit, By, Event, Record};
+use crate::journal::{Access, Audit, By, Event, Record};
 use crate::login::{Login, Providers};
 use crate::metrics::Metrics;
 use crate::server::tls::Certificates;
@@ -137,8 +137,7 @@ impl House {
         if !ended_early {
             let _ = upkeep.await;
         }
-        let audit = site.load().audit.clone();
-        let _ = tokio::task::spawn_blocking(move || audit.close(FLUSH_TIME)).await;
+        flush(site.load_full()).await;
         tracing::info!("stopped");
     }
 }
@@ -232,7 +231,7 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
     let wanted_claims = config.wanted_claims();
     let (policy, vouching) = (config.policy(), config.vouching());
     tell_of_risks(&config);
-    let audit = journals(&config, before, &metrics)?;
+    let (audit, access) = journals(&config, before, &metrics)?;
     let sealer = sealer(&mut config, before)?;
     let own_names = own_names(&config);
     let sessions = Arc::new(match before {
@@ -274,6 +273,7 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
         meddlers: Meddlers::default(),
         metrics,
         audit,
+        access,
         strangers: Strangers::default(),
         vouching,
         cors_origins: config.cors_origins,
@@ -295,9 +295,13 @@ fn cookies(scope: CookieScope, home: Option<&str>, sealer: &Arc<Sealer>) -> Cook
 }
 
 /// What is written down beside the log.
-fn journals(config: &Config, before: Option<&Site>, metrics: &Metrics) -> anyhow::Result<Audit> {
-    let audit = Audit::after(before.map(|site| &site.audit), config.audit.as_ref(), metrics);
-    audit.context("the audit log cannot be opened (audit.output)")
+fn journals(config: &Config, before: Option<&Site>, metrics: &Metrics) -> anyhow::Result<(Audit, Access)> {
+    let audit = Audit::after(before.map(|site| &site.audit), config.journals.audit.as_ref(), metrics);
+    let access = Access::after(before.map(|site| &site.access), config.journals.access.as_ref(), metrics);
+    Ok((
+        audit.context("the audit log cannot be opened (audit.output)")?,
+        access.context("the access log cannot be opened (access_log.output)")?,
+    ))
 }
 
 /// What seals sessions and sign-ins, which are to open later too.
@@ -415,6 +419,15 @@ async fn renew(site: &ArcSwap<Site>) {
             drop(place);
         });
     }
+}
+
+/// Has written what waits in the journals. A file can keep a thread waiting.
+async fn flush(site: Arc<Site>) {
+    let flushed = tokio::task::spawn_blocking(move || {
+        site.audit.close(FLUSH_TIME);
+        site.access.close(FLUSH_TIME);
+    });
+    let _ = flushed.await;
 }
 
 /// A session that the provider did not go on with, for the audit log.

@@ -1,7 +1,8 @@
-//! Lines for programs that go out beside the log: what happened, for whoever audits. They wait in a bounded queue and one thread
+//! Lines for programs that go out beside the log: what happened, for whoever audits, and each request. They wait in a bounded queue and one thread
 //! writes them, so that nobody who answers a request waits for a disk. A line that is lost is counted and told of. Knows
 //! neither requests nor rules.
 
+mod access;
 mod audit;
 mod output;
 mod queue;
@@ -13,6 +14,7 @@ use std::thread;
 use std::time::Duration;
 
 use crate::metrics::{Lines, Metrics};
+pub use access::{Access, Asked, Draft, Request};
 pub use audit::{Audit, By, Event, Place, Record, Somebody, write_once};
 pub use output::Output;
 use output::Sink;
@@ -24,6 +26,17 @@ use writer::Writer;
 pub enum Kind {
     /// What happened to people and their sessions.
     Audit,
+    /// Each request.
+    Access,
+}
+
+/// Where the journals of a configuration go; nowhere by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Settings {
+    /// The audit log.
+    pub audit: Option<Output>,
+    /// The access log.
+    pub access: Option<Output>,
 }
 
 /// One journal: the queue, and the thread behind it, which ends when this is dropped and all is written.
@@ -90,12 +103,30 @@ impl Kind {
     pub fn name(self) -> &'static str {
         match self {
             Self::Audit => "audit",
+            Self::Access => "access",
         }
     }
 
     fn lines(self, metrics: &Metrics) -> &Lines {
         match self {
             Self::Audit => &metrics.audit_lines,
+            Self::Access => &metrics.access_lines,
+        }
+    }
+
+    /// Bytes of lines that may wait: some thousands of lines.
+    fn room_bytes(self) -> usize {
+        match self {
+            Self::Audit => 1 << 20,
+            Self::Access => 4 << 20,
+        }
+    }
+
+    /// How long the writer lets lines gather, so that it is not woken for each.
+    fn breath(self) -> Duration {
+        match self {
+            Self::Audit => Duration::ZERO,
+            Self::Access => Duration::from_millis(20),
         }
     }
 }

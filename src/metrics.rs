@@ -29,6 +29,13 @@ pub enum Outcome {
     Untrusted,
 }
 
+impl Outcome {
+    /// Its name, in metrics and lines.
+    pub fn name(self) -> &'static str {
+        OUTCOMES[self as usize].1
+    }
+}
+
 const OUTCOMES: [(Outcome, &str); 6] = [
     (Outcome::Allowed, "allowed"),
     (Outcome::SignIn, "sign_in"),
@@ -111,6 +118,8 @@ pub struct Metrics {
     pub config_reloaded: Gauge,
     /// Lines of the audit log.
     pub audit_lines: Lines,
+    /// Lines of the access log.
+    pub access_lines: Lines,
 }
 
 impl Default for Metrics {
@@ -122,7 +131,7 @@ impl Default for Metrics {
         let reloads = ("reloads", "outcome");
         let [reloads_done, reloads_refused] =
             register.by(reloads, "Configurations that were read anew", ["done", "refused"]);
-        let [audit_lines] = register.lines(["audit"]);
+        let [audit_lines, access_lines] = register.lines(["audit", "access"]);
         let decision_seconds = register.fast("decision_seconds", "Time to decide a request");
         Self {
             decisions,
@@ -161,18 +170,15 @@ impl Default for Metrics {
                 .gauge("upstream_waiting", "Requests that wait for a connection to a backend"),
             upstream_failures: register
                 .counter("upstream_failures", "Requests that a backend did not answer"),
-            upstream_ejections: register.counter(
-                "upstream_ejections",
-                "Times that one of several upstreams was left alone as it failed again and again",
-            ),
+            upstream_ejections: register
+                .counter("upstream_ejections", "Times that one of several upstreams was left alone"),
             reloads_done,
             reloads_refused,
-            config_reloaded: register.gauge(
-                "config_reloaded_timestamp_seconds",
-                "Since when the configuration is in force, in Unix seconds",
-            ),
+            config_reloaded: register
+                .gauge("config_reloaded_timestamp_seconds", "Since when the configuration is in force"),
             upstream_retries: register.counter("upstream_retries", "Requests sent to a backend once more"),
             audit_lines,
+            access_lines,
             registry,
         }
     }

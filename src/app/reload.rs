@@ -107,7 +107,9 @@ impl Reloader {
     async fn reload(&mut self, trigger: Trigger) -> Reloaded {
         if trigger != Trigger::File {
             // Whoever moves log files away says so by the same signal.
-            self.standing.site.load().audit.reopen();
+            let site = self.standing.site.load();
+            site.audit.reopen();
+            site.access.reopen();
         }
         let outcome = match self.read().await {
             Ok(loaded) => self.take(loaded, trigger).await,

@@ -8,7 +8,7 @@ use crate::session::store::{Person, PersonKey};
 
 /// Writes down what a command has done. Where that is not possible it says so, as the deed is done.
 pub(super) fn note(config: &Config, record: Record) {
-    let Some(output) = &config.audit else { return };
+    let Some(output) = &config.journals.audit else { return };
     let uid = Some(rustix::process::getuid().as_raw());
     let record = Record { by: Some(By::Command), uid, ..record };
     if let Err(error) = write_once(output, unix_millis(), &record) {

@@ -494,6 +494,12 @@ pub(crate) const KEYS: &[Key] = &[
         "Where the audit log goes, one JSON object on each line: the path of a file, stdout, stderr or off.",
     ),
     key(
+        "access_log.output",
+        Kind::Text,
+        Value("off"),
+        "Where a line for each request goes, one JSON object each: the path of a file, stdout, stderr or off.",
+    ),
+    key(
         "apps",
         Kind::Apps,
         Value("{}"),

@@ -14,7 +14,7 @@ use crate::policy::App;
 use crate::secret::Secret;
 use crate::server::{Address, Listen};
 use crate::session::store::Location;
-use crate::{server, session};
+use crate::{journal, server, session};
 
 impl Reader {
     pub(crate) fn server(&mut self, listen: Option<&[Listen]>) -> Option<server::Settings> {
@@ -165,8 +165,14 @@ impl Reader {
         Some(may.then_some(longest.value))
     }
 
+    /// Where the audit log and the access log go.
+    pub(crate) fn journals(&mut self) -> Option<journal::Settings> {
+        let (audit, access) = (self.output("audit.output"), self.output("access_log.output"));
+        Some(journal::Settings { audit: audit?, access: access? })
+    }
+
     /// Where a journal goes, if anywhere.
-    pub(crate) fn output(&mut self, path: &str) -> Option<Option<Output>> {
+    fn output(&mut self, path: &str) -> Option<Option<Output>> {
         let Read { value: text, place } = self.text(path)?;
         if text == "off" {
             return Some(None);

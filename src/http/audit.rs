@@ -2,6 +2,7 @@
 
 use http::request::Parts;
 
+use super::access::cut;
 use super::dialect::addressed;
 use super::intent::client_address;
 use super::{Site, unix_millis};
@@ -23,7 +24,7 @@ pub(super) fn place_of_visit(visit: &Visit<'_>) -> Place {
     Place {
         method: visit.target.method.as_str().to_owned(),
         host: visit.target.host.to_string(),
-        path: cut(&path),
+        path: cut(&path).to_owned(),
         client: visit.client.map(|client| client.nearest_known()),
     }
 }
@@ -34,7 +35,7 @@ pub(super) fn place_of(site: &Site, parts: &Parts) -> Place {
     Place {
         method: parts.method.as_str().to_owned(),
         host: addressed(&parts.headers).map(|host| host.to_string()).unwrap_or_default(),
-        path: cut(parts.uri.path()),
+        path: cut(parts.uri.path()).to_owned(),
         client: peer.map(|peer| client_address(&parts.headers, *peer, &site.trusted_proxies)),
     }
 }
@@ -69,11 +70,3 @@ pub(super) fn note_refusal(site: &Site, visit: &Visit<'_>, refusal: &Refusal, re
         },
     });
 }
-
-/// The beginning of a text that a visitor chose, as its length is nobody's but theirs.
-fn cut(text: &str) -> String {
-    text.chars().take(LONGEST_PATH).collect()
-}
-
-/// Letters of a path that a line has room for.
-const LONGEST_PATH: usize = 1024;

@@ -49,7 +49,7 @@ impl Queue {
 
     pub(super) fn put(&self, line: &[u8]) {
         let mut state = self.state();
-        if state.closed || state.lines.len() + line.len() > ROOM_BYTES {
+        if state.closed || state.lines.len() + line.len() > self.kind.room_bytes() {
             state.lost += 1;
             let is_first = state.lost == 1;
             drop(state);
@@ -99,7 +99,10 @@ impl Queue {
         match at_most {
             None => {
                 let idle = |state: &mut State| state.lines.is_empty() && !state.reopen && !state.closed;
-                self.work.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner)
+                let state = self.work.wait_while(state, idle).unwrap_or_else(PoisonError::into_inner);
+                let gathers = |state: &mut State| !state.reopen && !state.closed;
+                let waited = self.work.wait_timeout_while(state, self.kind.breath(), gathers);
+                waited.unwrap_or_else(PoisonError::into_inner).0
             }
             Some(time) => {
                 let idle = |state: &mut State| !state.reopen && !state.closed;
@@ -144,6 +147,3 @@ impl Queue {
 pub(super) fn count(bytes: &[u8]) -> u64 {
     memchr::memchr_iter(b'\n', bytes).count() as u64
 }
-
-/// Bytes of lines that wait: some thousands of lines.
-const ROOM_BYTES: usize = 1 << 20;

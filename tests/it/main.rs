@@ -14,6 +14,7 @@
 
 mod support;
 
+mod access;
 mod app_tokens;
 mod assertions;
 mod audit;
