@@ -16,17 +16,18 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::bearer::{self, Clients};
-use crate::browser::{Cookies, Purpose, Sealer};
+use crate::browser::{CookieScope, Cookies, Purpose, Sealer};
 use crate::config::{self, Config};
 use crate::gate::Gate;
 use crate::headers::{OwnNames, Signer};
 use crate::http::{Admin, Faces, Meddlers, Once, Reloads, Site, Strangers, Tunnels, unix_now};
+use crate::journal::{Access, Audit, By, Event, Record};
 use crate::login::{Login, Providers};
 use crate::metrics::Metrics;
 use crate::server::tls::Certificates;
 use crate::server::{self, Address, Listen, Listener, Listeners};
 use crate::session::store::StoreError;
-use crate::session::{self, Sessions};
+use crate::session::{self, Session, Sessions};
 use crate::upstream::Upstreams;
 pub use reload::Source;
 use reload::{Reloader, Standing};
@@ -136,6 +137,7 @@ impl House {
         if !ended_early {
             let _ = upkeep.await;
         }
+        flush(site.load_full()).await;
         tracing::info!("stopped");
     }
 }
@@ -229,6 +231,7 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
     let wanted_claims = config.wanted_claims();
     let (policy, vouching) = (config.policy(), config.vouching());
     tell_of_risks(&config);
+    let (audit, access) = journals(&config, before, &metrics)?;
     let sealer = sealer(&mut config, before)?;
     let own_names = own_names(&config);
     let sessions = Arc::new(match before {
@@ -248,11 +251,8 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
         let before = before.and_then(|site| Some((&site.login, site.gate.clients()?)));
         clients(settings, before, &login, (&sessions, wanted_claims, &metrics))
     });
-    let mut cookies = Cookies::new(config.cookies);
-    if has_elsewhere {
-        let home = config.public_url.host_str().unwrap_or_default();
-        cookies = cookies.with_hosts_elsewhere(home, Arc::clone(&sealer));
-    }
+    let home = has_elsewhere.then(|| config.public_url.host_str().unwrap_or_default());
+    let cookies = cookies(config.cookies, home, &sealer);
     Ok(Site {
         gate: Gate::new(policy, Arc::clone(&sessions), clients),
         login,
@@ -272,6 +272,8 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
         ),
         meddlers: Meddlers::default(),
         metrics,
+        audit,
+        access,
         strangers: Strangers::default(),
         vouching,
         cors_origins: config.cors_origins,
@@ -281,6 +283,25 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
         told_heavy: Once::default(),
         farewells: before.map(|site| site.farewells.clone()).unwrap_or_default(),
     })
+}
+
+/// The cookies, also for hosts outside the cookie domain if there are apps on such: then `home` is ours.
+fn cookies(scope: CookieScope, home: Option<&str>, sealer: &Arc<Sealer>) -> Cookies {
+    let cookies = Cookies::new(scope);
+    match home {
+        Some(home) => cookies.with_hosts_elsewhere(home, Arc::clone(sealer)),
+        None => cookies,
+    }
+}
+
+/// What is written down beside the log.
+fn journals(config: &Config, before: Option<&Site>, metrics: &Metrics) -> anyhow::Result<(Audit, Access)> {
+    let audit = Audit::after(before.map(|site| &site.audit), config.journals.audit.as_ref(), metrics);
+    let access = Access::after(before.map(|site| &site.access), config.journals.access.as_ref(), metrics);
+    Ok((
+        audit.context("the audit log cannot be opened (audit.output)")?,
+        access.context("the access log cannot be opened (access_log.output)")?,
+    ))
 }
 
 /// What seals sessions and sign-ins, which are to open later too.
@@ -391,14 +412,40 @@ async fn renew(site: &ArcSwap<Site>) {
         let house = site.load_full();
         // At the end it is waited for, so that no tokens are lost.
         house.farewells.clone().spawn(async move {
-            house.login.renew(due, unix_now()).await;
+            let session = Arc::clone(&due.session);
+            if let Some(reason) = house.login.renew(due, unix_now()).await {
+                house.note(|| over(&session, reason));
+            }
             drop(place);
         });
     }
 }
 
+/// Has written what waits in the journals. A file can keep a thread waiting.
+async fn flush(site: Arc<Site>) {
+    let flushed = tokio::task::spawn_blocking(move || {
+        site.audit.close(FLUSH_TIME);
+        site.access.close(FLUSH_TIME);
+    });
+    let _ = flushed.await;
+}
+
+/// A session that the provider did not go on with, for the audit log.
+fn over(session: &Session, reason: &'static str) -> Record {
+    Record {
+        by: Some(By::Provider),
+        who: session.person.identity().into(),
+        session: Some(session::name_of(&session.handle().id())),
+        sessions: Some(1),
+        reason: Some(reason),
+        ..Record::of(Event::Revoked)
+    }
+}
+
 /// How long sign-outs under way may take at the end.
 const FAREWELL_TIME: Duration = Duration::from_secs(10);
+/// How long lines that wait may take to be written at the end.
+const FLUSH_TIME: Duration = Duration::from_secs(2);
 /// Open files that are not connections of visitors.
 const SPARE_FILES: usize = 128;
 const SWEEP_EVERY: Duration = Duration::from_secs(60);

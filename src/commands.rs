@@ -1,5 +1,6 @@
 //! What can be typed, and what each command does. Only here and in `main` does foregate print.
 
+mod audit;
 mod check;
 mod explain;
 mod health;

@@ -43,7 +43,7 @@ use crate::http::{Compat, unix_now};
 use crate::identity::{Roles, Tenants};
 use crate::policy::{App, Requirement, Rule};
 use crate::secret::Secret;
-use crate::{bearer, login, server, session, upstream};
+use crate::{bearer, journal, login, server, session, upstream};
 pub use access::{AccessChange, access_changes};
 pub use environment::Environment;
 use findings::Notebook;
@@ -89,6 +89,8 @@ pub struct Config {
     pub watch: bool,
     /// How long a tunnel to a backend may stay without a byte.
     pub tunnel_idle: Duration,
+    /// Where the audit log and the access log go.
+    pub journals: journal::Settings,
     /// Who may use hosts that no app names; only such as lie within [`Config::session_domain`].
     pub fallback: Requirement,
     /// The headers of apps that do not name their own.
@@ -231,6 +233,7 @@ impl Reader {
         let admin_token = self.admin_token(listeners.as_ref().map(|all| all.admin_listen));
         let watch = self.flag("server.watch");
         let tunnel_idle = self.tunnel_idle();
+        let journals = self.journals();
         let session = self.session();
         let cors_origins = self.cors_origins();
         let compat = self.compat();
@@ -242,8 +245,7 @@ impl Reader {
         if let (Some(apps), Some(session)) = (&apps, &session) {
             self.note_long_limits(&apps.list, session);
         }
-        let of_people = || providers.iter().filter(|provider| provider.signs_in());
-        let issuers = of_people().filter_map(provider::Named::issuer).map(str::to_owned).collect();
+        let issuers = provider::issuers_of_people(&providers);
         let session = session.map(|session| session::Settings { issuers, ..session });
         let trials = self.trials();
         let apps = apps?;
@@ -269,6 +271,7 @@ impl Reader {
             backends: apps.backends,
             watch: watch?,
             tunnel_idle: tunnel_idle?,
+            journals: journals?,
             fallback: apps.fallback?,
             default_headers: Arc::clone(apps.defaults.headers(apps.defaults.assertion)),
             assertion: apps.defaults.assertion,

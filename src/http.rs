@@ -1,8 +1,10 @@
 //! The faces: bytes to values, values to bytes. Which address is whose is decided in one match. Knows how to ask
 //! the judge, not how it judges.
 
+mod access;
 mod admin;
 mod answer;
+mod audit;
 mod body;
 mod chooser;
 mod compat;
@@ -35,6 +37,7 @@ use crate::browser::{Cookies, Origins, ReturnTo, Sealer};
 use crate::gate::Gate;
 use crate::headers::{ASSERTION, Heavy, OwnNames, Signer};
 use crate::identity::Field;
+use crate::journal::{Access, Audit};
 use crate::login::Login;
 use crate::metrics::Metrics;
 use crate::policy::{Grant, Vouching};
@@ -85,6 +88,10 @@ pub struct Site {
     pub meddlers: Meddlers,
     /// What is counted.
     pub metrics: Arc<Metrics>,
+    /// What is written down for whoever audits.
+    pub audit: Audit,
+    /// Each request, where that is wanted.
+    pub access: Access,
     /// Peers that were refused and have been told of in the log.
     pub strangers: Strangers,
     /// Who vouches for people who are only thought of.
@@ -115,16 +122,33 @@ impl Serve for Faces {
             Some(dialect) => {
                 // Borrowed, as a count that all cores write to would cost them more than most of a check.
                 let site = self.0.load();
-                forward::answer(&site, dialect, &request.into_parts().0, peer).await
+                let parts = request.into_parts().0;
+                if site.access.is_on() {
+                    return Box::pin(access::check(&site, dialect, &parts, peer)).await;
+                }
+                forward::answer(&site, dialect, &parts, peer).await
             }
             None => route(&self.0, &self.0.load_full(), request, peer).await,
         }
     }
 }
 
-/// Everything but checks. Boxed, so that a check does not pay for the size of a sign-in, and a request to an app not for
-/// that of foregate's own pages.
+/// Everything but checks.
 fn route<'s>(
+    house: &'s Arc<ArcSwap<Site>>,
+    site: &'s Arc<Site>,
+    request: Request<Incoming>,
+    peer: Peer,
+) -> std::pin::Pin<Box<dyn Future<Output = Response<Body>> + Send + 's>> {
+    if site.access.is_on() {
+        return Box::pin(access::other(house, site, request, peer));
+    }
+    own_route(house, site, request, peer)
+}
+
+/// The same, whether or not it is written down. Boxed, so that a check does not pay for the size of a sign-in, and a request to an app not for
+/// that of foregate's own pages.
+fn own_route<'s>(
     house: &'s Arc<ArcSwap<Site>>,
     site: &'s Arc<Site>,
     request: Request<Incoming>,
@@ -139,7 +163,9 @@ fn route<'s>(
     }
 }
 
-async fn own_page(site: &Arc<Site>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+async fn own_page(site: &Arc<Site>, mut request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    // For what is written down of it.
+    request.extensions_mut().insert(peer);
     if kept_form::is_resume(request.uri().path()) {
         return kept_form::resume(site, request, peer).await;
     }
@@ -280,6 +306,13 @@ impl<T> Default for Once<T> {
 #[expect(clippy::disallowed_methods, reason = "the faces are where time enters")]
 pub fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(u64::MAX, |time| time.as_secs())
+}
+
+/// The same in Unix milliseconds, for what is only written down.
+#[expect(clippy::disallowed_methods, reason = "the faces are where time enters")]
+pub fn unix_millis() -> u64 {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
 /// A name for one answer that page and log share: eight letters that are hard to misread.

@@ -32,6 +32,7 @@ pub mod gate;
 pub mod login;
 
 // Floor 4, doors: one outside thing each.
+pub mod journal;
 pub mod jwt;
 pub mod oidc;
 pub mod server;

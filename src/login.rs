@@ -18,6 +18,7 @@ use url::Url;
 
 use crate::browser::{NONCE_BYTES, Origins, Purpose, ReturnTo, Sealer};
 use crate::identity::{Asked, Profile, Proof};
+use crate::journal::Somebody;
 use crate::jwt::{Expect, KeyRing, Kind};
 use crate::metrics::Metrics;
 use crate::oidc::{self, Ask, Prompt, Provider, ProviderError, Rules, Tokens, Userinfo};
@@ -115,6 +116,8 @@ pub enum Finished {
         handle: SessionHandle,
         /// For the login cookie.
         binding: String,
+        /// Who it is.
+        who: Somebody,
     },
     /// Another tab was faster, go on.
     Onward(ReturnTo),
@@ -125,10 +128,8 @@ pub enum Finished {
 /// What a sign-out leaves behind.
 #[derive(Debug)]
 pub struct Farewell {
-    /// Who it was, by the name they sign in with.
-    pub username: String,
-    /// Who vouched for them.
-    issuer: String,
+    /// Who it was.
+    pub who: Somebody,
     tokens: Option<Tokens>,
 }
 
@@ -252,6 +253,7 @@ impl Login {
         let (cause, known) = match self.check(callback, &caller, state, now)? {
             Check::Redeem(code, binding) => match redeem(at, code, (&binding, state), now).await {
                 Ok(Redeemed { profile, sid, tokens }) => {
+                    let who = Somebody::from(&profile);
                     let asked = state.proof.clone().map(|wanted| Asked { wanted, at: now });
                     let new = NewSession {
                         profile: Profile { asked, ..profile },
@@ -263,7 +265,7 @@ impl Login {
                     };
                     let handle = self.replace(new, caller.live, now).await?;
                     let binding = self.seal_binding(&binding.finished(at.name(), state.turn, now))?;
-                    return Ok(Finished::Welcome { to, handle, binding });
+                    return Ok(Finished::Welcome { to, handle, binding, who });
                 }
                 Err(LoginError::Provider(ProviderError::InvalidGrant { .. })) => (Cause::Code, Some(binding)),
                 Err(error) => return Err(error),
@@ -325,14 +327,13 @@ impl Login {
     pub async fn end(&self, handle: &SessionHandle, now: u64) -> Result<Option<Farewell>, StoreError> {
         let Some(ended) = self.sessions.end(handle, now).await? else { return Ok(None) };
         let tokens = ended.tokens.and_then(|bytes| Tokens::from_json(&bytes).ok());
-        let Profile { username, issuer, .. } = ended.profile;
-        Ok(Some(Farewell { username, issuer, tokens }))
+        Ok(Some(Farewell { who: Somebody::from(&ended.profile), tokens }))
     }
 
     /// Takes the tokens of a session that has ended back at the provider they are from, as far as it answers.
     pub async fn revoke(&self, farewell: &Farewell, now: u64) {
         let Some(tokens) = &farewell.tokens else { return };
-        let Some((provider, _)) = self.provider_of(&farewell.issuer) else { return };
+        let Some((provider, _)) = self.provider_of(&farewell.who.issuer) else { return };
         let revoked = tokio::time::timeout(REVOKE_TIME, provider.revoke(tokens, now)).await;
         if let Err(error) = revoked.unwrap_or(Err(ProviderError::Interrupted)) {
             tracing::warn!(%error, "the tokens of a session that ended could not be revoked at the provider");
@@ -350,7 +351,7 @@ impl Login {
         afterwards: &Url,
         now: u64,
     ) -> Result<Option<Url>, ProviderError> {
-        let Some((provider, _)) = self.provider_of(&farewell.issuer) else { return Ok(None) };
+        let Some((provider, _)) = self.provider_of(&farewell.who.issuer) else { return Ok(None) };
         let hint = farewell.tokens.as_ref().map(|tokens| tokens.id_token.expose());
         provider.end_session_url(hint, afterwards, None, now).await
     }

@@ -29,6 +29,13 @@ pub enum Outcome {
     Untrusted,
 }
 
+impl Outcome {
+    /// Its name, in metrics and lines.
+    pub fn name(self) -> &'static str {
+        OUTCOMES[self as usize].1
+    }
+}
+
 const OUTCOMES: [(Outcome, &str); 6] = [
     (Outcome::Allowed, "allowed"),
     (Outcome::SignIn, "sign_in"),
@@ -37,6 +44,15 @@ const OUTCOMES: [(Outcome, &str); 6] = [
     (Outcome::Malformed, "malformed"),
     (Outcome::Untrusted, "untrusted"),
 ];
+
+/// The lines of one journal.
+#[derive(Clone, Debug)]
+pub struct Lines {
+    /// Those that were written.
+    pub written: Counter,
+    /// Those that never will be.
+    pub lost: Counter,
+}
 
 /// Every counter, gauge and histogram, with the registry that prints them.
 #[derive(Debug)]
@@ -100,6 +116,10 @@ pub struct Metrics {
     pub reloads_refused: Counter,
     /// Since when the configuration is in force, in Unix seconds.
     pub config_reloaded: Gauge,
+    /// Lines of the audit log.
+    pub audit_lines: Lines,
+    /// Lines of the access log.
+    pub access_lines: Lines,
 }
 
 impl Default for Metrics {
@@ -107,12 +127,11 @@ impl Default for Metrics {
         let mut registry = Registry::with_prefix("foregate");
         let mut register = Register(&mut registry);
         let decisions =
-            register.by_outcome("decisions", "Requests decided, by outcome", OUTCOMES.map(|(_, name)| name));
-        let [reloads_done, reloads_refused] = register.by_outcome(
-            "reloads",
-            "Configurations that were read anew, by outcome",
-            ["done", "refused"],
-        );
+            register.by(("decisions", "outcome"), "Requests decided", OUTCOMES.map(|(_, name)| name));
+        let reloads = ("reloads", "outcome");
+        let [reloads_done, reloads_refused] =
+            register.by(reloads, "Configurations that were read anew", ["done", "refused"]);
+        let [audit_lines, access_lines] = register.lines(["audit", "access"]);
         let decision_seconds = register.fast("decision_seconds", "Time to decide a request");
         Self {
             decisions,
@@ -151,17 +170,15 @@ impl Default for Metrics {
                 .gauge("upstream_waiting", "Requests that wait for a connection to a backend"),
             upstream_failures: register
                 .counter("upstream_failures", "Requests that a backend did not answer"),
-            upstream_ejections: register.counter(
-                "upstream_ejections",
-                "Times that one of several upstreams was left alone as it failed again and again",
-            ),
+            upstream_ejections: register
+                .counter("upstream_ejections", "Times that one of several upstreams was left alone"),
             reloads_done,
             reloads_refused,
-            config_reloaded: register.gauge(
-                "config_reloaded_timestamp_seconds",
-                "Since when the configuration is in force, in Unix seconds",
-            ),
+            config_reloaded: register
+                .gauge("config_reloaded_timestamp_seconds", "Since when the configuration is in force"),
             upstream_retries: register.counter("upstream_retries", "Requests sent to a backend once more"),
+            audit_lines,
+            access_lines,
             registry,
         }
     }
@@ -186,16 +203,23 @@ impl Metrics {
 struct Register<'r>(&'r mut Registry);
 
 impl Register<'_> {
-    fn by_outcome<const N: usize>(
+    /// A counter for each value of the one label, all of which are shown from the start.
+    fn by<const N: usize>(
         &mut self,
-        name: &str,
+        (name, label): (&str, &'static str),
         help: &str,
-        outcomes: [&'static str; N],
+        values: [&'static str; N],
     ) -> [Counter; N] {
         let family = Family::<[(&'static str, &'static str); 1], Counter>::default();
-        let counters = outcomes.map(|outcome| family.get_or_create(&[("outcome", outcome)]).clone());
+        let counters = values.map(|value| family.get_or_create(&[(label, value)]).clone());
         self.0.register(name, help, family);
         counters
+    }
+
+    fn lines<const N: usize>(&mut self, journals: [&'static str; N]) -> [Lines; N] {
+        let written = self.by(("journal_lines", "journal"), "Lines of journals that were written", journals);
+        let lost = self.by(("journal_lines_lost", "journal"), "Lines of journals that were lost", journals);
+        std::array::from_fn(|at| Lines { written: written[at].clone(), lost: lost[at].clone() })
     }
 
     fn counter(&mut self, name: &str, help: &str) -> Counter {

@@ -6,7 +6,7 @@ mod time;
 
 pub use device::device;
 pub use duration::parse_duration;
-pub use time::{ago, day_and_time, timestamp};
+pub use time::{ago, day_and_time, timestamp, timestamp_millis};
 
 /// A text that somebody else chose, fit to be printed: what would move the cursor, turn the direction of writing or
 /// break the line is shown as a mark instead.

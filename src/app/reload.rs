@@ -15,6 +15,7 @@ use super::site_after;
 use super::watch::Watch;
 use crate::config::{self, Config, Loaded};
 use crate::http::{Reloaded, Site, Wish, unix_now};
+use crate::journal::{By, Event, Record};
 
 /// Where the configuration comes from, and what it is now.
 #[derive(Debug)]
@@ -46,6 +47,16 @@ impl fmt::Display for Trigger {
             Self::Api => "POST /api/v1/reload",
             Self::File => "a file has changed",
         })
+    }
+}
+
+impl Trigger {
+    fn by(self) -> By {
+        match self {
+            Self::Signal => By::Signal,
+            Self::Api => By::Api,
+            Self::File => By::File,
+        }
     }
 }
 
@@ -94,6 +105,12 @@ impl Reloader {
     }
 
     async fn reload(&mut self, trigger: Trigger) -> Reloaded {
+        if trigger != Trigger::File {
+            // Whoever moves log files away says so by the same signal.
+            let site = self.standing.site.load();
+            site.audit.reopen();
+            site.access.reopen();
+        }
         let outcome = match self.read().await {
             Ok(loaded) => self.take(loaded, trigger).await,
             Err(findings) => Err(findings),
@@ -157,6 +174,11 @@ impl Reloader {
         site.sessions.have_all_look();
         site.metrics.config_reloaded.set(seconds());
         tracing::info!(%trigger, changed = changed.join(", "), "a new configuration is in force");
+        site.note(|| Record {
+            by: Some(trigger.by()),
+            changed: changed.clone(),
+            ..Record::of(Event::ConfigChanged)
+        });
         while self.telling.try_join_next().is_some() {}
         self.telling.spawn(tell_of_access(site, before, self.source.loaded.config.clone()));
         Ok(changed)

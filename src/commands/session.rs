@@ -2,8 +2,9 @@
 
 use super::store::{end, ensure_known, open, person, session};
 use super::table::{Reader, Table, write};
-use super::{FromFile, load, runtime, tell, unix_now};
+use super::{FromFile, audit, load, runtime, tell, unix_now};
 use crate::config::Config;
+use crate::journal::{Event, Record};
 use crate::session::store::{Listed, Selection, SessionStore};
 use crate::session::{IdPrefix, KEYS_FACT, Meant, name_of};
 use crate::wording::{day_and_time, device, printable};
@@ -98,32 +99,40 @@ pub(super) fn revoke(args: &Revoke) -> anyhow::Result<()> {
     runtime()?.block_on(async {
         let store = open(&config)?;
         let told = match (&args.user, args.id) {
-            (Some(username), _) => revoke_person(&store, username, args).await?,
-            (None, Some(prefix)) => revoke_one(&store, prefix).await?,
-            (None, None) => revoke_all(&store).await?,
+            (Some(username), _) => revoke_person((&store, &config), username, args).await?,
+            (None, Some(prefix)) => revoke_one((&store, &config), prefix).await?,
+            (None, None) => revoke_all(&store, &config).await?,
         };
         write(&format!("{told}\n")).map(drop)
     })
 }
 
-async fn revoke_person(store: &SessionStore, username: &str, args: &Revoke) -> anyhow::Result<String> {
+async fn revoke_person(
+    (store, config): (&SessionStore, &Config),
+    username: &str,
+    args: &Revoke,
+) -> anyhow::Result<String> {
     let meant = Meant { username, issuer: args.issuer.as_deref(), subject: args.subject.as_deref() };
     let person = person(store, meant).await?;
     let ended = end(store, &Selection::Person(&person.key)).await?;
     anyhow::ensure!(ended > 0, "nothing to end: {} has no sessions", printable(username));
+    audit::note(config, Record { sessions: Some(ended), ..audit::about(&person, Event::Revoked) });
     Ok(format!("{} of {} ended", count(ended), printable(username)))
 }
 
-async fn revoke_one(store: &SessionStore, prefix: IdPrefix) -> anyhow::Result<String> {
+async fn revoke_one((store, config): (&SessionStore, &Config), prefix: IdPrefix) -> anyhow::Result<String> {
     let id = session(store, prefix).await?;
     let ended = end(store, &Selection::Id(id)).await?;
     anyhow::ensure!(ended > 0, "there is no session {}", name_of(&id));
+    let session = Some(name_of(&id));
+    audit::note(config, Record { session, sessions: Some(ended), ..Record::of(Event::Revoked) });
     Ok(format!("the session {} ended", name_of(&id)))
 }
 
 /// Whose keys seal the store is forgotten with the last thing that was sealed, so that others may begin.
-async fn revoke_all(store: &SessionStore) -> anyhow::Result<String> {
+async fn revoke_all(store: &SessionStore, config: &Config) -> anyhow::Result<String> {
     let ended = end(store, &Selection::All).await?;
+    audit::note(config, Record { sessions: Some(ended), ..Record::of(Event::Revoked) });
     store.set_fact(KEYS_FACT, None).await?;
     Ok(format!("{} ended", count(ended)))
 }

@@ -8,8 +8,9 @@ use ipnet::IpNet;
 use super::session::List;
 use super::store::{ensure_known, open, person};
 use super::table::{Reader, Table, write};
-use super::{FromFile, load, runtime, tell, unix_now};
+use super::{FromFile, audit, load, runtime, tell, unix_now};
 use crate::config::Config;
+use crate::journal::{Event, Record};
 use crate::session::store::{ListedToken, Selection, SessionStore, TokenId};
 use crate::session::{IdPrefix, Meant, NewToken, name_of};
 use crate::wording::{day_and_time, parse_duration, printable};
@@ -83,8 +84,10 @@ pub(super) fn create(args: &Create) -> anyhow::Result<()> {
         let now = unix_now();
         let expires_at = args.expires.map(|time| now.saturating_add(time.as_secs()));
         let (app, name, networks) = (args.app.clone(), args.name.clone(), args.network.clone());
+        let made = Record { app: Some(app.clone()), ..audit::about(&owner, Event::TokenCreated) };
         let (token, row) = NewToken { person: owner.key, app, name, networks, expires_at }.mint(now)?;
         anyhow::ensure!(store.keep_token(&row).await?, "{} was disabled just now", printable(&args.user));
+        audit::note(&config, made);
         tell(&format!(
             "note: this is the only time that the token {} of {} for {} is shown",
             name_of(&row.key.id),
@@ -170,6 +173,8 @@ pub(super) fn revoke(args: &Revoke) -> anyhow::Result<()> {
                 let owner = person(&store, Meant { username, issuer, subject }).await?;
                 let gone = end(&store, &Selection::Person(&owner.key)).await?;
                 anyhow::ensure!(gone > 0, "nothing to revoke: {} has no app tokens", printable(username));
+                let tokens = Some(gone as u64);
+                audit::note(&config, Record { tokens, ..audit::about(&owner, Event::Revoked) });
                 format!("{} of {} revoked", count(gone), printable(username))
             }
             (None, Some(prefix)) => {
@@ -179,9 +184,14 @@ pub(super) fn revoke(args: &Revoke) -> anyhow::Result<()> {
                     "there is no app token {}",
                     name_of(&id)
                 );
+                audit::note(&config, Record { tokens: Some(1), ..Record::of(Event::Revoked) });
                 format!("the app token {} is revoked", name_of(&id))
             }
-            (None, None) => format!("{} revoked", count(end(&store, &Selection::All).await?)),
+            (None, None) => {
+                let gone = end(&store, &Selection::All).await?;
+                audit::note(&config, Record { tokens: Some(gone as u64), ..Record::of(Event::Revoked) });
+                format!("{} revoked", count(gone))
+            }
         };
         write(&format!("{told}\n")).map(drop)
     })

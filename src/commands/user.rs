@@ -3,7 +3,9 @@
 use super::session::count;
 use super::store::{end, open, person};
 use super::table::{Reader, Table, write};
-use super::{FromFile, load, runtime, tell, unix_now};
+use super::{FromFile, audit, load, runtime, tell, unix_now};
+use crate::config::Config;
+use crate::journal::{Event, Record};
 use crate::session::Meant;
 use crate::session::store::{Person, PersonKey, Selection, SessionStore};
 use crate::wording::{day_and_time, printable};
@@ -81,34 +83,36 @@ fn row(one: &Person) -> Vec<String> {
 
 /// Keeps somebody from signing in, and ends the sessions they have.
 pub(super) fn disable(args: &One) -> anyhow::Result<()> {
-    with_person(args, async |store, person| {
+    with_person(args, async |(store, config), person| {
         store.disable(&person.key, Some(unix_now())).await?;
         // Their app tokens count for nothing any more, which is to be heard also if they have no sessions.
         store.announce().await;
         let ended = end(store, &Selection::Person(&person.key)).await?;
+        audit::note(config, Record { sessions: Some(ended), ..audit::about(person, Event::Disabled) });
         Ok(format!("{} is disabled; {} ended", printable(&person.username), count(ended)))
     })
 }
 
 /// Lets somebody sign in again.
 pub(super) fn enable(args: &One) -> anyhow::Result<()> {
-    with_person(args, async |store, person| {
+    with_person(args, async |(store, config), person| {
         store.disable(&person.key, None).await?;
         store.announce().await;
+        audit::note(config, audit::about(person, Event::Enabled));
         Ok(format!("{} may sign in", printable(&person.username)))
     })
 }
 
 fn with_person(
     args: &One,
-    act: impl AsyncFnOnce(&SessionStore, &Person) -> anyhow::Result<String>,
+    act: impl AsyncFnOnce((&SessionStore, &Config), &Person) -> anyhow::Result<String>,
 ) -> anyhow::Result<()> {
     let config = load(&args.file)?.config;
     runtime()?.block_on(async {
         let store = open(&config)?;
         let (issuer, subject) = (args.issuer.as_deref(), args.subject.as_deref());
         let person = person(&store, Meant { username: &args.user, issuer, subject }).await?;
-        write(&format!("{}\n", act(&store, &person).await?)).map(drop)
+        write(&format!("{}\n", act((&store, &config), &person).await?)).map(drop)
     })
 }
 

@@ -488,6 +488,18 @@ pub(crate) const KEYS: &[Key] = &[
         "The header in which a client names one of its tenants and a backend is told of it.",
     ),
     key(
+        "audit.output",
+        Kind::Text,
+        Value("off"),
+        "Where the audit log goes, one JSON object on each line: the path of a file, stdout, stderr or off.",
+    ),
+    key(
+        "access_log.output",
+        Kind::Text,
+        Value("off"),
+        "Where a line for each request goes, one JSON object each: the path of a file, stdout, stderr or off.",
+    ),
+    key(
         "apps",
         Kind::Apps,
         Value("{}"),
@@ -532,7 +544,7 @@ const AT_START: &[&str] = &[
 ];
 
 /// Settings of the interface that this version does not know yet.
-const LATER: &[&str] = &["emergency", "audit"];
+const LATER: &[&str] = &["emergency"];
 
 /// What an app's table may hold, with what it means.
 pub(crate) const APP_KEYS: &[(&str, &str)] = &[
@@ -705,7 +717,7 @@ mod tests {
         assert!(is_table("server") && is_table("server.limits") && !is_table("serve") && !is_table("apps"));
         assert!(is_table("providers") && is_table("providers.a") && is_table("providers.a.claims"));
         assert!(!is_table("providers.a.b") && !is_table("providers.A"));
-        assert!(is_later("audit.a") && is_later("emergency_file") && !is_later("auditx"));
+        assert!(is_later("emergency.a") && is_later("emergency_file") && !is_later("emergencyx"));
     }
 
     #[test]

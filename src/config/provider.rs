@@ -35,6 +35,12 @@ impl Named {
     }
 }
 
+/// The issuers of those who sign people in.
+pub(super) fn issuers_of_people(providers: &[Named]) -> Vec<String> {
+    let of_people = providers.iter().filter(|provider| provider.signs_in());
+    of_people.filter_map(Named::issuer).map(str::to_owned).collect()
+}
+
 /// Whose people count where nobody names a provider: with several, those of any of them where people sign in. The one
 /// provider without a name needs no such limit.
 pub(crate) fn any_issuers(providers: &[Named]) -> Option<Arc<[Box<str>]>> {

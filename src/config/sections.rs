@@ -9,11 +9,12 @@ use url::Url;
 use super::findings::Place;
 use super::secrets::NEW_KEY;
 use super::values::{Read, Reader};
+use crate::journal::Output;
 use crate::policy::App;
 use crate::secret::Secret;
 use crate::server::{Address, Listen};
 use crate::session::store::Location;
-use crate::{server, session};
+use crate::{journal, server, session};
 
 impl Reader {
     pub(crate) fn server(&mut self, listen: Option<&[Listen]>) -> Option<server::Settings> {
@@ -162,6 +163,26 @@ impl Reader {
             return None;
         }
         Some(may.then_some(longest.value))
+    }
+
+    /// Where the audit log and the access log go.
+    pub(crate) fn journals(&mut self) -> Option<journal::Settings> {
+        let (audit, access) = (self.output("audit.output"), self.output("access_log.output"));
+        Some(journal::Settings { audit: audit?, access: access? })
+    }
+
+    /// Where a journal goes, if anywhere.
+    fn output(&mut self, path: &str) -> Option<Option<Output>> {
+        let Read { value: text, place } = self.text(path)?;
+        if text == "off" {
+            return Some(None);
+        }
+        let output = Output::parse(&text);
+        if output.is_none() {
+            let problem = format!("`{path}`: `{text}` is neither stdout, stderr, off nor the path of a file");
+            self.book.note(&place, problem, "write such as /var/log/foregate/audit.log, or ./audit.log");
+        }
+        output.map(Some)
     }
 
     /// Origins as browsers name them, letter by letter.

@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::findings::Origin;
 use super::*;
+use crate::journal::Output;
 use crate::oidc::ClientAuth;
 use crate::policy::{Authorization, Backend, HostPattern, Route};
 use crate::upstream::Place;
@@ -152,6 +153,10 @@ fn every_setting_is_read_and_none_is_inert() {
         self_service = true
         max_lifetime = "30d"
         owner_absence = "90d"
+        [audit]
+        output = "/var/log/audit.log"
+        [access_log]
+        output = "stdout"
         [roles]
         r = {{ groups = ["g"], tenant_roles = ["admin"], permissions = ["p"] }}
         [apps]
@@ -189,6 +194,8 @@ fn every_setting_is_read_and_none_is_inert() {
     assert_eq!(config.server.send_timeout, Duration::from_secs(300));
     assert_eq!((config.server.connections, config.session.cache_sessions), (9, 16));
     assert_eq!(config.self_service, Some(Duration::from_secs(30 * 86_400)));
+    assert_eq!(config.journals.audit, Some(Output::File("/var/log/audit.log".into())));
+    assert_eq!(config.journals.access, Some(Output::Stdout));
     assert_eq!(config.session.owner_absence, Duration::from_secs(90 * 86_400));
     assert_eq!(config.session.keys, [key]);
     assert_eq!(config.cookies.domain.as_deref(), Some("example.com"));

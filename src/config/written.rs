@@ -369,10 +369,12 @@ mod tests {
             ("\"server.listen\" = 'x'", "f:1:1: `server.listen` is not a setting; take the quotes away"),
             (
                 "\"\" = 5",
-                "f:1:1: `` is not a setting; remove it; settings here are public_url, allow, compat, headers, assertion, roles, apps, tests, server, session, provider, bearer, tokens, tenants, providers",
+                "f:1:1: `` is not a setting; remove it; settings here are public_url, allow, compat, headers, assertion, roles, apps, tests, server, session, provider, bearer, tokens, tenants, audit, access_log, providers",
             ),
-            ("audit = ['x']", "f:1:1: `audit` is not known to this version; remove it"),
-            ("[audit]\nfile = '/x'", "f:1:2: `audit` is not known to this version; remove it"),
+            (
+                "[audit]\nfile = '/x'",
+                "f:2:1: `file` is not a setting of [audit]; remove it; settings of audit are output",
+            ),
         ] {
             assert_eq!(problems(text), [wanted], "{text}");
         }

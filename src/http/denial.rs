@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::answer;
+use super::audit;
 use super::body::Body;
 use super::chooser::{self, Wanted};
 use super::intent::intent;
@@ -19,6 +20,7 @@ use super::portal::step_up;
 use super::{Site, reference, unix_now};
 use crate::browser::ReturnTo;
 use crate::identity::{Field, Proof};
+use crate::journal::Record;
 use crate::login::{Account, BINDING_LIFETIME, Begun, LoginError, Wish};
 use crate::metrics::Outcome;
 use crate::policy::{Refusal, StepUp};
@@ -80,7 +82,7 @@ pub(super) async fn answer(
 /// from hosts outside the cookie domain to where the session is to come from.
 async fn sign_in(site: &Site, parts: &Parts, visit: &Visit<'_>, bare: bool) -> (Outcome, Response<Body>) {
     let Some(to) = site.with_origins(|origins| ReturnTo::of_target(&visit.target, origins)) else {
-        return (Outcome::Forbidden, unknown_host(&visit.target.host, Intent::Navigation));
+        return (Outcome::Forbidden, forbidden(site, visit, &Refusal::UnknownHost, Intent::Navigation));
     };
     if let Some(here) = Here::of(site, parts, visit, bare) {
         return here.ask(&to, 1);
@@ -126,6 +128,10 @@ pub(super) fn sign_in_problem(site: &Site, page: Option<&ReturnTo>) -> Response<
 fn token_problem(site: &Site, parts: &Parts, visit: &Visit<'_>, wrong: &str) -> Response<Body> {
     let reference = reference();
     tracing::info!(ref = reference, host = &*visit.target.host, reason = wrong, "a token was refused");
+    site.note(|| Record {
+        detail: Some(wrong.to_owned()),
+        ..audit::denied(site, visit, "invalid-token", &reference)
+    });
     let more = json!({ "detail": wrong, "ref": reference });
     let challenge = challenge(visit.authorization.shown(), wrong);
     let url = site.own_url("/.foregate/sign-in", page_of(site, parts, visit).as_ref(), &[]);
@@ -175,23 +181,15 @@ pub(super) fn page_of(site: &Site, parts: &Parts, visit: &Visit<'_>) -> Option<R
 
 pub(super) fn forbidden(site: &Site, visit: &Visit<'_>, refusal: &Refusal, intent: Intent) -> Response<Body> {
     let host = &*visit.target.host;
+    let reference = reference();
+    audit::note_refusal(site, visit, refusal, &reference);
     let (missing, person, by_token) = match refusal {
-        Refusal::UnknownHost => return unknown_host(host, intent),
-        Refusal::AmbiguousPath => {
-            let text = "foregate: this path means different things to different servers, so no rule can be sure of it.\n";
-            return answer::text(StatusCode::BAD_REQUEST, text);
-        }
-        Refusal::AmbiguousQuery => {
-            let text = "foregate: this query means different things to different servers, and a rule depends on it.\n";
-            return answer::text(StatusCode::BAD_REQUEST, text);
-        }
-        Refusal::AmbiguousTenant => {
-            let text = "foregate: the request does not name one tenant: the header is there twice, or holds a list.\n";
-            return answer::text(StatusCode::BAD_REQUEST, text);
-        }
+        Refusal::UnknownHost => return unknown_host(host, intent, &reference),
+        Refusal::AmbiguousPath => return unclear(host, UNCLEAR_PATH, &reference),
+        Refusal::AmbiguousQuery => return unclear(host, UNCLEAR_QUERY, &reference),
+        Refusal::AmbiguousTenant => return unclear(host, UNCLEAR_TENANT, &reference),
         Refusal::NotAllowed { missing, person, by_token } => (missing, person, *by_token),
     };
-    let reference = reference();
     let field = |field| person.as_ref().map_or("", |person| person.identity().field(field));
     tracing::info!(ref = reference, host, user = field(Field::Username), "somebody was refused");
     if by_token || intent == Intent::Call {
@@ -224,9 +222,14 @@ pub(super) fn forbidden(site: &Site, visit: &Visit<'_>, refusal: &Refusal, inten
     answer::page(StatusCode::FORBIDDEN, Page::new(&page, ""))
 }
 
+/// A request that means different things to different servers.
+fn unclear(host: &str, why: &str, reference: &str) -> Response<Body> {
+    tracing::info!(ref = reference, host, why, "a request is ambiguous");
+    answer::text(StatusCode::BAD_REQUEST, format!("foregate: {why}.\nReference: {reference}\n"))
+}
+
 /// A host nobody has configured: says which line is missing.
-pub(super) fn unknown_host(host: &str, intent: Intent) -> Response<Body> {
-    let reference = reference();
+fn unknown_host(host: &str, intent: Intent, reference: &str) -> Response<Body> {
     tracing::info!(ref = reference, host, "no line of [apps] names this host");
     let config = format!("[apps]\n\"{host}\" = \"signed-in\"");
     if intent == Intent::Call {
@@ -235,7 +238,7 @@ pub(super) fn unknown_host(host: &str, intent: Intent) -> Response<Body> {
     }
     let note =
         "\"signed-in\" lets in everybody who can sign in. Name a group instead to let in fewer people.";
-    let page = UnknownHost { css: CSS, host, config: &config, note, reference: &reference };
+    let page = UnknownHost { css: CSS, host, config: &config, note, reference };
     answer::page(StatusCode::FORBIDDEN, Page::new(&page, ""))
 }
 
@@ -266,7 +269,16 @@ fn busy<'a>(happened: &'a str, reference: &'a str) -> Trouble<'a> {
 
 /// The page for a sign-in that did not happen; `to` is where the person wanted to go.
 pub(super) fn trouble(site: &Site, error: &LoginError, to: Option<&ReturnTo>) -> Response<Body> {
-    let reference = reference();
+    trouble_as(site, error, to, &reference())
+}
+
+/// The same under a reference that is known elsewhere, too.
+pub(super) fn trouble_as(
+    site: &Site,
+    error: &LoginError,
+    to: Option<&ReturnTo>,
+    reference: &str,
+) -> Response<Body> {
     let story = Story::of(error);
     // Another try as somebody who is disabled would only lead back here.
     let other = matches!(error, LoginError::Disabled);
@@ -281,7 +293,7 @@ pub(super) fn trouble(site: &Site, error: &LoginError, to: Option<&ReturnTo>) ->
         causes: story.causes,
         again: again.as_str(),
         label,
-        reference: &reference,
+        reference,
     };
     let response = answer::page(story.status, Page::new(&page, ""));
     if story.status == StatusCode::SERVICE_UNAVAILABLE { answer::retry(response) } else { response }
@@ -389,6 +401,12 @@ impl crate::login::Cause {
 
 /// How long a check waits for the provider: together with the store less than the 5 s in which it must be answered.
 const BEGIN_TIME: Duration = Duration::from_millis(2500);
+const UNCLEAR_PATH: &str =
+    "this path means different things to different servers, so no rule can be sure of it";
+const UNCLEAR_QUERY: &str =
+    "this query means different things to different servers, and a rule depends on it";
+const UNCLEAR_TENANT: &str =
+    "the request does not name one tenant: the header is there twice, or holds a list";
 /// RFC 6750 3.1, for a token that is good and not good enough.
 const INSUFFICIENT: &str = "Bearer realm=\"foregate\", error=\"insufficient_scope\"";
 const FOREGATE_SIGN_IN: HeaderName = HeaderName::from_static("foregate-sign-in");

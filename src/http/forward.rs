@@ -7,6 +7,7 @@ use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
+use super::access::{self, Decided};
 use super::answer;
 use super::body::Body;
 use super::denial::{self, Denied};
@@ -15,6 +16,7 @@ use super::intent::client;
 use super::portal::elsewhere::{Here, OwnPage};
 use super::probe::{self, Saw};
 use super::{Site, unix_now};
+use crate::journal::Asked;
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant, Refusal, Requirement};
 use crate::server::Peer;
@@ -68,6 +70,7 @@ async fn decide(
         let (outcome, response) = Box::pin(here.own_page(page)).await;
         return (outcome, in_form(dialect, response));
     }
+    let decided = Decided { kind: Asked::Check, dialect: Some(dialect), visit: &visit };
     let decision = site.gate.judge(&visit, unix_now()).await;
     let decision = match (decision, wanted) {
         (Decision::Allow(grant), Some(wanted)) => grant.narrowed(wanted, &visit),
@@ -80,7 +83,7 @@ async fn decide(
             if grant.app().assertion && !is_at_another_app(site, parts, &visit.target.host) {
                 site.assert(&grant, &visit.target.host, response.headers_mut());
             }
-            return (Outcome::Allowed, response);
+            return (Outcome::Allowed, access::with(decided.allowed(site, &grant), response));
         }
         Decision::SignIn => Denied::SignIn,
         Decision::StepUp(step) => step.into(),
@@ -88,9 +91,10 @@ async fn decide(
         Decision::BadToken(reason) => Denied::BadToken(reason),
         Decision::Unavailable => Denied::Unavailable,
     };
+    let user = if site.access.is_on() { access::user_of(&denied) } else { String::new() };
     let (outcome, mut response) = deny(site, dialect, parts, &visit, denied).await;
     probe::tell(site, parts, &mut response, || Saw::visit(dialect.name(), peer, parts, &visit));
-    (outcome, response)
+    (outcome, access::with(decided.denied(site, outcome, &user), response))
 }
 
 /// The auth address may ask for more than the rules do: `?allow=group:admins`. It can never ask for less, so it

@@ -19,21 +19,23 @@ use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
+use super::audit::place_of;
 use super::body::{self, Body};
 use super::chooser::{self, Wanted};
-use super::denial::{to_provider, trouble};
+use super::denial::{to_provider, trouble, trouble_as};
 use super::dialect::direct;
 use super::intent::{client_address, intent, user_agent};
 use super::pages::{CSS, Page, SignOut, SignedIn, SignedOut};
-use super::{Site, answer, unix_now};
+use super::{Site, answer, reference, unix_now};
 use crate::browser::{Origins, Purpose, ReturnTo};
 use crate::identity::{Field, Proof};
+use crate::journal::{By, Event, Place, Record, Somebody};
 use crate::login::{
     Account, BINDING_LIFETIME, Callback, Caller, Farewell, Finished, LoginError, Named, Wish,
 };
 use crate::server::Peer;
-use crate::session::Session;
 use crate::session::store::{PersonKey, Selection, StoreError};
+use crate::session::{Session, name_of};
 use crate::visit::{Credential, Intent, SessionHandle};
 pub(super) use account::account;
 use errand::Errand;
@@ -115,7 +117,10 @@ pub(super) async fn callback(site: &Site, parts: &Parts, peer: Peer) -> Response
     let port_of = |host: &str| site.port_of(host);
     let origins = Origins { public_url: &site.public_url, port_of: &port_of };
     match site.login.finish(callback, caller, &origins, now).await {
-        Ok(Finished::Welcome { to, handle, binding }) => {
+        Ok(Finished::Welcome { to, handle, binding, who }) => {
+            let session = Some(name_of(&handle.id()));
+            let place = || place_of(site, parts);
+            site.note(|| Record { who, session, place: place(), ..Record::of(Event::SignIn) });
             let onward = Errand::carried_in(site, &to).onward(site, &handle, now);
             let location = onward.unwrap_or_else(|_| to.to_string());
             let mut response = answer::redirect(StatusCode::SEE_OTHER, &location);
@@ -128,7 +133,15 @@ pub(super) async fn callback(site: &Site, parts: &Parts, peer: Peer) -> Response
         Ok(Finished::Again(begun)) => to_provider(site, StatusCode::SEE_OTHER, begun),
         Err(failed) => {
             site.metrics.sign_in_failures.inc();
-            trouble(site, &failed.error, failed.to.as_ref())
+            let reference = reference();
+            site.note(|| Record {
+                place: place_of(site, parts),
+                reason: Some("sign-in-failed"),
+                detail: Some(failed.error.to_string()),
+                reference: Some(reference.clone()),
+                ..Record::of(Event::Denied)
+            });
+            trouble_as(site, &failed.error, failed.to.as_ref(), &reference)
         }
     }
 }
@@ -137,9 +150,10 @@ pub(super) async fn callback(site: &Site, parts: &Parts, peer: Peer) -> Response
 /// sent them.
 pub(super) async fn sign_out(site: &Arc<Site>, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
+    let place = place_of(site, &parts);
     let foreign = is_foreign(&parts.headers);
     if parts.method == Method::GET {
-        return leave::leave(site, &parts, foreign).await;
+        return leave::leave(site, &parts, foreign, place).await;
     }
     if parts.method != Method::POST {
         return answer::wrong_method("GET, POST");
@@ -165,7 +179,7 @@ pub(super) async fn sign_out(site: &Arc<Site>, request: Request<Incoming>) -> Re
         }
         Credential::None => Credential::None,
     };
-    depart(site, credential, scope, form.rd().filter(|rd| !rd.is_empty()).as_deref()).await
+    depart(site, (credential, scope), form.rd().filter(|rd| !rd.is_empty()).as_deref(), place).await
 }
 
 /// Whether something but a person on one of our own pages is behind a request: another site, an image or script, or
@@ -265,10 +279,15 @@ async fn choices(site: &Site, headers: &HeaderMap, rd: Option<&str>) -> Response
 
 /// Ends sessions, then leads on: to `rd`, to the provider's own sign-out, or to our page. The local session ends
 /// first, as some providers never send anybody back.
-async fn depart(site: &Arc<Site>, credential: Credential, scope: Scope, rd: Option<&str>) -> Response<Body> {
+async fn depart(
+    site: &Arc<Site>,
+    (credential, scope): (Credential, Scope),
+    rd: Option<&str>,
+    place: Place,
+) -> Response<Body> {
     let now = unix_now();
     // A task of its own: it goes on when the browser does not wait for it.
-    let ending = site.farewells.spawn(end_sessions(Arc::clone(site), credential, scope, now));
+    let ending = site.farewells.spawn(end_sessions(Arc::clone(site), (credential, scope), place, now));
     let farewell = match ending.await {
         Ok(Ok(farewell)) => farewell,
         Ok(Err(error)) => return trouble(site, &LoginError::Store(error), None),
@@ -294,8 +313,8 @@ async fn depart(site: &Arc<Site>, credential: Credential, scope: Scope, rd: Opti
 /// may take its time.
 async fn end_sessions(
     site: Arc<Site>,
-    credential: Credential,
-    scope: Scope,
+    (credential, scope): (Credential, Scope),
+    place: Place,
     now: u64,
 ) -> Result<Option<Farewell>, StoreError> {
     let Credential::Session(first, others) = &credential else { return Ok(None) };
@@ -303,17 +322,30 @@ async fn end_sessions(
     // The others first: should they not end, this one still can try again.
     if let (Scope::Everywhere, Some(live)) = (scope, live) {
         let person = PersonKey::of(live.person.identity());
-        site.sessions.end_selected(&Selection::Others(&person, live.handle().id()), now).await?;
+        let others = Selection::Others(&person, live.handle().id());
+        let ended = site.sessions.end_selected(&others, now).await?;
+        note_sign_out(&site, (live.person.identity().into(), By::Person), ended, &place);
     }
     let mut farewell = None;
     for handle in std::iter::once(first).chain(others) {
-        farewell = site.login.end(handle, now).await?.or(farewell);
+        if let Some(ended) = site.login.end(handle, now).await? {
+            note_sign_out(&site, (ended.who.clone(), By::Person), 1, &place);
+            farewell = Some(ended);
+        }
     }
     if let Some(farewell) = &farewell {
-        tracing::info!(user = farewell.username, "somebody signed out");
+        tracing::info!(user = farewell.who.user, "somebody signed out");
         site.login.revoke(farewell, now).await;
     }
     Ok(farewell)
+}
+
+/// Tells the audit log of somebody who signed out, or was signed out by the provider.
+fn note_sign_out(site: &Site, (who, by): (Somebody, By), sessions: u64, place: &Place) {
+    if sessions > 0 {
+        let (by, sessions) = (Some(by), Some(sessions));
+        site.note(|| Record { by, who, sessions, place: place.clone(), ..Record::of(Event::SignedOut) });
+    }
 }
 
 /// The first of a browser's session cookies that is live.

@@ -22,6 +22,7 @@ use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
 use tokio::time::timeout;
 
+use super::access::{self, Decided};
 use super::body::Body;
 use super::denial::{self, Denied};
 use super::dialect::direct;
@@ -29,11 +30,12 @@ use super::intent::{client, intent};
 use super::portal::elsewhere::{Here, OwnPage};
 use super::probe::{self, Saw};
 use super::{Site, answer, kept_form, portal, unix_now};
+use crate::journal::Asked;
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant};
 use crate::server::Peer;
 use crate::upstream::{Outgoing, ReplyBody, UpstreamError};
-use crate::visit::Scheme;
+use crate::visit::{Scheme, Visit};
 pub use homeward::Meddlers;
 use hop::Hop;
 pub use live::LiveBody;
@@ -114,13 +116,14 @@ pub(super) async fn answer(
         Decision::Allow(grant) => {
             counted(Outcome::Allowed);
             site.note_report(&grant, &visit);
+            let draft = decided(&visit).allowed(site, &grant);
             let port = site.port_of(&visit.target.host);
-            let mut identity = grant.app().headers.lines(grant.person());
-            site.assert(&grant, &visit.target.host, &mut identity);
+            let identity = identity(site, &grant, &visit.target.host);
             let kept = Kept::of(&parts, visit, &grant);
             let way = Way::of(&parts.headers, peer, &site.trusted_proxies);
             let told = Told { hop, way, port, identity };
-            return Passage { house, site, grant }.forward((parts, body), told, kept).await;
+            let response = Passage { house, site, grant }.forward((parts, body), told, kept).await;
+            return access::with(draft, response);
         }
         Decision::StepUp(step) => step.into(),
         Decision::SignIn => match Box::pin(kept_form::keep(site, &parts, &visit, body)).await {
@@ -134,10 +137,33 @@ pub(super) async fn answer(
         Decision::BadToken(reason) => Denied::BadToken(reason),
         Decision::Unavailable => Denied::Unavailable,
     };
-    let (outcome, mut response) = Box::pin(denial::answer(site, &parts, &visit, denied, false)).await;
-    probe::tell(site, &parts, &mut response, || Saw::visit("proxy", peer, &parts, &visit));
+    let (outcome, response) = Box::pin(deny(site, (&parts, &visit), denied, peer)).await;
     counted(outcome);
     response
+}
+
+/// What the backend is told of the visitor.
+fn identity(site: &Site, grant: &Grant<'_>, host: &str) -> HeaderMap {
+    let mut lines = grant.app().headers.lines(grant.person());
+    site.assert(grant, host, &mut lines);
+    lines
+}
+
+/// The answer to a visitor who is not let in.
+async fn deny(
+    site: &Site,
+    (parts, visit): (&Parts, &Visit<'_>),
+    denied: Denied,
+    peer: Peer,
+) -> (Outcome, Response<Body>) {
+    let user = if site.access.is_on() { access::user_of(&denied) } else { String::new() };
+    let (outcome, mut response) = denial::answer(site, parts, visit, denied, false).await;
+    probe::tell(site, parts, &mut response, || Saw::visit("proxy", peer, parts, visit));
+    (outcome, access::with(decided(visit).denied(site, outcome, &user), response))
+}
+
+fn decided<'d>(visit: &'d Visit<'d>) -> Decided<'d> {
+    Decided { kind: Asked::Proxy, dialect: None, visit }
 }
 
 /// The answer on a host that is not proxied: foregate's own first page, or nothing.

@@ -3,6 +3,7 @@
 use std::sync::PoisonError;
 
 use super::{Farewell, Login, Named, expect};
+use crate::journal::Somebody;
 use crate::jwt::{KeysError, Kind, LOGOUT_LIFETIME, LogoutToken, TokenError, UnverifiedIssuer};
 use crate::oidc::{ProviderError, Rules};
 use crate::session::store::{Selection, StoreError, Told};
@@ -26,13 +27,13 @@ pub enum NotEnded {
 }
 
 impl Login {
-    /// Ends every session that a logout token names (OpenID Connect Back-Channel Logout 1.0), and says how many: the
+    /// Ends every session that a logout token names (OpenID Connect Back-Channel Logout 1.0), and says whose and how many: the
     /// one of its `sid`, or else all of its `sub`. A token heard before ends nothing more, and none ends a session that
     /// began later than a minute after it was issued.
     ///
     /// # Errors
     /// [`NotEnded`]; only after [`NotEnded::Token`] there is no use in another try.
-    pub async fn end_told(&self, token: &str, now: u64) -> Result<u64, NotEnded> {
+    pub async fn end_told(&self, token: &str, now: u64) -> Result<(Somebody, u64), NotEnded> {
         let (at, rules) = self.sender(&UnverifiedIssuer::read(token)?, now).await?;
         let claims = at.keys.verify(token, &expect(&rules, Kind::Logout), now).await?;
         let told = LogoutToken::read(&claims)?;
@@ -41,7 +42,7 @@ impl Login {
         let is_known = self.heard.lock().unwrap_or_else(PoisonError::into_inner).holds(issuer, &told.id, now);
         if is_known {
             tracing::debug!(issuer, "a logout token came once more");
-            return Ok(0);
+            return Ok((Somebody::default(), 0));
         }
         let until = told.issued_at.saturating_add(BEGUN_AFTER);
         let (sid, subject) = (told.sid.as_deref(), told.subject.as_deref());
@@ -51,7 +52,8 @@ impl Login {
         let mut heard = self.heard.lock().unwrap_or_else(PoisonError::into_inner);
         heard.keep(issuer, &told.id, told.issued_at.saturating_add(LOGOUT_LIFETIME), now);
         tracing::info!(issuer, subject, sid, sessions, "the provider signed somebody out, by a logout token");
-        Ok(sessions)
+        let subject = told.subject.unwrap_or_default();
+        Ok((Somebody { user: String::new(), issuer: issuer.to_owned(), subject }, sessions))
     }
 
     /// The provider that a token says it is from, and what its tokens must be like. Refuses the token of a stranger before
@@ -88,7 +90,7 @@ impl Login {
         }
         let farewell = self.end(handle, now).await?;
         if let Some(farewell) = &farewell {
-            let user = &farewell.username;
+            let user = &farewell.who.user;
             tracing::info!(issuer, user, sid, "the provider signed somebody out, by a frame in the browser");
         }
         Ok(farewell)

@@ -32,6 +32,19 @@ enum Over {
 }
 
 impl Over {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Grant => "refresh-token-refused",
+            Self::Session => "session-ended-at-provider",
+            Self::Person => "another-person",
+            Self::Profile => "unusable-profile",
+            Self::Token => "bad-token",
+            Self::Tokens => "no-tokens",
+            Self::Client => "client-refused",
+            Self::Provider => "provider-removed",
+        }
+    }
+
     /// What an error means for the session; nothing if the provider is not well and can be asked again.
     fn of(error: &LoginError) -> Option<Self> {
         match error {
@@ -56,13 +69,18 @@ impl Over {
 }
 
 impl Login {
-    /// Renews the tokens of a session that is due. A provider that is not well puts it off; one that says no ends it.
-    pub async fn renew(&self, due: Due, now: u64) {
+    /// Renews the tokens of a session that is due. A provider that is not well puts it off; one that says no ends it, and
+    /// then a word for why is what comes back.
+    /// Says why, if it did.
+    pub async fn renew(&self, due: Due, now: u64) -> Option<&'static str> {
         let session = Arc::clone(&due.session);
         let lease = match self.sessions.lease(&session, now).await {
             Ok(Some(lease)) => lease,
-            Ok(None) => return,
-            Err(error) => return self.put_off(&session, None, &error.into(), now).await,
+            Ok(None) => return None,
+            Err(error) => {
+                self.put_off(&session, None, &error.into(), now).await;
+                return None;
+            }
         };
         let Some(at) = self.providers.of_issuer(session.person.identity().issuer()) else {
             return self.end_renewed(&session, &lease, Over::Provider, now).await;
@@ -71,13 +89,18 @@ impl Login {
             Ok(both) => both,
             Err(error) => match Over::of(&error) {
                 Some(why) => return self.end_renewed(&session, &lease, why, now).await,
-                None => return self.put_off(&session, Some(&lease), &error, now).await,
+                None => {
+                    self.put_off(&session, Some(&lease), &error, now).await;
+                    return None;
+                }
             },
         };
         let who = who_now(at, (&session, &lease), (&old, &new), now).await;
         match who.map_err(|error| (Over::of(&error), error)) {
             Ok(Ok(who)) => self.keep(&session, lease, renewed(who, &new, new.renew_at(now)), now).await,
-            Ok(Err(why)) | Err((Some(why), _)) => self.end_renewed(&session, &lease, why, now).await,
+            Ok(Err(why)) | Err((Some(why), _)) => {
+                return self.end_renewed(&session, &lease, why, now).await;
+            }
             Err((None, error)) => {
                 // The old refresh token may be used up, so the new one is kept; not so an ID token nobody has checked.
                 self.tell_failure(&error);
@@ -87,6 +110,7 @@ impl Login {
                 self.keep(&session, lease, renewed(who, &kept, again), now).await;
             }
         }
+        None
     }
 
     async fn keep(&self, session: &Session, lease: Lease, renewed: Result<Renewed, LoginError>, now: u64) {
@@ -100,14 +124,24 @@ impl Login {
     }
 
     /// Ends a session, unless another replica renewed it after all while this one took too long.
-    async fn end_renewed(&self, session: &Session, lease: &Lease, why: Over, now: u64) {
+    async fn end_renewed(
+        &self,
+        session: &Session,
+        lease: &Lease,
+        why: Over,
+        now: u64,
+    ) -> Option<&'static str> {
         if let Ok(false) = self.sessions.is_as_leased(lease, now).await {
-            return;
+            return None;
         }
         let user = session.person.identity().field(Field::Username);
         tracing::info!(user, ?why, "a session ends, as the provider does not go on with it");
-        if let Err(error) = self.sessions.end(session.handle(), now).await {
-            tracing::error!(%error, "a session that is over could not be ended");
+        match self.sessions.end(session.handle(), now).await {
+            Ok(ended) => ended.map(|_| why.word()),
+            Err(error) => {
+                tracing::error!(%error, "a session that is over could not be ended");
+                None
+            }
         }
     }
 

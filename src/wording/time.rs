@@ -20,6 +20,12 @@ pub fn timestamp(seconds: u64) -> String {
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
 }
 
+/// The same from Unix milliseconds, such as `2026-02-28T09:05:03.017Z`.
+pub fn timestamp_millis(millis: u64) -> String {
+    let Utc { year, month, day, hour, minute, second } = Utc::of(millis / 1000);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", millis % 1000)
+}
+
 /// A moment for people, in UTC and to the minute, such as `2026-02-28 09:05`.
 pub fn day_and_time(seconds: u64) -> String {
     let Utc { year, month, day, hour, minute, .. } = Utc::of(seconds);
@@ -117,5 +123,6 @@ mod tests {
             assert_eq!(timestamp(seconds), told, "{seconds}");
         }
         assert_eq!(day_and_time(2_000_000_000), "2033-05-18 03:33");
+        assert_eq!(timestamp_millis(2_000_000_000_017), "2033-05-18T03:33:20.017Z");
     }
 }

@@ -10,7 +10,7 @@ const FLOORS: [(u32, &[&str]); 9] = [
     (7, &["config"]),
     (6, &["http"]),
     (5, &["bearer", "gate", "login"]),
-    (4, &["jwt", "oidc", "server", "session", "upstream"]),
+    (4, &["journal", "jwt", "oidc", "server", "session", "upstream"]),
     (3, &["outbound", "trust"]),
     (2, &["browser", "headers", "policy"]),
     (1, &["identity", "metrics", "secret", "visit", "wording"]),

@@ -14,8 +14,10 @@
 
 mod support;
 
+mod access;
 mod app_tokens;
 mod assertions;
+mod audit;
 mod book;
 mod browser;
 mod chart;
@@ -36,6 +38,7 @@ mod invariants;
 mod listeners;
 mod live;
 mod logout;
+mod metrics;
 mod pairing;
 mod people;
 mod providers;

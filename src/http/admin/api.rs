@@ -10,8 +10,9 @@ use hyper::body::Incoming;
 use serde_json::{Value, json};
 
 use super::super::body::Body;
-use super::super::{Site, answer, unix_now};
+use super::super::{Site, answer, audit, unix_now};
 use super::input::{self, Input, Malformed};
+use crate::journal::{By, Event, Place, Record, Somebody};
 use crate::session::store::{Listed, Person, PersonKey, Selection, SessionId, StoreError};
 use crate::session::{Meant, Who, name_of, parse_name};
 
@@ -19,24 +20,25 @@ use crate::session::{Meant, Who, name_of, parse_name};
 pub(super) async fn answer(site: &Site, request: Request<Incoming>) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let path = parts.uri.path().strip_prefix("/api/v1/").unwrap_or_default();
+    let place = audit::place_of(site, &parts);
     let reads = parts.method == Method::GET || parts.method == Method::HEAD;
     let outcome = match path {
         "sessions" if reads => sessions(site, &parts).await,
-        "sessions" if parts.method == Method::DELETE => end_sessions(site, &parts).await,
+        "sessions" if parts.method == Method::DELETE => end_sessions(site, &parts, place).await,
         "sessions" => return answer::wrong_method("GET, HEAD, DELETE"),
         "users" if reads => users(site, &parts).await,
         "explain" if reads => super::explain::explain(site, &parts).map_err(Failed::from),
         "users" | "explain" => return answer::wrong_method("GET, HEAD"),
         "users/disable" | "users/enable" if parts.method == Method::POST => {
             match input::read(&parts, body).await {
-                Ok(input) if path == "users/disable" => disable(site, &input).await,
-                Ok(input) => enable(site, &input).await,
+                Ok(input) if path == "users/disable" => disable(site, &input, place).await,
+                Ok(input) => enable(site, &input, place).await,
                 Err(malformed) => Err(malformed.into()),
             }
         }
         "users/disable" | "users/enable" => return answer::wrong_method("POST"),
         path => match path.strip_prefix("sessions/") {
-            Some(name) if parts.method == Method::DELETE => end_session(site, name).await,
+            Some(name) if parts.method == Method::DELETE => end_session(site, name, place).await,
             Some(_) => return answer::wrong_method("DELETE"),
             None => Err(Failed::NoSuchPath),
         },
@@ -69,47 +71,66 @@ async fn users(site: &Site, parts: &Parts) -> Result<Value, Failed> {
     Ok(json!({ "users": told, "next": next.flatten() }))
 }
 
-async fn end_session(site: &Site, name: &str) -> Result<Value, Failed> {
+async fn end_session(site: &Site, name: &str, place: Place) -> Result<Value, Failed> {
     let id: SessionId = parse_name(name).ok_or(Malformed::Session)?;
-    match end(site, &Selection::Id(id)).await? {
+    let record = || Record { session: Some(name_of(&id)), ..by_operator(Event::Revoked, place) };
+    match end(site, &Selection::Id(id), record).await? {
         0 => Err(Failed::NoSuchSession),
         ended => Ok(json!({ "ended": ended })),
     }
 }
 
-async fn end_sessions(site: &Site, parts: &Parts) -> Result<Value, Failed> {
+async fn end_sessions(site: &Site, parts: &Parts, place: Place) -> Result<Value, Failed> {
     let input = Input::of_query(parts, &["user", "issuer", "subject", "all"])?;
     let ended = match (input.optional("user"), input.optional("all")) {
-        (None, Some("true")) if input.len() == 1 => end(site, &Selection::All).await?,
+        (None, Some("true")) if input.len() == 1 => {
+            end(site, &Selection::All, || by_operator(Event::Revoked, place)).await?
+        }
         (Some(_), None) => {
             let person = person(site, &input).await?;
-            end(site, &Selection::Person(&person.key)).await?
+            let record = || Record { who: who(&person), ..by_operator(Event::Revoked, place) };
+            end(site, &Selection::Person(&person.key), record).await?
         }
         (Some(_) | None, Some(_)) | (None, None) => return Err(Malformed::Which.into()),
     };
     Ok(json!({ "ended": ended }))
 }
 
-async fn end(site: &Site, which: &Selection<'_>) -> Result<u64, Failed> {
+async fn end(site: &Site, which: &Selection<'_>, record: impl FnOnce() -> Record) -> Result<u64, Failed> {
     let ended = site.sessions.end_selected(which, unix_now()).await?;
     tracing::info!(ended, "an operator ended sessions");
+    if ended > 0 {
+        site.note(|| Record { sessions: Some(ended), ..record() });
+    }
     Ok(ended)
 }
 
-async fn disable(site: &Site, input: &Input) -> Result<Value, Failed> {
+async fn disable(site: &Site, input: &Input, place: Place) -> Result<Value, Failed> {
     let person = person(site, input).await?;
     let ended = site.sessions.disable(&person.key, unix_now()).await?.ok_or(Failed::NoSuchUser)?;
     tracing::info!(user = person.username, ended, "an operator disabled somebody");
+    site.note(|| Record { who: who(&person), sessions: Some(ended), ..by_operator(Event::Disabled, place) });
     Ok(json!({ "user": person.username, "disabled": true, "ended": ended }))
 }
 
-async fn enable(site: &Site, input: &Input) -> Result<Value, Failed> {
+async fn enable(site: &Site, input: &Input, place: Place) -> Result<Value, Failed> {
     let person = person(site, input).await?;
     if !site.sessions.enable(&person.key, unix_now()).await? {
         return Err(Failed::NoSuchUser);
     }
     tracing::info!(user = person.username, "an operator enabled somebody");
+    site.note(|| Record { who: who(&person), ..by_operator(Event::Enabled, place) });
     Ok(json!({ "user": person.username, "disabled": false }))
+}
+
+/// What somebody did by this API, for the audit log.
+fn by_operator(event: Event, place: Place) -> Record {
+    Record { by: Some(By::Api), place, ..Record::of(event) }
+}
+
+fn who(person: &Person) -> Somebody {
+    let PersonKey { issuer, subject } = person.key.clone();
+    Somebody { user: person.username.clone(), issuer, subject }
 }
 
 /// The one person who is meant.

@@ -4,9 +4,11 @@
 use std::sync::Arc;
 
 use http::header::HeaderMap;
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
+use super::super::audit::place_of;
 use super::super::body::Body;
 use super::super::denial::trouble;
 use super::super::pages::{Account, CSS, OwnToken, Page, SignedInAt};
@@ -17,6 +19,7 @@ use super::tokens::{self, Wish};
 use super::{Scope, depart, is_at_home, is_own_form, live_session, proof_message, read_form, return_to};
 use crate::browser::Purpose;
 use crate::identity::Field;
+use crate::journal::{By, Event, Place, Record};
 use crate::login::LoginError;
 use crate::session::store::{Listed, PersonKey, Selection, SessionId, StoreError, TokenId};
 use crate::session::{Session, name_of, parse_name};
@@ -40,7 +43,7 @@ pub(in crate::http) async fn account(site: &Arc<Site>, request: Request<Incoming
         return answer::empty(StatusCode::FORBIDDEN);
     }
     let Some(form) = read_form(body).await else { return answer::empty(StatusCode::PAYLOAD_TOO_LARGE) };
-    act(site, &parts.headers, &form).await
+    act(site, &parts, &form).await
 }
 
 async fn show(site: &Site, headers: &HeaderMap, entry: Entry) -> Response<Body> {
@@ -176,25 +179,27 @@ impl Wanted {
 }
 
 /// Ends what the form asks for, if it comes from the page of somebody who is signed in here.
-async fn act(site: &Arc<Site>, headers: &HeaderMap, form: &Query) -> Response<Body> {
+async fn act(site: &Arc<Site>, parts: &Parts, form: &Query) -> Response<Body> {
     let Some(wanted) = Wanted::of(form) else { return answer::empty(StatusCode::BAD_REQUEST) };
     let proof = form.one("csrf").ok().flatten().unwrap_or_default();
     let proven =
         |handle: &SessionHandle| site.sealer.signed(Purpose::Form, &proof_message(handle, PATH), &proof);
     // A neighbour's session, whose proof a neighbour has, ends nobody else's.
-    let handle = match site.cookies.credential(headers) {
+    let handle = match site.cookies.credential(&parts.headers) {
         Credential::Session(first, others) => std::iter::once(first).chain(others).find(proven),
         Credential::None => return sign_in(site),
     };
     let Some(handle) = handle else { return answer::empty(StatusCode::FORBIDDEN) };
+    let place = place_of(site, parts);
     if wanted == Wanted::One(handle.id()) {
-        return depart(site, Credential::Session(handle, Vec::new()), Scope::Browser, None).await;
+        let own = (Credential::Session(handle, Vec::new()), Scope::Browser);
+        return depart(site, own, None, place).await;
     }
     if matches!(wanted, Wanted::New(_) | Wanted::Pairing(_)) {
-        return make(site, &handle, wanted).await;
+        return make(site, &handle, wanted, &place).await;
     }
     // A task of its own: it goes on when the browser does not wait for it.
-    match site.farewells.spawn(end(Arc::clone(site), handle, wanted)).await {
+    match site.farewells.spawn(end(Arc::clone(site), handle, wanted, place)).await {
         Ok(Ok(())) => answer::redirect(StatusCode::SEE_OTHER, site.own_url(PATH, None, &[]).as_str()),
         Ok(Err(error)) => trouble(site, &LoginError::Store(error), None),
         Err(_) => answer::empty(StatusCode::INTERNAL_SERVER_ERROR),
@@ -202,7 +207,7 @@ async fn act(site: &Arc<Site>, headers: &HeaderMap, form: &Query) -> Response<Bo
 }
 
 /// Makes an app token for the person who has this handle, or pairs a device.
-async fn make(site: &Site, handle: &SessionHandle, wanted: Wanted) -> Response<Body> {
+async fn make(site: &Site, handle: &SessionHandle, wanted: Wanted, place: &Place) -> Response<Body> {
     let now = unix_now();
     let session = match site.sessions.find(handle, now).await {
         Ok(Some(session)) => session,
@@ -210,30 +215,42 @@ async fn make(site: &Site, handle: &SessionHandle, wanted: Wanted) -> Response<B
         Err(error) => return trouble(site, &LoginError::Store(error), None),
     };
     match wanted {
-        Wanted::New(wish) => tokens::make(site, &session, wish, now).await,
-        Wanted::Pairing(step) => pairing::go_on(site, &session, step, now).await,
+        Wanted::New(wish) => tokens::make(site, &session, wish, (place, now)).await,
+        Wanted::Pairing(step) => pairing::go_on(site, &session, step, (place, now)).await,
         Wanted::One(_) | Wanted::Others | Wanted::Revoked(_) => answer::empty(StatusCode::BAD_REQUEST),
     }
 }
 
 /// Ends sessions and app tokens of the person who has this handle, and of nobody else.
-async fn end(site: Arc<Site>, handle: SessionHandle, wanted: Wanted) -> Result<(), StoreError> {
+async fn end(site: Arc<Site>, handle: SessionHandle, wanted: Wanted, place: Place) -> Result<(), StoreError> {
     let now = unix_now();
     let Some(session) = site.sessions.find(&handle, now).await? else { return Ok(()) };
     let identity = session.person.identity();
     let person = PersonKey::of(identity);
+    let revoked =
+        || Record { by: Some(By::Person), who: identity.into(), place, ..Record::of(Event::Revoked) };
     let which = match wanted {
         Wanted::One(id) => Selection::Own(&person, id),
         Wanted::Others => Selection::Others(&person, handle.id()),
         Wanted::Revoked(id) => {
-            let revoked = site.sessions.revoke_tokens(&Selection::Own(&person, id), now).await?;
-            tracing::info!(user = identity.field(Field::Username), revoked, "somebody revoked an app token");
+            let gone = site.sessions.revoke_tokens(&Selection::Own(&person, id), now).await?;
+            tracing::info!(
+                user = identity.field(Field::Username),
+                revoked = gone,
+                "somebody revoked an app token"
+            );
+            if gone > 0 {
+                site.note(|| Record { tokens: Some(gone as u64), ..revoked() });
+            }
             return Ok(());
         }
         Wanted::New(_) | Wanted::Pairing(_) => return Ok(()),
     };
     let ended = site.sessions.end_selected(&which, now).await?;
     tracing::info!(user = identity.field(Field::Username), ended, "somebody ended sessions of their own");
+    if ended > 0 {
+        site.note(|| Record { sessions: Some(ended), ..revoked() });
+    }
     Ok(())
 }
 

@@ -22,6 +22,7 @@ use crate::http::intent::intent;
 use crate::http::{Site, answer, unix_now};
 use crate::login::BINDING_LIFETIME;
 use crate::metrics::Outcome;
+use crate::policy::Refusal;
 use crate::session::store::StoreError;
 use crate::session::{Session, random};
 use crate::visit::{Intent, SessionHandle, Visit};
@@ -228,7 +229,9 @@ impl<'a> Here<'a> {
     /// To `page`, or else the start, for those whose session here counts for it; for others by way of a sign-in.
     async fn go_on(&self, page: Option<ReturnTo>, turn: u8) -> (Outcome, Response<Body>) {
         let Some(page) = page.or_else(|| self.start()) else {
-            return (Outcome::Forbidden, denial::unknown_host(self.host(), Intent::Navigation));
+            let refusal = Refusal::UnknownHost;
+            let response = denial::forbidden(self.site, self.visit, &refusal, Intent::Navigation);
+            return (Outcome::Forbidden, response);
         };
         match self.live().await {
             Ok(Some(session)) if Wanted::on(self.site, &page).takes(&session, unix_now()) => {

@@ -12,11 +12,12 @@ use crate::browser::Purpose;
 use crate::http::body::Body;
 use crate::http::denial::trouble;
 use crate::http::{Site, answer, unix_now};
+use crate::journal::Place;
 use crate::login::LoginError;
 use crate::visit::{Credential, SessionHandle};
 
 /// A sign-out by a link. `foreign` is whether another site may be behind it.
-pub(super) async fn leave(site: &Arc<Site>, parts: &Parts, foreign: bool) -> Response<Body> {
+pub(super) async fn leave(site: &Arc<Site>, parts: &Parts, foreign: bool, place: Place) -> Response<Body> {
     let query = Query::of(parts);
     let rd = query.rd();
     let scope = if rd.is_some() { Scope::Browser } else { Scope::Provider };
@@ -24,23 +25,23 @@ pub(super) async fn leave(site: &Arc<Site>, parts: &Parts, foreign: bool) -> Res
     match (left_elsewhere(site, &query), &credential) {
         // A link that somebody else may have made: it ends what it names, and nothing of this browser.
         (Some(left), Credential::None) if foreign => {
-            let credential = Credential::Session(left, Vec::new());
-            return match end_sessions(Arc::clone(site), credential, Scope::Browser, unix_now()).await {
+            let left = (Credential::Session(left, Vec::new()), Scope::Browser);
+            return match end_sessions(Arc::clone(site), left, place, unix_now()).await {
                 Ok(_) => signed_out(site),
                 Err(error) => trouble(site, &LoginError::Store(error), None),
             };
         }
         (Some(left), Credential::None) => {
             let credential = Credential::Session(left, Vec::new());
-            return depart(site, credential, scope, rd.as_deref()).await;
+            return depart(site, (credential, scope), rd.as_deref(), place).await;
         }
         (Some(left), Credential::Session(first, others)) if *first == left || others.contains(&left) => {
-            return depart(site, credential, scope, rd.as_deref()).await;
+            return depart(site, (credential, scope), rd.as_deref(), place).await;
         }
         // A session apart from those of this browser here, which may belong to somebody else.
         (Some(left), Credential::Session(..)) => {
-            let credential = Credential::Session(left, Vec::new());
-            if let Err(error) = end_sessions(Arc::clone(site), credential, Scope::Browser, unix_now()).await {
+            let left = (Credential::Session(left, Vec::new()), Scope::Browser);
+            if let Err(error) = end_sessions(Arc::clone(site), left, place.clone(), unix_now()).await {
                 return trouble(site, &LoginError::Store(error), None);
             }
         }
@@ -52,7 +53,7 @@ pub(super) async fn leave(site: &Arc<Site>, parts: &Parts, foreign: bool) -> Res
     if foreign {
         return choices(site, &parts.headers, rd.as_deref()).await;
     }
-    depart(site, credential, scope, rd.as_deref()).await
+    depart(site, (credential, scope), rd.as_deref(), place).await
 }
 
 /// To the choice at home, as what is shown at an app's host can be read by its scripts. A front proxy that changes Host

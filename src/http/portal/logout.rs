@@ -13,9 +13,12 @@ use http_body_util::{BodyExt as _, LengthLimitError, Limited};
 use hyper::body::Incoming;
 
 use super::super::answer;
+use super::super::audit::place_of;
 use super::super::body::Body;
 use super::super::{Site, unix_now};
+use super::note_sign_out;
 use super::query::Query;
+use crate::journal::{By, Place};
 use crate::login::{Named, NotEnded};
 use crate::session::store::StoreError;
 use crate::visit::{Credential, SessionHandle};
@@ -38,10 +41,14 @@ pub(in crate::http) async fn backchannel(site: &Arc<Site>, request: Request<Inco
         return refuse(StatusCode::BAD_REQUEST, "there must be one logout_token");
     };
     // A task of its own: it goes on when the provider does not wait for it.
-    let told = Arc::clone(site);
-    let ending = site.farewells.spawn(async move { told.login.end_told(&token, unix_now()).await });
+    let (told, place) = (Arc::clone(site), place_of(site, &parts));
+    let ending = site.farewells.spawn(async move {
+        let (who, sessions) = told.login.end_told(&token, unix_now()).await?;
+        note_sign_out(&told, (who, By::Provider), sessions, &place);
+        Ok(())
+    });
     match ending.await {
-        Ok(Ok(_)) => answer::empty(StatusCode::OK),
+        Ok(Ok(())) => answer::empty(StatusCode::OK),
         Ok(Err(NotEnded::Token(error))) => {
             let reason = error.reason();
             tracing::warn!(reason, "a logout token was refused");
@@ -73,7 +80,8 @@ pub(in crate::http) async fn frontchannel(site: &Arc<Site>, parts: &Parts) -> Re
         return framed(site, StatusCode::OK);
     };
     handles.insert(0, first);
-    let ending = site.farewells.spawn(end_own(Arc::clone(site), handles, (issuer, sid)));
+    let ending =
+        site.farewells.spawn(end_own(Arc::clone(site), handles, (issuer, sid), place_of(site, parts)));
     match ending.await {
         Ok(Ok(After::Drop)) => {
             let mut response = framed(site, StatusCode::OK);
@@ -103,12 +111,14 @@ async fn end_own(
     site: Arc<Site>,
     handles: Vec<SessionHandle>,
     (issuer, sid): (String, String),
+    place: Place,
 ) -> Result<After, StoreError> {
     let now = unix_now();
     let mut ended = Vec::new();
     for handle in &handles {
         ended.extend(site.login.end_if_of(handle, (&issuer, &sid), now).await?);
     }
+    ended.iter().for_each(|farewell| note_sign_out(&site, (farewell.who.clone(), By::Provider), 1, &place));
     let mut stays_as_is = ended.is_empty();
     for handle in &handles {
         stays_as_is |= site.sessions.find(handle, now).await?.is_some();

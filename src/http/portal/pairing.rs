@@ -10,6 +10,7 @@ use super::super::{Site, answer};
 use super::query::Query;
 use super::{account, tokens};
 use crate::identity::Field;
+use crate::journal::Place;
 use crate::login::LoginError;
 use crate::session::store::{PersonKey, StoreError, WaitingPairing};
 use crate::session::{Session, Tried, UserCode};
@@ -70,7 +71,12 @@ impl Step {
 }
 
 /// Shows what a code stands for, or does what the person decided.
-pub(super) async fn go_on(site: &Site, session: &Session, step: Step, now: u64) -> Response<Body> {
+pub(super) async fn go_on(
+    site: &Site,
+    session: &Session,
+    step: Step,
+    (place, now): (&Place, u64),
+) -> Response<Body> {
     if site.self_service.is_none() {
         return answer::empty(StatusCode::FORBIDDEN);
     }
@@ -79,7 +85,7 @@ pub(super) async fn go_on(site: &Site, session: &Session, step: Step, now: u64) 
             Entry::wrong(None, StatusCode::BAD_REQUEST, "A code has eight letters, such as BCDF-GHJK.");
         return account::show_to(site, session, &entry, now).await;
     };
-    match tried(site, session, (code, step.wanted), now).await {
+    match tried(site, session, (code, step.wanted), (place, now)).await {
         Ok(Ok(response)) => response,
         Ok(Err(entry)) => account::show_to(site, session, &entry, now).await,
         Err(error) => trouble(site, &LoginError::Store(error), None),
@@ -90,7 +96,7 @@ async fn tried(
     site: &Site,
     session: &Session,
     (code, wanted): (UserCode, Wanted),
-    now: u64,
+    (place, now): (&Place, u64),
 ) -> Result<Result<Response<Body>, Entry>, StoreError> {
     let person = PersonKey::of(session.person.identity());
     let waiting = match site.sessions.waiting_pairing(code, &person, now).await? {
@@ -104,7 +110,7 @@ async fn tried(
     }
     match wanted {
         Wanted::Look => Ok(Ok(question(site, session, code, (&waiting, now)))),
-        Wanted::Decide(approved) => decide(site, session, (code, approved), (&waiting, now)).await,
+        Wanted::Decide(approved) => decide(site, session, (code, approved), (&waiting, place, now)).await,
     }
 }
 
@@ -112,7 +118,7 @@ async fn decide(
     site: &Site,
     session: &Session,
     (code, approved): (UserCode, bool),
-    (waiting, now): (&WaitingPairing, u64),
+    (waiting, place, now): (&WaitingPairing, &Place, u64),
 ) -> Result<Result<Response<Body>, Entry>, StoreError> {
     let person = PersonKey::of(session.person.identity());
     if approved && let Some(full) = tokens::full(site, &person, now).await? {
@@ -129,6 +135,9 @@ async fn decide(
         approved,
         "somebody decided on a device"
     );
+    if approved {
+        tokens::note_token(site, session, &waiting.app, place);
+    }
     Ok(Ok(done(site, waiting, approved)))
 }
 

@@ -8,12 +8,15 @@ use serde_json::json;
 use super::elsewhere::Here;
 use super::query::Query;
 use crate::browser::ReturnTo;
+use crate::http::audit;
 use crate::http::body::Body;
-use crate::http::denial::{page_of, unknown_host, unsigned};
+use crate::http::denial::{forbidden, page_of, unsigned};
 use crate::http::pages::{CSS, Page, Trouble};
 use crate::http::{Site, answer, reference};
 use crate::identity::Proof;
+use crate::journal::Record;
 use crate::metrics::Outcome;
+use crate::policy::Refusal;
 use crate::visit::{Intent, Visit};
 
 /// The proof that an address of a sign-in asks for. Whoever asks for more than a rule does gets a sign-in, and no more
@@ -41,10 +44,10 @@ pub(in crate::http) fn answer(
         return (Outcome::SignIn, problem(site, parts, visit, wanted));
     }
     let Some(to) = site.with_origins(|origins| ReturnTo::of_target(&visit.target, origins)) else {
-        return (Outcome::Forbidden, unknown_host(&visit.target.host, Intent::Navigation));
+        return (Outcome::Forbidden, forbidden(site, visit, &Refusal::UnknownHost, Intent::Navigation));
     };
     if was_refused {
-        return (Outcome::Forbidden, refused(site, wanted, &to));
+        return (Outcome::Forbidden, refused(site, visit, wanted, &to));
     }
     let said = in_address(wanted);
     let said = pairs(&said);
@@ -86,7 +89,7 @@ fn problem(site: &Site, parts: &Parts, visit: &Visit<'_>, wanted: &Proof) -> Res
 }
 
 /// The page for somebody who came back from the provider as they went.
-fn refused(site: &Site, wanted: &Proof, to: &ReturnTo) -> Response<Body> {
+fn refused(site: &Site, visit: &Visit<'_>, wanted: &Proof, to: &ReturnTo) -> Response<Body> {
     let reference = reference();
     let wish = in_words(wanted).join(", ");
     tracing::warn!(
@@ -95,6 +98,10 @@ fn refused(site: &Site, wanted: &Proof, to: &ReturnTo) -> Response<Body> {
         wanted = wish,
         "the provider was asked for a stronger or newer sign-in and did not confirm one"
     );
+    site.note(|| Record {
+        missing: in_words(wanted),
+        ..audit::denied(site, visit, "sign-in-not-enough", &reference)
+    });
     let said = in_address(wanted);
     let again = [pairs(&said).as_slice(), &[("account", "retry")]].concat();
     let again = site.own_url(SIGN_IN, Some(to), &again);

@@ -11,6 +11,7 @@ use super::super::pages::{CSS, OwnToken, Page, TokenMade};
 use super::super::{Site, answer};
 use super::query::Query;
 use crate::identity::Field;
+use crate::journal::{By, Event, Place, Record};
 use crate::login::LoginError;
 use crate::session::store::{ListedToken, PersonKey, Selection, StoreError};
 use crate::session::{NewToken, Session, name_of};
@@ -86,7 +87,12 @@ fn in_words(seconds: u64) -> String {
 }
 
 /// Makes the token and shows it, this once.
-pub(super) async fn make(site: &Site, session: &Session, wish: Wish, now: u64) -> Response<Body> {
+pub(super) async fn make(
+    site: &Site,
+    session: &Session,
+    wish: Wish,
+    (place, now): (&Place, u64),
+) -> Response<Body> {
     let longest = site.self_service.as_ref().map_or(0, Duration::as_secs);
     if !offered(site, session).contains(&wish.app.as_str()) {
         return answer::empty(StatusCode::FORBIDDEN);
@@ -94,13 +100,18 @@ pub(super) async fn make(site: &Site, session: &Session, wish: Wish, now: u64) -
     if !(SHORTEST..=longest).contains(&wish.lasts) {
         return answer::empty(StatusCode::BAD_REQUEST);
     }
-    match kept(site, session, wish, now).await {
+    match kept(site, session, wish, (place, now)).await {
         Ok(response) => response,
         Err(error) => trouble(site, &LoginError::Store(error), None),
     }
 }
 
-async fn kept(site: &Site, session: &Session, wish: Wish, now: u64) -> Result<Response<Body>, StoreError> {
+async fn kept(
+    site: &Site,
+    session: &Session,
+    wish: Wish,
+    (place, now): (&Place, u64),
+) -> Result<Response<Body>, StoreError> {
     let identity = session.person.identity();
     let person = PersonKey::of(identity);
     if let Some(full) = full(site, &person, now).await? {
@@ -114,6 +125,7 @@ async fn kept(site: &Site, session: &Session, wish: Wish, now: u64) -> Result<Re
     };
     let username = identity.field(Field::Username);
     tracing::info!(user = username, app, "somebody made an app token");
+    note_token(site, session, &app, place);
     let account = site.own_url(super::account::PATH, None, &[]);
     let page = TokenMade {
         css: CSS,
@@ -124,6 +136,17 @@ async fn kept(site: &Site, session: &Session, wish: Wish, now: u64) -> Result<Re
         account: account.as_str(),
     };
     Ok(answer::page(StatusCode::OK, Page::new(&page, "")))
+}
+
+/// Tells the audit log of an app token that somebody made for themselves.
+pub(super) fn note_token(site: &Site, session: &Session, app: &str, place: &Place) {
+    site.note(|| Record {
+        by: Some(By::Person),
+        who: session.person.identity().into(),
+        app: Some(app.to_owned()),
+        place: place.clone(),
+        ..Record::of(Event::TokenCreated)
+    });
 }
 
 /// The answer to whoever has as many as there may be.
