@@ -94,6 +94,8 @@ impl House {
                 tracing::info!(listener = name, %address, protocol = listener.protocol(), "listening");
             }
         }
+        let begin_with = site.load().references.replica().to_owned();
+        tracing::info!(begin_with, "references of this foregate begin with these letters");
         let mut serving = JoinSet::new();
         for listener in self.public {
             let (faces, metrics) = (Faces(Arc::clone(&site)), Arc::clone(&metrics));
@@ -279,6 +281,7 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
         compat: config.compat,
         kept_forms: before.map(|site| site.kept_forms.clone()).unwrap_or_default(),
         told_heavy: Once::default(),
+        references: before.map(|site| Arc::clone(&site.references)).unwrap_or_default(),
         farewells: before.map(|site| site.farewells.clone()).unwrap_or_default(),
     })
 }

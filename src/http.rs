@@ -16,6 +16,7 @@ mod portal;
 pub mod probe;
 mod proxy;
 pub mod question;
+mod refs;
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -49,6 +50,8 @@ pub use compat::{Compat, Tells};
 use dialect::Dialect;
 pub use kept_form::FormsAtOnce;
 pub use proxy::{LiveBody, Meddlers, Tunnels};
+use refs::Received;
+pub use refs::References;
 
 /// Everything of one version of the configuration that answering takes.
 #[derive(Debug)]
@@ -97,6 +100,8 @@ pub struct Site {
     pub kept_forms: FormsAtOnce,
     /// Apps and people whose large headers the log has told of.
     pub told_heavy: Once<(String, String)>,
+    /// References of answers that say no, and what is kept of them.
+    pub references: Arc<References>,
     /// Sign-outs under way, which go on when the browser leaves.
     pub farewells: TaskTracker,
 }
@@ -137,7 +142,16 @@ fn route<'s>(
     }
 }
 
+/// One of foregate's own pages; what was received is kept where it is refused.
 async fn own_page(site: &Arc<Site>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    let (parts, body) = request.into_parts();
+    let received = Received::own(site, peer, &parts);
+    let mut response = page(site, Request::from_parts(parts, body), peer).await;
+    refs::note(site, &mut response, || received);
+    response
+}
+
+async fn page(site: &Arc<Site>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
     if kept_form::is_resume(request.uri().path()) {
         return kept_form::resume(site, request, peer).await;
     }
@@ -280,14 +294,6 @@ pub fn unix_now() -> u64 {
     SystemTime::now().duration_since(UNIX_EPOCH).map_or(u64::MAX, |time| time.as_secs())
 }
 
-/// A name for one answer that page and log share: eight letters that are hard to misread.
-fn reference() -> String {
-    let mut bytes = [0_u8; 8];
-    // Without randomness the name is merely less telling.
-    let _ = aws_lc_rs::rand::fill(&mut bytes);
-    bytes.iter().map(|byte| char::from(REFERENCE_LETTERS[usize::from(byte % 32)])).collect()
-}
-
 /// foregate's own addresses for browsers and the provider.
 pub const OWN_PATHS: [&str; 12] = [
     "/.foregate/sign-in",
@@ -304,6 +310,5 @@ pub const OWN_PATHS: [&str; 12] = [
     JWKS_PATH,
 ];
 const JWKS_PATH: &str = "/.foregate/jwks.json";
-const REFERENCE_LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const NO_SUCH_PAGE: &str = "foregate has no page here.\n";
 const MOST_TOLD: usize = 1000;

@@ -7,13 +7,13 @@ use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
-use super::answer;
 use super::body::Body;
 use super::denial::{self, Denied};
 use super::dialect::{Dialect, addressed};
 use super::intent::client;
 use super::portal::elsewhere::{Here, OwnPage};
 use super::probe::{self, Saw};
+use super::refs::{self, Asked, Received};
 use super::{Site, unix_now};
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant, Refusal, Requirement};
@@ -47,6 +47,7 @@ async fn decide(
 ) -> (Outcome, Response<Body>) {
     if !peer.trusted {
         let mut response = refuse_stranger(site, dialect, peer);
+        refs::note(site, &mut response, || Received::unread(site, Asked::By(dialect), peer, parts));
         probe::tell(site, parts, &mut response, || Saw::nothing(dialect.name(), peer, None));
         return (Outcome::Untrusted, response);
     }
@@ -54,8 +55,9 @@ async fn decide(
         Ok(visit) => visit.from(client(&parts.headers, peer, &site.trusted_proxies)),
         Err(malformed) => {
             tracing::info!(dialect = dialect.name(), peer = %peer.address, reason = %malformed, "a check is malformed");
-            let response = answer::text(StatusCode::BAD_REQUEST, format!("foregate: {malformed}.\n"));
-            let mut response = in_form(dialect, response);
+            let text = format!("foregate: {malformed}.");
+            let mut response = in_form(dialect, denial::refused(site, StatusCode::BAD_REQUEST, &text));
+            refs::note(site, &mut response, || Received::unread(site, Asked::By(dialect), peer, parts));
             let why = || Some(malformed.to_string());
             probe::tell(site, parts, &mut response, || Saw::nothing(dialect.name(), peer, why()));
             return (Outcome::Malformed, response);
@@ -66,7 +68,9 @@ async fn decide(
         && let Some(here) = Here::of(site, parts, &visit, bare)
     {
         let (outcome, response) = Box::pin(here.own_page(page)).await;
-        return (outcome, in_form(dialect, response));
+        let mut response = in_form(dialect, response);
+        refs::note(site, &mut response, || Received::visit(site, Asked::By(dialect), peer, parts, &visit));
+        return (outcome, response);
     }
     let decision = site.gate.judge(&visit, unix_now()).await;
     let decision = match (decision, wanted) {
@@ -89,6 +93,7 @@ async fn decide(
         Decision::Unavailable => Denied::Unavailable,
     };
     let (outcome, mut response) = deny(site, dialect, parts, &visit, denied).await;
+    refs::note(site, &mut response, || Received::visit(site, Asked::By(dialect), peer, parts, &visit));
     probe::tell(site, parts, &mut response, || Saw::visit(dialect.name(), peer, parts, &visit));
     (outcome, response)
 }
@@ -178,8 +183,8 @@ fn refuse_stranger(site: &Site, dialect: Dialect, peer: Peer) -> Response<Body> 
              trusted_proxies = [\"{line}\"]"
         );
     }
-    let text = "foregate: this peer is not one of server.trusted_proxies; the log has the line to add.\n";
-    in_form(dialect, answer::text(StatusCode::FORBIDDEN, text))
+    let text = "foregate: this peer is not one of server.trusted_proxies; the log has the line to add.";
+    in_form(dialect, denial::refused(site, StatusCode::FORBIDDEN, text))
 }
 
 const ENVOY_REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");

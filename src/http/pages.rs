@@ -247,6 +247,7 @@ pub(super) struct FormKept<'a> {
     pub(super) label: &'a str,
     pub(super) action: &'a str,
     pub(super) kept: &'a str,
+    pub(super) reference: &'a str,
 }
 
 /// Back from the sign-in: takes a form out of the browser, if this tab has one.

@@ -38,6 +38,7 @@ mod people;
 mod providers;
 mod proxies;
 mod proxying;
+mod references;
 mod reload;
 mod roles;
 mod scripts;

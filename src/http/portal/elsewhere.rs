@@ -122,7 +122,7 @@ impl<'a> Here<'a> {
     ) -> (Outcome, Response<Body>) {
         match self.asked(page, turn, more) {
             Ok(response) => (Outcome::SignIn, response),
-            Err(_) => (Outcome::Unavailable, denial::unavailable(Intent::Navigation)),
+            Err(_) => (Outcome::Unavailable, denial::unavailable(self.site, Intent::Navigation)),
         }
     }
 
@@ -228,7 +228,7 @@ impl<'a> Here<'a> {
     /// To `page`, or else the start, for those whose session here counts for it; for others by way of a sign-in.
     async fn go_on(&self, page: Option<ReturnTo>, turn: u8) -> (Outcome, Response<Body>) {
         let Some(page) = page.or_else(|| self.start()) else {
-            return (Outcome::Forbidden, denial::unknown_host(self.host(), Intent::Navigation));
+            return (Outcome::Forbidden, denial::unknown_host(self.site, self.host(), Intent::Navigation));
         };
         match self.live().await {
             Ok(Some(session)) if Wanted::on(self.site, &page).takes(&session, unix_now()) => {

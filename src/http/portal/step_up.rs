@@ -11,7 +11,8 @@ use crate::browser::ReturnTo;
 use crate::http::body::Body;
 use crate::http::denial::{page_of, unknown_host, unsigned};
 use crate::http::pages::{CSS, Page, Trouble};
-use crate::http::{Site, answer, reference};
+use crate::http::refs::Mark;
+use crate::http::{Site, answer};
 use crate::identity::Proof;
 use crate::metrics::Outcome;
 use crate::visit::{Intent, Visit};
@@ -41,7 +42,7 @@ pub(in crate::http) fn answer(
         return (Outcome::SignIn, problem(site, parts, visit, wanted));
     }
     let Some(to) = site.with_origins(|origins| ReturnTo::of_target(&visit.target, origins)) else {
-        return (Outcome::Forbidden, unknown_host(&visit.target.host, Intent::Navigation));
+        return (Outcome::Forbidden, unknown_host(site, &visit.target.host, Intent::Navigation));
     };
     if was_refused {
         return (Outcome::Forbidden, refused(site, wanted, &to));
@@ -72,7 +73,8 @@ pub(in crate::http) fn pairs<'s>(said: &'s [(&'static str, String)]) -> Vec<(&'s
 fn problem(site: &Site, parts: &Parts, visit: &Visit<'_>, wanted: &Proof) -> Response<Body> {
     let said = in_address(wanted);
     let url = site.own_url(SIGN_IN, page_of(site, parts, visit).as_ref(), &pairs(&said));
-    let mut more = json!({ "missing": in_words(wanted), "ref": reference() });
+    let (reference, missing) = (site.references.issue(), in_words(wanted));
+    let mut more = json!({ "missing": missing, "ref": reference });
     if let Some(more) = more.as_object_mut() {
         more.extend(said.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
     }
@@ -82,13 +84,14 @@ fn problem(site: &Site, parts: &Parts, visit: &Visit<'_>, wanted: &Proof) -> Res
     // The configuration has only what a quoted text can hold.
     let challenge = HeaderValue::from_str(&challenge).unwrap_or(HeaderValue::from_static(INSUFFICIENT));
     let title = "A stronger or newer sign-in is required";
-    unsigned(&url, ("insufficient-user-authentication", title), more, challenge)
+    let response = unsigned(&url, ("insufficient-user-authentication", title), more, challenge);
+    Mark::new(&reference, NOT_PROVEN).missing(&missing).on(response)
 }
 
 /// The page for somebody who came back from the provider as they went.
 fn refused(site: &Site, wanted: &Proof, to: &ReturnTo) -> Response<Body> {
-    let reference = reference();
-    let wish = in_words(wanted).join(", ");
+    let (reference, missing) = (site.references.issue(), in_words(wanted));
+    let wish = missing.join(", ");
     tracing::warn!(
         ref = reference,
         host = to.host(),
@@ -110,7 +113,8 @@ fn refused(site: &Site, wanted: &Proof, to: &ReturnTo) -> Response<Body> {
         label: "Sign in again",
         reference: &reference,
     };
-    answer::page(StatusCode::FORBIDDEN, Page::new(&page, ""))
+    let response = answer::page(StatusCode::FORBIDDEN, Page::new(&page, ""));
+    Mark::new(&reference, NOT_CONFIRMED).missing(&missing).on(response)
 }
 
 /// What is wanted, for a page and for programs.
@@ -130,6 +134,8 @@ fn in_words(wanted: &Proof) -> Vec<String> {
 /// RFC 9470 3.
 const INSUFFICIENT: &str = "Bearer realm=\"foregate\", error=\"insufficient_user_authentication\"";
 const SIGN_IN: &str = "/.foregate/sign-in";
+const NOT_PROVEN: &str = "the sign-in does not prove what the rule wants";
+const NOT_CONFIRMED: &str = "the provider was asked for a stronger or newer sign-in and did not confirm one";
 const MAX_AGE: &str = "max_age";
 const ACR_VALUES: &str = "acr_values";
 const AMR: &str = "amr";
