@@ -264,14 +264,14 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
         signer,
         public_url: config.public_url,
         admin_token: config.admin_token,
+        admin_app: config.admin_app,
+        last_reload: before.map(|site| Arc::clone(&site.last_reload)).unwrap_or_default(),
+        recent: before.map(|site| Arc::clone(&site.recent)).unwrap_or_default(),
         own_names,
         speaks_tls: config.listeners.listen.iter().any(|listen| listen.tls),
         trusted_proxies: config.server.trusted_proxies,
         upstreams,
-        tunnels: before.map_or_else(
-            || Tunnels::new(config.tunnel_idle),
-            |site| site.tunnels.with_idle(config.tunnel_idle),
-        ),
+        tunnels: tunnels(before, config.tunnel_idle),
         meddlers: Meddlers::default(),
         metrics,
         strangers: Strangers::default(),
@@ -293,6 +293,10 @@ fn sealer(config: &mut Config, before: Option<&Site>) -> anyhow::Result<Arc<Seal
     }
     config::ensure_keys(&mut config.session)?;
     Ok(Arc::new(Sealer::new(&config.session.keys)?))
+}
+
+fn tunnels(before: Option<&Site>, idle: Duration) -> Tunnels {
+    before.map_or_else(|| Tunnels::new(idle), |site| site.tunnels.with_idle(idle))
 }
 
 fn own_names(config: &Config) -> Arc<OwnNames> {

@@ -16,6 +16,7 @@ mod portal;
 pub mod probe;
 mod proxy;
 pub mod question;
+mod recent;
 mod refs;
 
 use std::collections::HashSet;
@@ -50,6 +51,7 @@ pub use compat::{Compat, Tells};
 use dialect::Dialect;
 pub use kept_form::FormsAtOnce;
 pub use proxy::{LiveBody, Meddlers, Tunnels};
+pub use recent::Recent;
 use refs::Received;
 pub use refs::References;
 
@@ -72,6 +74,12 @@ pub struct Site {
     pub public_url: Url,
     /// What opens the operator's API; `None` only where its listener is on loopback.
     pub admin_token: Option<Secret>,
+    /// The host of the app whose people may use the operator's page, by its own rules.
+    pub admin_app: Option<String>,
+    /// When the configuration as it is written was refused last, and why, if no other is in force since.
+    pub last_reload: Arc<LastRefusal>,
+    /// The last decisions, while somebody looks at them.
+    pub recent: Arc<Recent>,
     /// The identity headers that clients may not send.
     pub own_names: Arc<OwnNames>,
     /// Whether foregate speaks TLS itself, so that clear text is not only what front proxies send.
@@ -266,6 +274,9 @@ fn jwks(site: &Site, method: &Method) -> Response<Body> {
     headers.insert(CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
     response
 }
+
+/// When a configuration was refused, and why, as long as no other is in force.
+pub type LastRefusal = Mutex<Option<(u64, Vec<String>)>>;
 
 /// Peers refused so far.
 pub type Strangers = Once<IpAddr>;

@@ -29,6 +29,13 @@ pub enum Outcome {
     Untrusted,
 }
 
+impl Outcome {
+    /// How metrics name it.
+    pub fn as_str(self) -> &'static str {
+        OUTCOMES[self as usize].1
+    }
+}
+
 const OUTCOMES: [(Outcome, &str); 6] = [
     (Outcome::Allowed, "allowed"),
     (Outcome::SignIn, "sign_in"),

@@ -19,6 +19,7 @@ use super::portal::step_up;
 use super::refs::{Mark, with_reference};
 use super::{Site, unix_now};
 use crate::browser::ReturnTo;
+use crate::headers::Person;
 use crate::identity::{Field, Proof};
 use crate::login::{Account, BINDING_LIFETIME, Begun, LoginError, Wish};
 use crate::metrics::Outcome;
@@ -45,6 +46,25 @@ pub(super) enum Denied {
     BadToken(String),
     /// Nobody can tell.
     Unavailable,
+}
+
+impl Denied {
+    /// The name of whoever is known to be refused, else empty.
+    pub(super) fn username(&self) -> String {
+        match self {
+            Self::Forbidden(Refusal::NotAllowed { person, .. }) => username(person.as_deref()),
+            Self::SignIn
+            | Self::StepUp { .. }
+            | Self::Forbidden(_)
+            | Self::BadToken(_)
+            | Self::Unavailable => String::new(),
+        }
+    }
+}
+
+/// The name somebody signs in with; empty for nobody in particular.
+pub(super) fn username(person: Option<&Person>) -> String {
+    person.map_or_else(String::new, |person| person.identity().field(Field::Username).to_owned())
 }
 
 impl From<StepUp<'_>> for Denied {

@@ -8,7 +8,7 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
 use super::body::Body;
-use super::denial::{self, Denied};
+use super::denial::{self, Denied, username};
 use super::dialect::{Dialect, addressed};
 use super::intent::client;
 use super::portal::elsewhere::{Here, OwnPage};
@@ -80,6 +80,10 @@ async fn decide(
     let denied = match narrowed(site, decision, dialect, (parts, &visit)) {
         Decision::Allow(grant) => {
             site.note_report(&grant, &visit);
+            site.recent.see(|| {
+                let received = Received::visit(site, Asked::By(dialect), peer, parts, &visit);
+                (Outcome::Allowed.as_str(), username(grant.person()), received)
+            });
             let mut response = allow(site, dialect, &parts.method, &grant);
             if grant.app().assertion && !is_at_another_app(site, parts, &visit.target.host) {
                 site.assert(&grant, &visit.target.host, response.headers_mut());
@@ -92,8 +96,11 @@ async fn decide(
         Decision::BadToken(reason) => Denied::BadToken(reason),
         Decision::Unavailable => Denied::Unavailable,
     };
+    let user = denied.username();
     let (outcome, mut response) = deny(site, dialect, parts, &visit, denied).await;
-    refs::note(site, &mut response, || Received::visit(site, Asked::By(dialect), peer, parts, &visit));
+    let received = || Received::visit(site, Asked::By(dialect), peer, parts, &visit);
+    site.recent.see(|| (outcome.as_str(), user, received()));
+    refs::note(site, &mut response, received);
     probe::tell(site, parts, &mut response, || Saw::visit(dialect.name(), peer, parts, &visit));
     (outcome, response)
 }

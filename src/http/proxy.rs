@@ -54,6 +54,15 @@ struct Told {
     identity: HeaderMap,
 }
 
+impl Told {
+    fn of(site: &Site, parts: &Parts, grant: &Grant<'_>, (host, hop, peer): (&str, Hop, Peer)) -> Self {
+        let mut identity = grant.app().headers.lines(grant.person());
+        site.assert(grant, host, &mut identity);
+        let way = Way::of(&parts.headers, peer, &site.trusted_proxies);
+        Self { hop, way, port: site.port_of(host), identity }
+    }
+}
+
 /// Answers a request to a host with an upstream, and counts the decision; on any other host there is nothing. Whatever
 /// is rare is boxed, as a future is moved in one piece.
 #[expect(clippy::disallowed_methods, reason = "the faces are where time enters")]
@@ -78,8 +87,9 @@ pub(super) async fn answer(
             return unread(site, &parts, peer, denial::refused(site, StatusCode::BAD_REQUEST, &text));
         }
     };
+    let received = || Received::visit(site, Asked::Proxy, peer, &parts, &visit);
     let noted = |mut response: Response<Body>| {
-        refs::note(site, &mut response, || Received::visit(site, Asked::Proxy, peer, &parts, &visit));
+        refs::note(site, &mut response, received);
         response
     };
     let Ok(hop) = Hop::of_request(&parts.headers) else {
@@ -94,12 +104,10 @@ pub(super) async fn answer(
         Decision::Allow(grant) => {
             counted(Outcome::Allowed);
             site.note_report(&grant, &visit);
-            let port = site.port_of(&visit.target.host);
-            let mut identity = grant.app().headers.lines(grant.person());
-            site.assert(&grant, &visit.target.host, &mut identity);
+            let name = || denial::username(grant.person());
+            site.recent.see(|| (Outcome::Allowed.as_str(), name(), received()));
+            let told = Told::of(site, &parts, &grant, (&visit.target.host, hop, peer));
             let kept = Kept::of(&parts, visit, &grant);
-            let way = Way::of(&parts.headers, peer, &site.trusted_proxies);
-            let told = Told { hop, way, port, identity };
             return Passage { house, site, grant, peer }.forward((parts, body), told, kept).await;
         }
         Decision::StepUp(step) => step.into(),
@@ -114,7 +122,9 @@ pub(super) async fn answer(
         Decision::BadToken(reason) => Denied::BadToken(reason),
         Decision::Unavailable => Denied::Unavailable,
     };
+    let user = denied.username();
     let (outcome, response) = Box::pin(denial::answer(site, &parts, &visit, denied, false)).await;
+    site.recent.see(|| (outcome.as_str(), user, received()));
     let mut response = noted(response);
     probe::tell(site, &parts, &mut response, || Saw::visit("proxy", peer, &parts, &visit));
     counted(outcome);

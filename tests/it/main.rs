@@ -33,6 +33,7 @@ mod http2;
 mod listeners;
 mod live;
 mod logout;
+mod operator;
 mod pairing;
 mod people;
 mod providers;

@@ -36,6 +36,11 @@ impl Entry {
         }
     }
 
+    /// What was received.
+    pub(in crate::http) fn received(&self) -> &Received {
+        &self.received
+    }
+
     /// All of it.
     pub(in crate::http) fn to_json(&self) -> Value {
         let Received { asked, peer, trusted, client, method, scheme, host, path, lines, app, rule, .. } =

@@ -72,7 +72,7 @@ impl Came {
         Self {
             scheme,
             method: cut(method.as_str(), LONGEST_METHOD),
-            host: cut(&String::from_utf8_lossy(host), LONGEST_HOST),
+            host: cut(&parse_host(host).unwrap_or_default(), LONGEST_HOST),
             path: cut(uri.path(), LONGEST_PATH),
             client,
         }
@@ -196,6 +196,16 @@ impl Received {
         let Self { method, scheme, host, path, .. } = self;
         let mark = if scheme.is_empty() { "" } else { "://" };
         format!("{method} {scheme}{mark}{host}{path}")
+    }
+
+    /// The rule that speaks of it, else empty.
+    pub(in crate::http) fn rule(&self) -> &str {
+        &self.rule
+    }
+
+    /// The visitor's address, if that is sure.
+    pub(in crate::http) fn client(&self) -> Option<IpAddr> {
+        self.client
     }
 
     /// Whether it was understood.
