@@ -95,6 +95,8 @@ impl House {
                 tracing::info!(listener = name, %address, protocol = listener.protocol(), "listening");
             }
         }
+        let begin_with = site.load().references.replica().to_owned();
+        tracing::info!(begin_with, "references of this foregate begin with these letters");
         let mut serving = JoinSet::new();
         for listener in self.public {
             let (faces, metrics) = (Faces(Arc::clone(&site)), Arc::clone(&metrics));
@@ -262,14 +264,14 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
         signer,
         public_url: config.public_url,
         admin_token: config.admin_token,
+        admin_app: config.admin_app,
+        last_reload: before.map(|site| Arc::clone(&site.last_reload)).unwrap_or_default(),
+        recent: before.map(|site| Arc::clone(&site.recent)).unwrap_or_default(),
         own_names,
         speaks_tls: config.listeners.listen.iter().any(|listen| listen.tls),
         trusted_proxies: config.server.trusted_proxies,
         upstreams,
-        tunnels: before.map_or_else(
-            || Tunnels::new(config.tunnel_idle),
-            |site| site.tunnels.with_idle(config.tunnel_idle),
-        ),
+        tunnels: tunnels(before, config.tunnel_idle),
         meddlers: Meddlers::default(),
         metrics,
         audit,
@@ -281,6 +283,7 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
         compat: config.compat,
         kept_forms: before.map(|site| site.kept_forms.clone()).unwrap_or_default(),
         told_heavy: Once::default(),
+        references: before.map(|site| Arc::clone(&site.references)).unwrap_or_default(),
         farewells: before.map(|site| site.farewells.clone()).unwrap_or_default(),
     })
 }
@@ -311,6 +314,10 @@ fn sealer(config: &mut Config, before: Option<&Site>) -> anyhow::Result<Arc<Seal
     }
     config::ensure_keys(&mut config.session)?;
     Ok(Arc::new(Sealer::new(&config.session.keys)?))
+}
+
+fn tunnels(before: Option<&Site>, idle: Duration) -> Tunnels {
+    before.map_or_else(|| Tunnels::new(idle), |site| site.tunnels.with_idle(idle))
 }
 
 fn own_names(config: &Config) -> Arc<OwnNames> {

@@ -1,5 +1,6 @@
 //! What can be typed, and what each command does. Only here and in `main` does foregate print.
 
+mod admin;
 mod audit;
 mod check;
 mod explain;
@@ -52,7 +53,7 @@ enum Command {
     },
     /// Look at configuration, store, provider and the way from outside; say what is wrong and what helps
     Check(check::CheckArgs),
-    /// Tell which rule decides about a request, and why
+    /// Tell which rule decides about a request, and why; or what a reference is about
     Explain(explain::Explain),
     /// Ask the foregate that runs on this machine how it is
     Health(health::Health),

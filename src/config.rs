@@ -65,6 +65,8 @@ pub struct Config {
     pub server: server::Settings,
     /// What opens the operator's API; `None` only where the admin listener is on loopback.
     pub admin_token: Option<Secret>,
+    /// The host of the app whose people may use the operator's page.
+    pub admin_app: Option<String>,
     /// How sessions are kept. Without keys if they are to be made: [`ensure_keys`].
     pub session: session::Settings,
     /// Who signs people in, in the order of the file; at least one.
@@ -231,6 +233,7 @@ impl Reader {
         let listeners = self.listeners();
         let server = self.server(listeners.as_ref().map(|all| &*all.listen));
         let admin_token = self.admin_token(listeners.as_ref().map(|all| all.admin_listen));
+        let admin_app = self.admin_app(apps.as_ref().map(|apps| &*apps.list));
         let watch = self.flag("server.watch");
         let tunnel_idle = self.tunnel_idle();
         let journals = self.journals();
@@ -254,6 +257,7 @@ impl Reader {
             listeners: listeners?,
             server: server?,
             admin_token: admin_token?,
+            admin_app: admin_app?,
             session: session?,
             bearer: bearer?,
             issuers: provider::any_issuers(&providers),

@@ -14,7 +14,7 @@ use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
 
 use crate::identity::{Identity, Roles};
 use crate::visit::APP_TOKEN;
-pub use assertion::{ASSERTION, LIFETIME_SECONDS, SEED_BYTES, Signer};
+pub use assertion::{ASSERTION, Asserted, LIFETIME_SECONDS, SEED_BYTES, Signer};
 pub use budget::{Budget, GroupPattern, Heavy};
 pub use places::Places;
 pub use template::HeaderError;

@@ -18,6 +18,8 @@ mod portal;
 pub mod probe;
 mod proxy;
 pub mod question;
+mod recent;
+mod refs;
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -54,6 +56,9 @@ pub use kept_form::FormsAtOnce;
 #[cfg(any(test, fuzzing))]
 pub(crate) use proxy::look_at_hop;
 pub use proxy::{LiveBody, Meddlers, Tunnels};
+pub use recent::Recent;
+use refs::Received;
+pub use refs::References;
 
 /// Everything of one version of the configuration that answering takes.
 #[derive(Debug)]
@@ -74,6 +79,12 @@ pub struct Site {
     pub public_url: Url,
     /// What opens the operator's API; `None` only where its listener is on loopback.
     pub admin_token: Option<Secret>,
+    /// The host of the app whose people may use the operator's page, by its own rules.
+    pub admin_app: Option<String>,
+    /// When the configuration as it is written was refused last, and why, if no other is in force since.
+    pub last_reload: Arc<LastRefusal>,
+    /// The last decisions, while somebody looks at them.
+    pub recent: Arc<Recent>,
     /// The identity headers that clients may not send.
     pub own_names: Arc<OwnNames>,
     /// Whether foregate speaks TLS itself, so that clear text is not only what front proxies send.
@@ -106,6 +117,8 @@ pub struct Site {
     pub kept_forms: FormsAtOnce,
     /// Apps and people whose large headers the log has told of.
     pub told_heavy: Once<(String, String)>,
+    /// References of answers that say no, and what is kept of them.
+    pub references: Arc<References>,
     /// Sign-outs under way, which go on when the browser leaves.
     pub farewells: TaskTracker,
 }
@@ -163,9 +176,18 @@ fn own_route<'s>(
     }
 }
 
-async fn own_page(site: &Arc<Site>, mut request: Request<Incoming>, peer: Peer) -> Response<Body> {
+/// One of foregate's own pages; what was received is kept where it is refused.
+async fn own_page(site: &Arc<Site>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    let (mut parts, body) = request.into_parts();
     // For what is written down of it.
-    request.extensions_mut().insert(peer);
+    parts.extensions.insert(peer);
+    let received = Received::own(site, peer, &parts);
+    let mut response = page(site, Request::from_parts(parts, body), peer).await;
+    refs::note(site, &mut response, || received);
+    response
+}
+
+async fn page(site: &Arc<Site>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
     if kept_form::is_resume(request.uri().path()) {
         return kept_form::resume(site, request, peer).await;
     }
@@ -281,6 +303,9 @@ fn jwks(site: &Site, method: &Method) -> Response<Body> {
     response
 }
 
+/// When a configuration was refused, and why, as long as no other is in force.
+pub type LastRefusal = Mutex<Option<(u64, Vec<String>)>>;
+
 /// Peers refused so far.
 pub type Strangers = Once<IpAddr>;
 
@@ -315,14 +340,6 @@ pub fn unix_millis() -> u64 {
     u64::try_from(time.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// A name for one answer that page and log share: eight letters that are hard to misread.
-fn reference() -> String {
-    let mut bytes = [0_u8; 8];
-    // Without randomness the name is merely less telling.
-    let _ = aws_lc_rs::rand::fill(&mut bytes);
-    bytes.iter().map(|byte| char::from(REFERENCE_LETTERS[usize::from(byte % 32)])).collect()
-}
-
 /// foregate's own addresses for browsers and the provider.
 pub const OWN_PATHS: [&str; 12] = [
     "/.foregate/sign-in",
@@ -339,6 +356,5 @@ pub const OWN_PATHS: [&str; 12] = [
     JWKS_PATH,
 ];
 const JWKS_PATH: &str = "/.foregate/jwks.json";
-const REFERENCE_LETTERS: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 const NO_SUCH_PAGE: &str = "foregate has no page here.\n";
 const MOST_TOLD: usize = 1000;

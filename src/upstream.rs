@@ -195,8 +195,9 @@ impl Upstreams {
         Err(last)
     }
 
-    /// Remembers what came of a request, where there is a choice the next time.
+    /// Remembers what came of a request, for whoever looks, and for the next time where there is a choice.
     fn note(&self, backend: &Backend, pool: &Pool, answered: bool) {
+        pool.health.heard(answered);
         if backend.targets.pools.len() == 1 {
             return;
         }
@@ -211,6 +212,24 @@ impl Upstreams {
                 "an upstream fails again and again, and is left alone for a while"
             );
         }
+    }
+
+    /// Every target by its name, with what is wrong with it, if something is known to be.
+    pub fn states(&self) -> Vec<(String, Option<&'static str>)> {
+        let now = Instant::now();
+        let pools = self.backends.iter().flat_map(|backend| &backend.targets.pools);
+        let state = |pool: &Arc<Pool>| match &pool.health {
+            health if health.is_sick() => Some("it does not pass its health checks, and gets no requests"),
+            health if health.is_paused(now) => {
+                Some("requests to it failed again and again, and it is left alone for a while")
+            }
+            health if health.is_silent() => Some("it did not answer the last request"),
+            _ => None,
+        };
+        let mut states: Vec<_> = pools.map(|pool| (pool.name.to_string(), state(pool))).collect();
+        states.sort_unstable();
+        states.dedup();
+        states
     }
 
     /// Sees to connections and answers that nobody uses, until it is dropped. To be run once beside everything else.

@@ -115,7 +115,11 @@ impl Reloader {
             Ok(loaded) => self.take(loaded, trigger).await,
             Err(findings) => Err(findings),
         };
-        let metrics = &self.standing.site.load().metrics;
+        let site = self.standing.site.load_full();
+        let metrics = &site.metrics;
+        if let Ok(mut last) = site.last_reload.lock() {
+            *last = outcome.as_ref().err().map(|findings| (unix_now(), findings.clone()));
+        }
         match outcome {
             Ok(changed) => {
                 // That a file has moved is nobody's wish, and may be no change.

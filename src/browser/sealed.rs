@@ -41,6 +41,8 @@ pub enum Purpose {
     Arrival,
     /// A code that a person types to pair a device, in its row.
     UserCode,
+    /// Whoever has shown the admin token at the operator's page, in a cookie.
+    Operator,
 }
 
 impl Purpose {
@@ -60,6 +62,7 @@ impl Purpose {
             Self::Probe => "foregate probe 1",
             Self::Arrival => "foregate arrival 1",
             Self::UserCode => "foregate user code 1",
+            Self::Operator => "foregate operator 1",
         }
     }
 }

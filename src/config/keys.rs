@@ -266,6 +266,12 @@ pub(crate) const KEYS: &[Key] = &[
         "What the operator's tools show to use /api, as a bearer token.",
     ),
     key(
+        "server.admin_app",
+        Kind::Text,
+        Words("none"),
+        "The app that leads to the operator's page: whom its rules let in may use that page without the token.",
+    ),
+    key(
         "server.trusted_proxies",
         Kind::Texts,
         Words("loopback when listening on loopback, else nobody"),

@@ -10,7 +10,7 @@ use super::findings::Place;
 use super::secrets::NEW_KEY;
 use super::values::{Read, Reader};
 use crate::journal::Output;
-use crate::policy::App;
+use crate::policy::{App, HostPattern};
 use crate::secret::Secret;
 use crate::server::{Address, Listen};
 use crate::session::store::Location;
@@ -63,6 +63,40 @@ impl Reader {
             return None;
         }
         Some(Some(token.value))
+    }
+
+    /// The app that leads to the operator's page: of one host, with foregate as its proxy, and telling who was let in in a
+    /// way that nobody else can.
+    pub(crate) fn admin_app(&mut self, apps: Option<&[(App, Place)]>) -> Option<Option<String>> {
+        let path = "server.admin_app";
+        if !self.is_written(path) {
+            self.node(path);
+            return Some(None);
+        }
+        let named = self.text(path)?;
+        let app = apps?.iter().map(|(app, _)| app).find(|app| app.name == named.value);
+        let (problem, fix) = match app {
+            Some(App {
+                host: HostPattern::Exact(host),
+                prefix: None,
+                route: Some(_),
+                assertion: true,
+                ..
+            }) => {
+                return Some(Some(host.clone()));
+            }
+            Some(App { assertion: false, .. }) => (
+                "has no `assertion`, by which the page knows whom it let in",
+                "add assertion = true to the app",
+            ),
+            Some(_) => (
+                "is not one whole host that foregate is the proxy of",
+                "name an app of one host, with the admin listener as its upstream",
+            ),
+            None => ("is no app", "name one as it stands in [apps]"),
+        };
+        self.book.note(&named.place, format!("`{path}`: `{}` {problem}", named.value), fix);
+        None
     }
 
     /// The networks written, and whether sockets are; or those of this machine, where only it can connect at all.

@@ -110,6 +110,7 @@ fn every_setting_is_read_and_none_is_inert() {
         ] }}
         server.admin_listen = "[::]:81"
         server.admin_token = "hunter2"
+        server.admin_app = "ops.example.com"
         server.trusted_proxies = ["10.0.0.1", "unix", "10.1.2.3/16"]
         server.watch = false
         server.drain = "1m"
@@ -162,6 +163,7 @@ fn every_setting_is_read_and_none_is_inert() {
         [apps]
         "a.example.com:9443/x" = ["role:r", "tenant:acme", "claim:org.id=7"]
         "ci.example.com:9443" = {{ provider = "ci", allow = "signed-in" }}
+        "ops.example.com" = {{ upstream = "http://localhost:81", allow = "signed-in" }}
         [[tests]]
         url = "https://a.example.com/x"
         as = "user=bob,groups=g"
@@ -513,6 +515,21 @@ fn each_setting_is_refused_for_its_own_reason() {
             "",
             "[server]\nadmin_token = 'two words'",
             "8:15: `server.admin_token` holds characters that no bearer token can have; fix: write letters and digits only",
+        ),
+        (
+            "",
+            "[server]\nadmin_app = 'ops.example.com'",
+            "8:13: `server.admin_app`: `ops.example.com` is no app; fix: name one as it stands in [apps]",
+        ),
+        (
+            "",
+            "[server]\nadmin_app = 'o.example.com'\n[apps]\n'o.example.com' = 'signed-in'",
+            "8:13: `server.admin_app`: `o.example.com` has no `assertion`, by which the page knows whom it let in; fix: add assertion = true to the app",
+        ),
+        (
+            "",
+            "[server]\nadmin_app = 'o.example.com'\n[apps]\n'o.example.com' = { allow = 'signed-in', assertion = true }",
+            "8:13: `server.admin_app`: `o.example.com` is not one whole host that foregate is the proxy of; fix: name an app of one host, with the admin listener as its upstream",
         ),
         (
             "",

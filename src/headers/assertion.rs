@@ -5,12 +5,12 @@ use std::sync::Arc;
 
 use aws_lc_rs::digest::{SHA256, digest};
 use aws_lc_rs::error::KeyRejected;
-use aws_lc_rs::signature::{Ed25519KeyPair, KeyPair as _};
+use aws_lc_rs::signature::{ED25519, Ed25519KeyPair, KeyPair as _, UnparsedPublicKey};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::header::{HeaderName, HeaderValue};
 use quick_cache::sync::Cache;
-use serde_json::json;
+use serde_json::{Value, json};
 use zeroize::Zeroizing;
 
 use super::{HeaderSet, Person};
@@ -21,6 +21,17 @@ pub struct Signer {
     issuer: String,
     keys: Vec<SigningKey>,
     made: Cache<(usize, String), Arc<Made>>,
+}
+
+/// Whom an assertion is about.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Asserted {
+    /// The provider that knows them.
+    pub issuer: String,
+    /// Its name for them.
+    pub subject: String,
+    /// The name they sign in with.
+    pub username: String,
 }
 
 struct SigningKey {
@@ -63,6 +74,23 @@ impl Signer {
         let made = Made { person: Arc::clone(person), value: value.clone(), stale_at };
         self.made.insert(key, Arc::new(made));
         value
+    }
+
+    /// Who an assertion of ours for `audience` is about, if it is good at `now`, in Unix seconds.
+    pub fn verify(&self, assertion: &str, audience: &str, now: u64) -> Option<Asserted> {
+        let (signed, signature) = assertion.rsplit_once('.')?;
+        let (head, claims) = signed.split_once('.')?;
+        let read = |text: &str| serde_json::from_slice::<Value>(&URL_SAFE_NO_PAD.decode(text).ok()?).ok();
+        let (head, claims) = (read(head)?, read(claims)?);
+        let key = self.keys.iter().find(|key| head["kid"] == *key.id && head["alg"] == "EdDSA")?;
+        let public = UnparsedPublicKey::new(&ED25519, key.pair.public_key());
+        public.verify(signed.as_bytes(), &URL_SAFE_NO_PAD.decode(signature).ok()?).ok()?;
+        let is_good = claims["iss"] == *self.issuer && claims["aud"] == *audience;
+        let in_time = claims["exp"].as_u64().is_some_and(|end| now < end);
+        let text = |name: &str| claims[name].as_str().map(str::to_owned);
+        let asserted =
+            Asserted { issuer: text("idp")?, subject: text("sub")?, username: text("preferred_username")? };
+        (is_good && in_time).then_some(asserted)
     }
 
     /// The public keys as a JWK set (RFC 7517, RFC 8037), for backends to check with.
@@ -117,7 +145,7 @@ impl SigningKey {
         Ok(Self { pair, id })
     }
 
-    fn public(&self) -> serde_json::Value {
+    fn public(&self) -> Value {
         let x = encoded(&self.pair);
         json!({ "kty": "OKP", "crv": "Ed25519", "alg": "EdDSA", "use": "sig", "kid": self.id, "x": x })
     }
@@ -142,7 +170,6 @@ const MOST_KEPT: usize = 10_000;
 mod tests {
     use jsonwebtoken::jwk::JwkSet;
     use jsonwebtoken::{Algorithm, DecodingKey, Validation, decode, decode_header};
-    use serde_json::Value;
 
     use super::*;
     use crate::headers::{Budget, GroupPattern};

@@ -12,14 +12,13 @@ use http::{Request, Response};
 use hyper::body::Incoming;
 
 use super::body::Body;
-use super::denial::Denied;
 use super::dialect::{Dialect, addressed};
 use super::intent::client_address;
 use super::{Site, forward, own_route, unix_millis};
 use crate::identity::Field;
 use crate::journal::{Asked, Draft, Request as Told};
 use crate::metrics::Outcome;
-use crate::policy::{Grant, Refusal};
+use crate::policy::Grant;
 use crate::server::Peer;
 use crate::visit::Visit;
 
@@ -101,14 +100,6 @@ pub(super) fn with(draft: Option<Draft>, mut response: Response<Body>) -> Respon
         response.extensions_mut().insert(draft);
     }
     response
-}
-
-/// Who was refused, where the refusal tells.
-pub(super) fn user_of(denied: &Denied) -> String {
-    let Denied::Forbidden(Refusal::NotAllowed { person: Some(person), .. }) = denied else {
-        return String::new();
-    };
-    person.identity().field(Field::Username).to_owned()
 }
 
 /// A request of which nothing is known but itself.

@@ -4,6 +4,7 @@ mod access;
 mod api;
 mod explain;
 mod input;
+mod page;
 mod reload;
 
 use std::sync::Arc;
@@ -48,6 +49,9 @@ impl Serve for Admin {
                 Err(refused) => refuse(refused),
             };
         }
+        if page::is_ours(request.uri().path()) {
+            return Box::pin(page::answer(&site, request)).await;
+        }
         if !(request.method() == Method::GET || request.method() == Method::HEAD) {
             return answer::wrong_method("GET, HEAD");
         }
@@ -57,7 +61,7 @@ impl Serve for Admin {
             "/metrics" => metrics(&site),
             _ => answer::text(
                 StatusCode::NOT_FOUND,
-                "There are /livez, /readyz, /metrics and /api/v1/ here.\n",
+                "There are /operator, /livez, /readyz, /metrics and /api/v1/ here.\n",
             ),
         }
     }
@@ -125,6 +129,11 @@ async fn probe_providers(site: &Site, now: u64) -> Vec<(String, Value)> {
         });
     }
     probes.join_all().await
+}
+
+/// What is wrong with such a part.
+fn trouble_of(part: &Value) -> Option<String> {
+    part["error"].as_str().map(str::to_owned)
 }
 
 fn part(error: Option<String>) -> Value {

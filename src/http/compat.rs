@@ -15,7 +15,8 @@ use url::form_urlencoded;
 use super::body::Body;
 use super::dialect::{AUTH_PREFIX, Dialect, addressed};
 use super::forward;
-use super::{Site, answer, own_page};
+use super::refs::{self, Asked, Received};
+use super::{Site, answer, denial, own_page};
 use crate::headers::ASSERTION;
 use crate::policy::Requirement;
 use crate::server::Peer;
@@ -55,8 +56,25 @@ fn is_proxied<B>(site: &Site, request: &Request<B>) -> bool {
     addressed(request.headers()).is_none_or(|host| site.gate.policy.is_proxied(&host))
 }
 
-/// Answers as the product whose address it is.
+/// Answers as the product whose address it is; what was received is kept where that is a refusal.
 pub(super) async fn answer(site: &Arc<Site>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
+    // A check of theirs is one of ours, and noted as that.
+    if is_check(request.uri().path()) {
+        return answer_as(site, request, peer).await;
+    }
+    let (parts, body) = request.into_parts();
+    let received = Received::own(site, peer, &parts);
+    let mut response = answer_as(site, Request::from_parts(parts, body), peer).await;
+    refs::note(site, &mut response, || received);
+    response
+}
+
+fn is_check(path: &str) -> bool {
+    let rest = path.strip_prefix(outpost::PREFIX).or_else(|| path.strip_prefix(oauth2_proxy::PREFIX));
+    rest.is_some_and(|rest| rest == "auth" || rest.starts_with("auth/"))
+}
+
+async fn answer_as(site: &Arc<Site>, request: Request<Incoming>, peer: Peer) -> Response<Body> {
     let path = request.uri().path().to_owned();
     match (
         path.strip_prefix(outpost::PREFIX),
@@ -80,7 +98,11 @@ async fn check(
     let query = parts.uri.query().filter(|_| dialect == Dialect::Envoy);
     let behind = if dialect == Dialect::Envoy { parts.uri.path().strip_prefix(outpost::ENVOY) } else { None };
     let path = format!("{AUTH_PREFIX}{}{}", dialect.name(), behind.unwrap_or_default());
-    let Some(uri) = uri(&parts.uri, &path, query) else { return answer::empty(StatusCode::BAD_REQUEST) };
+    let Some(uri) = uri(&parts.uri, &path, query) else {
+        let mut response = denial::refused(site, StatusCode::BAD_REQUEST, "foregate: this address is none.");
+        refs::note(site, &mut response, || Received::unread(site, Asked::By(dialect), peer, &parts));
+        return response;
+    };
     parts.uri = uri;
     let mut response = forward::answer_narrowed(site, dialect, &parts, (peer, wanted)).await;
     // Configurations for those products let scripts of an app ask, too, and name any other app.

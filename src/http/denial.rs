@@ -17,8 +17,10 @@ use super::intent::intent;
 use super::pages::{CSS, Forbidden, Page, Trouble, UnknownHost};
 use super::portal::elsewhere::{self, Here};
 use super::portal::step_up;
-use super::{Site, reference, unix_now};
+use super::refs::{Mark, with_reference};
+use super::{Site, unix_now};
 use crate::browser::ReturnTo;
+use crate::headers::Person;
 use crate::identity::{Field, Proof};
 use crate::journal::Record;
 use crate::login::{Account, BINDING_LIFETIME, Begun, LoginError, Wish};
@@ -48,6 +50,25 @@ pub(super) enum Denied {
     Unavailable,
 }
 
+impl Denied {
+    /// The name of whoever is known to be refused, else empty.
+    pub(super) fn username(&self) -> String {
+        match self {
+            Self::Forbidden(Refusal::NotAllowed { person, .. }) => username(person.as_deref()),
+            Self::SignIn
+            | Self::StepUp { .. }
+            | Self::Forbidden(_)
+            | Self::BadToken(_)
+            | Self::Unavailable => String::new(),
+        }
+    }
+}
+
+/// The name somebody signs in with; empty for nobody in particular.
+pub(super) fn username(person: Option<&Person>) -> String {
+    person.map_or_else(String::new, |person| person.identity().field(Field::Username).to_owned())
+}
+
 impl From<StepUp<'_>> for Denied {
     fn from(step: StepUp<'_>) -> Self {
         let (was_refused, by_token) = (step.was_refused(), step.by_token);
@@ -74,7 +95,7 @@ pub(super) async fn answer(
             step_up::answer(site, (parts, visit), (&wanted, was_refused), (intent, bare))
         }
         Denied::Forbidden(refusal) => (Outcome::Forbidden, forbidden(site, visit, &refusal, intent)),
-        Denied::Unavailable => (Outcome::Unavailable, unavailable(intent)),
+        Denied::Unavailable => (Outcome::Unavailable, unavailable(site, intent)),
     }
 }
 
@@ -121,12 +142,15 @@ pub(super) fn to_provider(site: &Site, status: StatusCode, begun: Begun) -> Resp
 pub(super) fn sign_in_problem(site: &Site, page: Option<&ReturnTo>) -> Response<Body> {
     let url = site.own_url("/.foregate/sign-in", page, &[]);
     let challenge = HeaderValue::from_static("Bearer realm=\"foregate\"");
-    unsigned(&url, ("sign-in-required", "Sign-in required"), json!({ "ref": reference() }), challenge)
+    let reference = site.references.issue();
+    let more = json!({ "ref": reference });
+    let response = unsigned(&url, ("sign-in-required", "Sign-in required"), more, challenge);
+    Mark::new(&reference, "nobody is signed in").on(response)
 }
 
 /// 401 for a program whose token counts for nothing, and why (RFC 6750 3).
 fn token_problem(site: &Site, parts: &Parts, visit: &Visit<'_>, wrong: &str) -> Response<Body> {
-    let reference = reference();
+    let reference = site.references.issue();
     tracing::info!(ref = reference, host = &*visit.target.host, reason = wrong, "a token was refused");
     site.note(|| Record {
         detail: Some(wrong.to_owned()),
@@ -135,7 +159,8 @@ fn token_problem(site: &Site, parts: &Parts, visit: &Visit<'_>, wrong: &str) -> 
     let more = json!({ "detail": wrong, "ref": reference });
     let challenge = challenge(visit.authorization.shown(), wrong);
     let url = site.own_url("/.foregate/sign-in", page_of(site, parts, visit).as_ref(), &[]);
-    unsigned(&url, ("invalid-token", "Invalid token"), more, challenge)
+    let response = unsigned(&url, ("invalid-token", "Invalid token"), more, challenge);
+    Mark::new(&reference, format!("a token was refused: {wrong}")).on(response)
 }
 
 /// 401 for a program, with what is missing in the words of the challenge, and the address that a person can be sent to.
@@ -181,7 +206,7 @@ pub(super) fn page_of(site: &Site, parts: &Parts, visit: &Visit<'_>) -> Option<R
 
 pub(super) fn forbidden(site: &Site, visit: &Visit<'_>, refusal: &Refusal, intent: Intent) -> Response<Body> {
     let host = &*visit.target.host;
-    let reference = reference();
+    let reference = site.references.issue();
     audit::note_refusal(site, visit, refusal, &reference);
     let (missing, person, by_token) = match refusal {
         Refusal::UnknownHost => return unknown_host(host, intent, &reference),
@@ -190,6 +215,7 @@ pub(super) fn forbidden(site: &Site, visit: &Visit<'_>, refusal: &Refusal, inten
         Refusal::AmbiguousTenant => return unclear(host, UNCLEAR_TENANT, &reference),
         Refusal::NotAllowed { missing, person, by_token } => (missing, person, *by_token),
     };
+    let mark = Mark::new(&reference, NOT_ALLOWED).about(person.as_deref()).missing(missing);
     let field = |field| person.as_ref().map_or("", |person| person.identity().field(field));
     tracing::info!(ref = reference, host, user = field(Field::Username), "somebody was refused");
     if by_token || intent == Intent::Call {
@@ -198,7 +224,7 @@ pub(super) fn forbidden(site: &Site, visit: &Visit<'_>, refusal: &Refusal, inten
         if by_token {
             response.headers_mut().insert(WWW_AUTHENTICATE, HeaderValue::from_static(INSUFFICIENT));
         }
-        return response;
+        return mark.on(response);
     }
     let to = site.with_origins(|origins| ReturnTo::of_target(&visit.target, origins));
     let other_account = to
@@ -219,38 +245,47 @@ pub(super) fn forbidden(site: &Site, visit: &Visit<'_>, refusal: &Refusal, inten
         sign_out: sign_out.as_str(),
         reference: &reference,
     };
-    answer::page(StatusCode::FORBIDDEN, Page::new(&page, ""))
+    mark.on(answer::page(StatusCode::FORBIDDEN, Page::new(&page, "")))
+}
+
+/// A text for whoever set something up wrong, or sends what nobody can be sure of.
+pub(super) fn refused(site: &Site, status: StatusCode, text: &str) -> Response<Body> {
+    let reference = site.references.issue();
+    Mark::new(&reference, text).on(answer::text(status, with_reference(text, &reference)))
 }
 
 /// A request that means different things to different servers.
 fn unclear(host: &str, why: &str, reference: &str) -> Response<Body> {
     tracing::info!(ref = reference, host, why, "a request is ambiguous");
-    answer::text(StatusCode::BAD_REQUEST, format!("foregate: {why}.\nReference: {reference}\n"))
+    let text = with_reference(&format!("foregate: {why}."), reference);
+    Mark::new(reference, why).on(answer::text(StatusCode::BAD_REQUEST, text))
 }
 
 /// A host nobody has configured: says which line is missing.
 fn unknown_host(host: &str, intent: Intent, reference: &str) -> Response<Body> {
+    let mark = Mark::new(reference, "no line of [apps] names this host");
     tracing::info!(ref = reference, host, "no line of [apps] names this host");
     let config = format!("[apps]\n\"{host}\" = \"signed-in\"");
     if intent == Intent::Call {
         let more = json!({ "detail": format!("no app is configured for {host}; add: \"{host}\" = \"signed-in\" to [apps]"), "ref": reference });
-        return answer::problem(StatusCode::FORBIDDEN, "unknown-host", "Unknown host", more);
+        return mark.on(answer::problem(StatusCode::FORBIDDEN, "unknown-host", "Unknown host", more));
     }
     let note =
         "\"signed-in\" lets in everybody who can sign in. Name a group instead to let in fewer people.";
     let page = UnknownHost { css: CSS, host, config: &config, note, reference };
-    answer::page(StatusCode::FORBIDDEN, Page::new(&page, ""))
+    mark.on(answer::page(StatusCode::FORBIDDEN, Page::new(&page, "")))
 }
 
-pub(super) fn unavailable(intent: Intent) -> Response<Body> {
-    let reference = reference();
+pub(super) fn unavailable(site: &Site, intent: Intent) -> Response<Body> {
+    let reference = site.references.issue();
     tracing::warn!(ref = reference, "a request could not be decided: the session store or the provider does not answer");
     let status = StatusCode::SERVICE_UNAVAILABLE;
-    answer::retry(if intent == Intent::Call {
+    let response = answer::retry(if intent == Intent::Call {
         answer::problem(status, "unavailable", "Try again in a moment", json!({ "ref": reference }))
     } else {
         answer::page(status, Page::new(&busy("Sign-ins cannot be checked at the moment.", &reference), ""))
-    })
+    });
+    Mark::new(&reference, "the session store or the provider does not answer").on(response)
 }
 
 fn busy<'a>(happened: &'a str, reference: &'a str) -> Trouble<'a> {
@@ -269,7 +304,7 @@ fn busy<'a>(happened: &'a str, reference: &'a str) -> Trouble<'a> {
 
 /// The page for a sign-in that did not happen; `to` is where the person wanted to go.
 pub(super) fn trouble(site: &Site, error: &LoginError, to: Option<&ReturnTo>) -> Response<Body> {
-    trouble_as(site, error, to, &reference())
+    trouble_as(site, error, to, &site.references.issue())
 }
 
 /// The same under a reference that is known elsewhere, too.
@@ -295,7 +330,8 @@ pub(super) fn trouble_as(
         label,
         reference,
     };
-    let response = answer::page(story.status, Page::new(&page, ""));
+    let why = format!("a sign-in did not succeed: {error}");
+    let response = Mark::new(reference, why).on(answer::page(story.status, Page::new(&page, "")));
     if story.status == StatusCode::SERVICE_UNAVAILABLE { answer::retry(response) } else { response }
 }
 
@@ -409,6 +445,7 @@ const UNCLEAR_TENANT: &str =
     "the request does not name one tenant: the header is there twice, or holds a list";
 /// RFC 6750 3.1, for a token that is good and not good enough.
 const INSUFFICIENT: &str = "Bearer realm=\"foregate\", error=\"insufficient_scope\"";
+const NOT_ALLOWED: &str = "signed in or not, the rule lets in others only";
 const FOREGATE_SIGN_IN: HeaderName = HeaderName::from_static("foregate-sign-in");
 const CIRCLE: &str = "The sign-in went in a circle";
 const NOT_FINISHED: &str = "The sign-in could not be finished";

@@ -53,6 +53,17 @@ impl Dialect {
         }
     }
 
+    /// The headers that are read in a check, `Host` aside.
+    pub fn reads(self) -> &'static [&'static str] {
+        match self {
+            Self::Traefik | Self::Caddy | Self::Haproxy => {
+                &[METHOD.name, PROTO.name, HOST_NAME.name, URI.name, FORWARDED_FOR]
+            }
+            Self::Nginx => &[ORIGINAL_METHOD.name, ORIGINAL_URL.name, FORWARDED_FOR],
+            Self::Envoy => &[PROTO.name, FORWARDED_FOR],
+        }
+    }
+
     /// Reads a check as the visit it is about. `fallback` is the scheme where Envoy sends none.
     ///
     /// # Errors

@@ -8,15 +8,15 @@ use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
 use super::access::{self, Decided};
-use super::answer;
 use super::body::Body;
-use super::denial::{self, Denied};
+use super::denial::{self, Denied, username};
 use super::dialect::{Dialect, addressed};
 use super::intent::client;
 use super::portal::elsewhere::{Here, OwnPage};
 use super::probe::{self, Saw};
+use super::refs::{self, Asked, Received};
 use super::{Site, unix_now};
-use crate::journal::Asked;
+use crate::journal;
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant, Refusal, Requirement};
 use crate::server::Peer;
@@ -49,6 +49,7 @@ async fn decide(
 ) -> (Outcome, Response<Body>) {
     if !peer.trusted {
         let mut response = refuse_stranger(site, dialect, peer);
+        refs::note(site, &mut response, || Received::unread(site, Asked::By(dialect), peer, parts));
         probe::tell(site, parts, &mut response, || Saw::nothing(dialect.name(), peer, None));
         return (Outcome::Untrusted, response);
     }
@@ -56,8 +57,9 @@ async fn decide(
         Ok(visit) => visit.from(client(&parts.headers, peer, &site.trusted_proxies)),
         Err(malformed) => {
             tracing::info!(dialect = dialect.name(), peer = %peer.address, reason = %malformed, "a check is malformed");
-            let response = answer::text(StatusCode::BAD_REQUEST, format!("foregate: {malformed}.\n"));
-            let mut response = in_form(dialect, response);
+            let text = format!("foregate: {malformed}.");
+            let mut response = in_form(dialect, denial::refused(site, StatusCode::BAD_REQUEST, &text));
+            refs::note(site, &mut response, || Received::unread(site, Asked::By(dialect), peer, parts));
             let why = || Some(malformed.to_string());
             probe::tell(site, parts, &mut response, || Saw::nothing(dialect.name(), peer, why()));
             return (Outcome::Malformed, response);
@@ -68,9 +70,11 @@ async fn decide(
         && let Some(here) = Here::of(site, parts, &visit, bare)
     {
         let (outcome, response) = Box::pin(here.own_page(page)).await;
-        return (outcome, in_form(dialect, response));
+        let mut response = in_form(dialect, response);
+        refs::note(site, &mut response, || Received::visit(site, Asked::By(dialect), peer, parts, &visit));
+        return (outcome, response);
     }
-    let decided = Decided { kind: Asked::Check, dialect: Some(dialect), visit: &visit };
+    let decided = Decided { kind: journal::Asked::Check, dialect: Some(dialect), visit: &visit };
     let decision = site.gate.judge(&visit, unix_now()).await;
     let decision = match (decision, wanted) {
         (Decision::Allow(grant), Some(wanted)) => grant.narrowed(wanted, &visit),
@@ -79,6 +83,10 @@ async fn decide(
     let denied = match narrowed(site, decision, dialect, (parts, &visit)) {
         Decision::Allow(grant) => {
             site.note_report(&grant, &visit);
+            site.recent.see(|| {
+                let received = Received::visit(site, Asked::By(dialect), peer, parts, &visit);
+                (Outcome::Allowed.name(), username(grant.person()), received)
+            });
             let mut response = allow(site, dialect, &parts.method, &grant);
             if grant.app().assertion && !is_at_another_app(site, parts, &visit.target.host) {
                 site.assert(&grant, &visit.target.host, response.headers_mut());
@@ -91,10 +99,14 @@ async fn decide(
         Decision::BadToken(reason) => Denied::BadToken(reason),
         Decision::Unavailable => Denied::Unavailable,
     };
-    let user = if site.access.is_on() { access::user_of(&denied) } else { String::new() };
-    let (outcome, mut response) = deny(site, dialect, parts, &visit, denied).await;
+    let user = denied.username();
+    let (outcome, response) = deny(site, dialect, parts, &visit, denied).await;
+    let mut response = access::with(decided.denied(site, outcome, &user), response);
+    let received = || Received::visit(site, Asked::By(dialect), peer, parts, &visit);
+    site.recent.see(|| (outcome.name(), user, received()));
+    refs::note(site, &mut response, received);
     probe::tell(site, parts, &mut response, || Saw::visit(dialect.name(), peer, parts, &visit));
-    (outcome, access::with(decided.denied(site, outcome, &user), response))
+    (outcome, response)
 }
 
 /// The auth address may ask for more than the rules do: `?allow=group:admins`. It can never ask for less, so it
@@ -182,8 +194,8 @@ fn refuse_stranger(site: &Site, dialect: Dialect, peer: Peer) -> Response<Body> 
              trusted_proxies = [\"{line}\"]"
         );
     }
-    let text = "foregate: this peer is not one of server.trusted_proxies; the log has the line to add.\n";
-    in_form(dialect, answer::text(StatusCode::FORBIDDEN, text))
+    let text = "foregate: this peer is not one of server.trusted_proxies; the log has the line to add.";
+    in_form(dialect, denial::refused(site, StatusCode::FORBIDDEN, text))
 }
 
 const ENVOY_REMOVE: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");

@@ -16,7 +16,8 @@ use super::dialect::direct;
 use super::intent::{client, is_same_origin, navigates};
 use super::pages::{CSS, FormKept, FormResumed, FormWanted, KEEP, PICK_UP, Page, SEND, Trouble};
 use super::portal::{elsewhere, step_up};
-use super::{Site, answer, reference, unix_now};
+use super::refs::Mark;
+use super::{Site, answer, unix_now};
 use crate::browser::{KeptForm, LONGEST_KEPT_FORM, ReturnTo};
 use crate::headers::Person;
 use crate::identity::{Field, Proof};
@@ -214,6 +215,7 @@ impl<'a> Window<'a> {
         let field = |field| person.map_or("", |person| person.identity().field(field));
         let sign_in = self.sign_in(form, waits)?;
         let script = if matches!(waits, Waits::FromNow) { KEEP } else { "" };
+        let reference = self.site.references.issue();
         let page = FormKept {
             css: CSS,
             script,
@@ -227,8 +229,11 @@ impl<'a> Window<'a> {
             label: if person.is_some() { "Use another account" } else { "Sign in" },
             action: RESUME,
             kept,
+            reference: &reference,
         };
-        let mut response = answer::page(status, Page::scripted(&page, "'self'", script));
+        let mark =
+            Mark::new(&reference, format!("{title}: a form waits")).about(person.map(|person| &**person));
+        let mut response = mark.on(answer::page(status, Page::scripted(&page, "'self'", script)));
         if status == StatusCode::UNAUTHORIZED {
             let challenge = HeaderValue::from_static("Bearer realm=\"foregate\"");
             response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
@@ -252,7 +257,7 @@ impl<'a> Window<'a> {
 
     fn trouble(&self, why: &Useless) -> Response<Body> {
         let label = format!("Go on to {}", self.host);
-        let reference = reference();
+        let reference = self.site.references.issue();
         tracing::info!(ref = reference, host = self.host, status = why.status.as_u16(), "a kept form is not sent on");
         let page = Trouble {
             css: CSS,
@@ -264,7 +269,8 @@ impl<'a> Window<'a> {
             label: &label,
             reference: &reference,
         };
-        let response = answer::page(why.status, Page::new(&page, ""));
+        let story = format!("a kept form is not sent on: {}", why.happened);
+        let response = Mark::new(&reference, story).on(answer::page(why.status, Page::new(&page, "")));
         if why.status == StatusCode::SERVICE_UNAVAILABLE { answer::retry(response) } else { response }
     }
 }

@@ -247,6 +247,7 @@ pub(super) struct FormKept<'a> {
     pub(super) label: &'a str,
     pub(super) action: &'a str,
     pub(super) kept: &'a str,
+    pub(super) reference: &'a str,
 }
 
 /// Back from the sign-in: takes a form out of the browser, if this tab has one.
@@ -274,6 +275,133 @@ pub(super) struct FormResumed<'a> {
     pub(super) action: &'a str,
     pub(super) fields: &'a [(String, String)],
     pub(super) start: &'a str,
+}
+
+/// The form for the operator's token.
+#[derive(Debug, Template)]
+#[template(path = "http/pages/operator_sign_in.html")]
+pub(super) struct OperatorSignIn<'a> {
+    pub(super) css: &'static str,
+    /// What was wrong with it, else empty.
+    pub(super) wrong: &'a str,
+    pub(super) action: &'a str,
+}
+
+/// Some lines for the operator.
+#[derive(Debug, Template)]
+#[template(path = "http/pages/operator_told.html")]
+pub(super) struct OperatorTold<'a> {
+    pub(super) css: &'static str,
+    pub(super) who: &'a str,
+    pub(super) leaves: bool,
+    pub(super) csrf: &'a str,
+    pub(super) lines: &'a [String],
+}
+
+/// What is down, and what is decided.
+#[derive(Debug, Template)]
+#[template(path = "http/pages/operator_status.html")]
+pub(super) struct OperatorStatus<'a> {
+    pub(super) css: &'static str,
+    pub(super) who: &'a str,
+    pub(super) leaves: bool,
+    pub(super) csrf: &'a str,
+    /// How many parts are not well.
+    pub(super) down: usize,
+    pub(super) parts: &'a [ShownPart],
+    /// Whether the page loads itself anew.
+    pub(super) live: bool,
+    pub(super) decisions: &'a [ShownDecision],
+    pub(super) references: &'a [ShownReference],
+}
+
+/// A part of the house, and how it is.
+#[derive(Debug)]
+pub(super) struct ShownPart {
+    pub(super) name: String,
+    pub(super) is_well: bool,
+    pub(super) trouble: String,
+}
+
+/// A decision. Times are in words, for programs, and exact.
+#[derive(Debug)]
+pub(super) struct ShownDecision {
+    pub(super) outcome: String,
+    pub(super) is_yes: bool,
+    pub(super) request: String,
+    pub(super) rule: String,
+    pub(super) user: String,
+    pub(super) client: String,
+    pub(super) at: [String; 3],
+}
+
+/// A reference, with what it is about in short.
+#[derive(Debug)]
+pub(super) struct ShownReference {
+    pub(super) reference: String,
+    pub(super) status: u16,
+    pub(super) request: String,
+    pub(super) why: String,
+    pub(super) user: String,
+    pub(super) at: [String; 3],
+}
+
+/// Who is signed in.
+#[derive(Debug, Template)]
+#[template(path = "http/pages/operator_sessions.html")]
+pub(super) struct OperatorSessions<'a> {
+    pub(super) css: &'static str,
+    pub(super) who: &'a str,
+    pub(super) leaves: bool,
+    pub(super) csrf: &'a str,
+    /// The name that was looked for, else empty.
+    pub(super) user: &'a str,
+    /// What was done, in a sentence, else empty.
+    pub(super) done: &'a str,
+    pub(super) sessions: &'a [OperatorSession<'a>],
+    /// Where there are more, else empty.
+    pub(super) next: &'a str,
+}
+
+/// A session of anybody's. Times are in words, for programs, and exact.
+#[derive(Debug)]
+pub(super) struct OperatorSession<'a> {
+    pub(super) id: String,
+    pub(super) username: &'a str,
+    pub(super) device: String,
+    pub(super) client: &'a str,
+    pub(super) since: [String; 3],
+    pub(super) seen: [String; 3],
+}
+
+/// Everybody who was ever seen.
+#[derive(Debug, Template)]
+#[template(path = "http/pages/operator_people.html")]
+pub(super) struct OperatorPeople<'a> {
+    pub(super) css: &'static str,
+    pub(super) who: &'a str,
+    pub(super) leaves: bool,
+    pub(super) csrf: &'a str,
+    /// The name that was looked for, else empty.
+    pub(super) user: &'a str,
+    /// What was done, in a sentence, else empty.
+    pub(super) done: &'a str,
+    pub(super) people: &'a [OperatorPerson<'a>],
+    /// Where there are more, else empty.
+    pub(super) next: &'a str,
+}
+
+/// Somebody who was ever seen.
+#[derive(Debug)]
+pub(super) struct OperatorPerson<'a> {
+    pub(super) issuer: &'a str,
+    pub(super) subject: &'a str,
+    pub(super) username: &'a str,
+    pub(super) name: &'a str,
+    pub(super) email: &'a str,
+    pub(super) sessions: u64,
+    pub(super) seen: [String; 3],
+    pub(super) is_disabled: bool,
 }
 
 /// Puts a kept form where the way back from the sign-in finds it, and goes there.

@@ -26,7 +26,7 @@ use super::denial::{to_provider, trouble, trouble_as};
 use super::dialect::direct;
 use super::intent::{client_address, intent, user_agent};
 use super::pages::{CSS, Page, SignOut, SignedIn, SignedOut};
-use super::{Site, answer, reference, unix_now};
+use super::{Site, answer, unix_now};
 use crate::browser::{Origins, Purpose, ReturnTo};
 use crate::identity::{Field, Proof};
 use crate::journal::{By, Event, Place, Record, Somebody};
@@ -133,7 +133,7 @@ pub(super) async fn callback(site: &Site, parts: &Parts, peer: Peer) -> Response
         Ok(Finished::Again(begun)) => to_provider(site, StatusCode::SEE_OTHER, begun),
         Err(failed) => {
             site.metrics.sign_in_failures.inc();
-            let reference = reference();
+            let reference = site.references.issue();
             site.note(|| Record {
                 place: place_of(site, parts),
                 reason: Some("sign-in-failed"),

@@ -29,8 +29,9 @@ use super::dialect::direct;
 use super::intent::{client, intent};
 use super::portal::elsewhere::{Here, OwnPage};
 use super::probe::{self, Saw};
+use super::refs::{self, Asked, Came, Mark, Received};
 use super::{Site, answer, kept_form, portal, unix_now};
-use crate::journal::Asked;
+use crate::journal;
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant};
 use crate::server::Peer;
@@ -44,6 +45,7 @@ use shown::Shown;
 pub use tunnel::Tunnels;
 use upgrade::Socket;
 use way::Way;
+pub(super) use way::leads_astray;
 
 /// Removes from any header lines what does not travel on, for [`crate::entrances`].
 #[cfg(any(test, fuzzing))]
@@ -73,6 +75,15 @@ struct Told {
     identity: HeaderMap,
 }
 
+impl Told {
+    fn of(site: &Site, parts: &Parts, grant: &Grant<'_>, (host, hop, peer): (&str, Hop, Peer)) -> Self {
+        let mut identity = grant.app().headers.lines(grant.person());
+        site.assert(grant, host, &mut identity);
+        let way = Way::of(&parts.headers, peer, &site.trusted_proxies);
+        Self { hop, way, port: site.port_of(host), identity }
+    }
+}
+
 /// Answers a request to a host with an upstream, and counts the decision; on any other host there is nothing. Whatever
 /// is rare is boxed, as a future is moved in one piece.
 #[expect(clippy::disallowed_methods, reason = "the faces are where time enters")]
@@ -86,50 +97,47 @@ pub(super) async fn answer(
     let counted = |outcome| site.metrics.decided(outcome, started.elapsed().as_secs_f64());
     let (mut parts, body) = request.into_parts();
     if !upgrade::settle_method(&mut parts) {
-        return answer::wrong_method("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        let response = answer::wrong_method("GET, HEAD, POST, PUT, PATCH, DELETE, OPTIONS");
+        return unread(site, &parts, peer, response);
     }
     let visit = match direct(&parts, &site.cookies, site.scheme()) {
         Ok(visit) => visit.from(client(&parts.headers, peer, &site.trusted_proxies)),
         Err(malformed) => {
             counted(Outcome::Malformed);
-            return answer::text(StatusCode::BAD_REQUEST, format!("foregate: {malformed}.\n"));
+            let text = format!("foregate: {malformed}.");
+            return unread(site, &parts, peer, denial::refused(site, StatusCode::BAD_REQUEST, &text));
         }
+    };
+    let received = || Received::visit(site, Asked::Proxy, peer, &parts, &visit);
+    let noted = |mut response: Response<Body>| {
+        refs::note(site, &mut response, received);
+        response
     };
     let Ok(hop) = Hop::of_request(&parts.headers) else {
         counted(Outcome::Malformed);
-        return answer::text(StatusCode::BAD_REQUEST, NAMES_MORE);
+        return noted(denial::refused(site, StatusCode::BAD_REQUEST, NAMES_MORE));
     };
-    if !site.gate.policy.is_proxied(&visit.target.host) {
-        return Box::pin(without_app(site, &parts, &visit.target.host)).await;
-    }
-    if peer.in_clear && site.speaks_tls && site.scheme() == Scheme::Https {
-        return clear::answer(site, &visit);
-    }
-    if let Some(page) = OwnPage::of(&visit)
-        && let Some(here) = Here::of(site, &parts, &visit, false)
-    {
-        let (outcome, response) = Box::pin(here.own_page(page)).await;
-        counted(outcome);
-        return response;
+    if let Some((outcome, response)) = aside(site, &parts, &visit, peer).await {
+        outcome.into_iter().for_each(counted);
+        return noted(response);
     }
     let denied = match site.gate.judge(&visit, unix_now()).await {
         Decision::Allow(grant) => {
             counted(Outcome::Allowed);
             site.note_report(&grant, &visit);
             let draft = decided(&visit).allowed(site, &grant);
-            let port = site.port_of(&visit.target.host);
-            let identity = identity(site, &grant, &visit.target.host);
+            let name = || denial::username(grant.person());
+            site.recent.see(|| (Outcome::Allowed.name(), name(), received()));
+            let told = Told::of(site, &parts, &grant, (&visit.target.host, hop, peer));
             let kept = Kept::of(&parts, visit, &grant);
-            let way = Way::of(&parts.headers, peer, &site.trusted_proxies);
-            let told = Told { hop, way, port, identity };
-            let response = Passage { house, site, grant }.forward((parts, body), told, kept).await;
+            let response = Passage { house, site, grant, peer }.forward((parts, body), told, kept).await;
             return access::with(draft, response);
         }
         Decision::StepUp(step) => step.into(),
         Decision::SignIn => match Box::pin(kept_form::keep(site, &parts, &visit, body)).await {
             Some(response) => {
                 counted(Outcome::SignIn);
-                return response;
+                return noted(response);
             }
             None => Denied::SignIn,
         },
@@ -137,33 +145,43 @@ pub(super) async fn answer(
         Decision::BadToken(reason) => Denied::BadToken(reason),
         Decision::Unavailable => Denied::Unavailable,
     };
-    let (outcome, response) = Box::pin(deny(site, (&parts, &visit), denied, peer)).await;
+    let user = denied.username();
+    let (outcome, response) = Box::pin(denial::answer(site, &parts, &visit, denied, false)).await;
+    let response = access::with(decided(&visit).denied(site, outcome, &user), response);
+    site.recent.see(|| (outcome.name(), user, received()));
+    let mut response = noted(response);
+    probe::tell(site, &parts, &mut response, || Saw::visit("proxy", peer, &parts, &visit));
     counted(outcome);
     response
 }
 
-/// What the backend is told of the visitor.
-fn identity(site: &Site, grant: &Grant<'_>, host: &str) -> HeaderMap {
-    let mut lines = grant.app().headers.lines(grant.person());
-    site.assert(grant, host, &mut lines);
-    lines
-}
-
-/// The answer to a visitor who is not let in.
-async fn deny(
-    site: &Site,
-    (parts, visit): (&Parts, &Visit<'_>),
-    denied: Denied,
-    peer: Peer,
-) -> (Outcome, Response<Body>) {
-    let user = if site.access.is_on() { access::user_of(&denied) } else { String::new() };
-    let (outcome, mut response) = denial::answer(site, parts, visit, denied, false).await;
-    probe::tell(site, parts, &mut response, || Saw::visit("proxy", peer, parts, visit));
-    (outcome, access::with(decided(visit).denied(site, outcome, &user), response))
-}
-
 fn decided<'d>(visit: &'d Visit<'d>) -> Decided<'d> {
-    Decided { kind: Asked::Proxy, dialect: None, visit }
+    Decided { kind: journal::Asked::Proxy, dialect: None, visit }
+}
+
+/// The same answer to a request that could not be read, noted.
+fn unread(site: &Site, parts: &Parts, peer: Peer, mut response: Response<Body>) -> Response<Body> {
+    refs::note(site, &mut response, || Received::unread(site, Asked::Proxy, peer, parts));
+    response
+}
+
+/// The answer to what is not for a backend, with the decision it was, if it was one: another host, clear text, and
+/// foregate's own pages on a host outside the cookie domain. All of it is boxed.
+async fn aside(
+    site: &Site,
+    parts: &Parts,
+    visit: &Visit<'_>,
+    peer: Peer,
+) -> Option<(Option<Outcome>, Response<Body>)> {
+    if !site.gate.policy.is_proxied(&visit.target.host) {
+        return Some((None, Box::pin(without_app(site, parts, &visit.target.host)).await));
+    }
+    if peer.in_clear && site.speaks_tls && site.scheme() == Scheme::Https {
+        return Some((None, clear::answer(site, visit)));
+    }
+    let (page, here) = (OwnPage::of(visit)?, Here::of(site, parts, visit, false)?);
+    let (outcome, response) = Box::pin(here.own_page(page)).await;
+    Some((Some(outcome), response))
 }
 
 /// The answer on a host that is not proxied: foregate's own first page, or nothing.
@@ -171,7 +189,7 @@ async fn without_app(site: &Site, parts: &Parts, host: &str) -> Response<Body> {
     if site.public_url.host_str() == Some(host) && parts.uri.path() == "/" {
         return portal::home(site, parts).await;
     }
-    answer::text(StatusCode::NOT_FOUND, NOTHING_HERE)
+    denial::refused(site, StatusCode::NOT_FOUND, NOTHING_HERE)
 }
 
 /// A request that was let in, between its visitor and the backend.
@@ -179,6 +197,7 @@ struct Passage<'s> {
     house: &'s Arc<ArcSwap<Site>>,
     site: &'s Site,
     grant: Grant<'s>,
+    peer: Peer,
 }
 
 impl Passage<'_> {
@@ -186,7 +205,7 @@ impl Passage<'_> {
     async fn forward(self, (mut parts, body): (Parts, Incoming), told: Told, kept: Kept) -> Response<Body> {
         let intent = intent(&parts.headers, &parts.method);
         let Ok(shown) = Shown::to(self.site, &self.grant, kept.credential()).await else {
-            return denial::unavailable(intent);
+            return self.noted(&kept.came(), denial::unavailable(self.site, intent));
         };
         let socket = Socket::wanted(&mut parts, &told.hop, &body);
         outward::prepare(self.site, &self.grant, (told, shown), socket.as_ref(), &mut parts);
@@ -201,42 +220,57 @@ impl Passage<'_> {
             Watched::Already(live) => body.until(live.until()),
         };
         let request = Request::from_parts(parts, body);
-        let Some((sent, watched)) = self.exchange(request, watched).await else { return trouble::ended() };
+        let (sent, watched) = match self.exchange(request, watched).await {
+            Ok(exchanged) => exchanged,
+            Err(live) => return self.noted(live.came(), trouble::ended(self.site)),
+        };
         match sent {
             Ok(response) if response.status() == StatusCode::SWITCHING_PROTOCOLS => match socket {
                 Some(socket) if socket.is_opened_by(&response) => {
                     self.open(socket, response, watched.live(self.house))
                 }
                 // Nobody asked, or for something else.
-                Some(_) | None => trouble::odd_answer(intent),
+                Some(_) | None => self.noted(&watched.came(), trouble::odd_answer(self.site, intent)),
             },
             Ok(response) if socket.is_some_and(|socket| socket.seems_opened_by(&response)) => {
-                trouble::odd_answer(intent)
+                self.noted(&watched.came(), trouble::odd_answer(self.site, intent))
             }
             Ok(response) => self.bring(response, watched),
-            Err(error) => trouble::no_answer(&error, intent),
+            Err(error) => self.noted(&watched.came(), trouble::no_answer(self.site, &error, intent)),
         }
     }
 
-    /// What the backend answers, and who watches by then; nothing if it would not be let in any more before it does.
+    /// The same answer, noted: it came from nobody behind.
+    #[cold]
+    fn noted(&self, came: &Came, mut response: Response<Body>) -> Response<Body> {
+        let mark = response.extensions_mut().remove::<Mark>();
+        let mut response = match mark {
+            Some(mark) => mark.about(self.grant.person()).on(response),
+            None => response,
+        };
+        refs::note(self.site, &mut response, || Received::passed(came, self.peer, &self.grant));
+        response
+    }
+
+    /// What the backend answers, and who watches by then; the watch alone if it would not be let in any more before.
     async fn exchange(
         &self,
         request: Request<Outgoing>,
         watched: Watched,
-    ) -> Option<(Result<Response<ReplyBody>, UpstreamError>, Watched)> {
+    ) -> Result<(Result<Response<ReplyBody>, UpstreamError>, Watched), Live> {
         let mut sending = pin!(self.site.upstreams.send(&self.grant, request));
         let live = match watched {
             Watched::Already(live) => live,
             Watched::NotYet(kept) => match timeout(LONG_WAIT, &mut sending).await {
-                Ok(sent) => return Some((sent, Watched::NotYet(kept))),
+                Ok(sent) => return Ok((sent, Watched::NotYet(kept))),
                 // As in a long poll, whose answer may be short and come when the session is long over.
                 Err(_) => Live::begin(self.house, kept),
             },
         };
         tokio::select! {
             biased;
-            () = live.refused() => None,
-            sent = sending => Some((sent, Watched::Already(live))),
+            () = live.refused() => Err(live),
+            sent = sending => Ok((sent, Watched::Already(live))),
         }
     }
 
@@ -274,6 +308,13 @@ enum Watched {
 }
 
 impl Watched {
+    fn came(&self) -> Came {
+        match self {
+            Self::NotYet(kept) => kept.came(),
+            Self::Already(live) => live.came().clone(),
+        }
+    }
+
     fn live(self, house: &Arc<ArcSwap<Site>>) -> Live {
         match self {
             Self::NotYet(kept) => Live::begin(house, kept),
@@ -284,5 +325,5 @@ impl Watched {
 
 /// How long an answer may be waited for before somebody watches over its session.
 const LONG_WAIT: Duration = Duration::from_secs(5);
-const NOTHING_HERE: &str = "foregate is here, but no app of its own is on this host.\n";
-const NAMES_MORE: &str = "foregate: the header Connection names a field that is meant for the app.\n";
+const NOTHING_HERE: &str = "foregate is here, but no app of its own is on this host.";
+const NAMES_MORE: &str = "foregate: the header Connection names a field that is meant for the app.";

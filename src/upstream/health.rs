@@ -41,6 +41,8 @@ pub(super) struct Health {
     paused_until: AtomicU64,
     /// Whether it did not answer checks.
     sick: AtomicBool,
+    /// Whether it did not answer the last request.
+    silent: AtomicBool,
 }
 
 impl Default for Health {
@@ -51,6 +53,7 @@ impl Default for Health {
             pauses: AtomicU32::new(0),
             paused_until: AtomicU64::new(0),
             sick: AtomicBool::new(false),
+            silent: AtomicBool::new(false),
         }
     }
 }
@@ -64,6 +67,19 @@ impl Health {
     /// Whether it gets no requests for a while, if others can have them.
     pub(super) fn is_paused(&self, now: Instant) -> bool {
         self.paused_until.load(Ordering::Relaxed) > self.millis(now)
+    }
+
+    /// Whether it did not answer the last request.
+    pub(super) fn is_silent(&self) -> bool {
+        self.silent.load(Ordering::Relaxed)
+    }
+
+    /// Notes whether a request was answered, which decides nothing.
+    pub(super) fn heard(&self, answered: bool) {
+        // Read first: most often there is nothing to write.
+        if self.is_silent() == answered {
+            self.silent.store(!answered, Ordering::Relaxed);
+        }
     }
 
     /// Notes a request that was answered.

@@ -8,7 +8,7 @@ use url::Url;
 
 use crate::support::backend::Backend;
 use crate::support::foregate::{Foregate, free_port, run};
-use crate::support::http::{Browser, Reply, raw, request};
+use crate::support::http::{Browser, Reply, get, raw, request};
 use crate::support::provider::Provider;
 use crate::support::proxies::{FrontProxy, PROXIES};
 
@@ -206,6 +206,16 @@ fn refusals_arrive_in_the_proxys_own_form(name: &'static str) {
     let refused = browser.clone().open(&street.url("/admin/panel"));
     assert_eq!(refused.status, 403, "{name}: {refused:?}");
     assert!(name == "nginx" || refused.body.contains("Home Server Admins"), "{name}: {refused:?}");
+    for reply in [&call, &refused] {
+        let reference = reply.header("foregate-ref").unwrap_or_else(|| panic!("{name}: {reply:?}"));
+        let (target, lines) = (format!("/api/v1/refs/{reference}"), ["Host: localhost", "Connection: close"]);
+        let told = get(street.foregate.admin, &target, &lines).json();
+        assert_eq!(
+            (&told["status"], &told["ref"]),
+            (&reply.status.into(), &reference.into()),
+            "{name}: {told}"
+        );
+    }
     let unclear = street.ask("GET", "/open//../x%2f", &[], "");
     assert_ne!(unclear.status, 200, "{name}");
     assert!(

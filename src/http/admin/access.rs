@@ -62,7 +62,7 @@ fn check_local(parts: &Parts) -> Result<(), Refused> {
 }
 
 /// Whether the one host that is asked for is this machine by an address or a name that nobody else can give.
-fn is_local(parts: &Parts) -> bool {
+pub(super) fn is_local(parts: &Parts) -> bool {
     let mut lines = parts.headers.get_all(HOST).iter();
     let (Some(host), None) = (lines.next(), lines.next()) else { return false };
     let named = parts.uri.authority();

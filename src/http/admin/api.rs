@@ -28,7 +28,8 @@ pub(super) async fn answer(site: &Site, request: Request<Incoming>) -> Response<
         "sessions" => return answer::wrong_method("GET, HEAD, DELETE"),
         "users" if reads => users(site, &parts).await,
         "explain" if reads => super::explain::explain(site, &parts).map_err(Failed::from),
-        "users" | "explain" => return answer::wrong_method("GET, HEAD"),
+        "refs" if reads => references(site, &parts),
+        "users" | "explain" | "refs" => return answer::wrong_method("GET, HEAD"),
         "users/disable" | "users/enable" if parts.method == Method::POST => {
             match input::read(&parts, body).await {
                 Ok(input) if path == "users/disable" => disable(site, &input, place).await,
@@ -37,10 +38,12 @@ pub(super) async fn answer(site: &Site, request: Request<Incoming>) -> Response<
             }
         }
         "users/disable" | "users/enable" => return answer::wrong_method("POST"),
-        path => match path.strip_prefix("sessions/") {
-            Some(name) if parts.method == Method::DELETE => end_session(site, name, place).await,
-            Some(_) => return answer::wrong_method("DELETE"),
-            None => Err(Failed::NoSuchPath),
+        path => match (path.strip_prefix("sessions/"), path.strip_prefix("refs/")) {
+            (Some(name), _) if parts.method == Method::DELETE => end_session(site, name, place).await,
+            (Some(_), _) => return answer::wrong_method("DELETE"),
+            (None, Some(name)) if reads => reference(site, name),
+            (None, Some(_)) => return answer::wrong_method("GET, HEAD"),
+            (None, None) => Err(Failed::NoSuchPath),
         },
     };
     match outcome {
@@ -69,6 +72,22 @@ async fn users(site: &Site, parts: &Parts) -> Result<Value, Failed> {
     let next = (people.len() == limit as usize).then(|| people.last().map(|last| place_of(&last.key)));
     let told: Vec<Value> = people.iter().map(Person::to_json).collect();
     Ok(json!({ "users": told, "next": next.flatten() }))
+}
+
+/// The last references, and how all of this process begin.
+fn references(site: &Site, parts: &Parts) -> Result<Value, Failed> {
+    let limit = Input::of_query(parts, &["limit"])?.limit()?;
+    let told: Vec<Value> =
+        site.references.latest(limit as usize).iter().map(|entry| entry.to_json()).collect();
+    Ok(json!({ "refs": told, "begin_with": site.references.replica() }))
+}
+
+fn reference(site: &Site, name: &str) -> Result<Value, Failed> {
+    let known = site.references.find(name);
+    known.map(|entry| entry.to_json()).ok_or_else(|| Failed::NoSuchReference {
+        own: site.references.replica().to_owned(),
+        is_own: name.get(..2).is_some_and(|begin| begin.eq_ignore_ascii_case(site.references.replica())),
+    })
 }
 
 async fn end_session(site: &Site, name: &str, place: Place) -> Result<Value, Failed> {
@@ -145,11 +164,11 @@ async fn person(site: &Site, input: &Input) -> Result<Box<Person>, Failed> {
 }
 
 /// Where a list of people goes on: behind this one.
-fn place_of(key: &PersonKey) -> String {
+pub(super) fn place_of(key: &PersonKey) -> String {
     URL_SAFE_NO_PAD.encode(json!([key.issuer, key.subject]).to_string())
 }
 
-fn parse_place(text: &str) -> Result<PersonKey, Malformed> {
+pub(super) fn parse_place(text: &str) -> Result<PersonKey, Malformed> {
     let bytes = URL_SAFE_NO_PAD.decode(text).map_err(|_| Malformed::Place)?;
     let (issuer, subject) = serde_json::from_slice(&bytes).map_err(|_| Malformed::Place)?;
     Ok(PersonKey { issuer, subject })
@@ -161,6 +180,11 @@ enum Failed {
     NoSuchPath,
     NoSuchSession,
     NoSuchUser,
+    /// How the references of this process begin, and whether the one asked for begins so.
+    NoSuchReference {
+        own: String,
+        is_own: bool,
+    },
     Several(Vec<Person>),
     Malformed(Malformed),
     Store(StoreError),
@@ -182,10 +206,24 @@ impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoSuchPath => f.write_str(
-                "there are sessions, sessions/ID, users, users/disable, users/enable, reload and explain below /api/v1/",
+                "there are sessions, sessions/ID, users, users/disable, users/enable, refs, refs/ID, reload and explain below /api/v1/",
             ),
             Self::NoSuchSession => f.write_str("there is no session of this id"),
             Self::NoSuchUser => f.write_str("nobody of this name was ever seen here"),
+            Self::NoSuchReference { own, is_own: true } => {
+                write!(
+                    f,
+                    "nothing is kept of this reference any more: it begins with {own} as those of this foregate do, which \
+                     keeps the last ones of each kind"
+                )
+            }
+            Self::NoSuchReference { own, is_own: false } => {
+                write!(
+                    f,
+                    "this reference is of another replica, or from before the last start: those of this foregate begin \
+                     with {own}, as its log says; ask each replica"
+                )
+            }
             Self::Several(_) => {
                 f.write_str("several people have this name: add issuer, or issuer and subject")
             }
@@ -202,6 +240,10 @@ impl Failed {
             Self::NoSuchPath => (StatusCode::NOT_FOUND, "no-such-path", "No such path"),
             Self::NoSuchSession => (StatusCode::NOT_FOUND, "no-such-session", "No such session"),
             Self::NoSuchUser => (StatusCode::NOT_FOUND, "no-such-user", "No such user"),
+            Self::NoSuchReference { own, .. } => {
+                more["begin_with"] = own.as_str().into();
+                (StatusCode::NOT_FOUND, "no-such-reference", "No such reference")
+            }
             Self::Several(people) => {
                 let key = |one: &Person| json!({ "issuer": one.key.issuer, "subject": one.key.subject });
                 more["users"] = people.iter().map(key).collect();

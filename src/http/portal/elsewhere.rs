@@ -123,7 +123,7 @@ impl<'a> Here<'a> {
     ) -> (Outcome, Response<Body>) {
         match self.asked(page, turn, more) {
             Ok(response) => (Outcome::SignIn, response),
-            Err(_) => (Outcome::Unavailable, denial::unavailable(Intent::Navigation)),
+            Err(_) => (Outcome::Unavailable, denial::unavailable(self.site, Intent::Navigation)),
         }
     }
 

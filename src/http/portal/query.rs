@@ -13,10 +13,10 @@ pub(in crate::http) struct Query {
 
 /// A parameter that stands there twice (RFC 6749 3.1 forbids it).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Repeated;
+pub(in crate::http) struct Repeated;
 
 impl Query {
-    pub(super) fn of(parts: &Parts) -> Self {
+    pub(in crate::http) fn of(parts: &Parts) -> Self {
         Self::of_uri(&parts.uri)
     }
 
@@ -24,13 +24,13 @@ impl Query {
         Self::from_bytes(uri.query().unwrap_or_default().as_bytes())
     }
 
-    pub(super) fn from_bytes(bytes: &[u8]) -> Self {
+    pub(in crate::http) fn from_bytes(bytes: &[u8]) -> Self {
         let pairs = form_urlencoded::parse(bytes).into_owned().collect();
         Self { raw: String::from_utf8_lossy(bytes).into_owned(), pairs }
     }
 
     /// The one value of a parameter.
-    pub(super) fn one(&self, name: &str) -> Result<Option<String>, Repeated> {
+    pub(in crate::http) fn one(&self, name: &str) -> Result<Option<String>, Repeated> {
         let mut values = self.pairs.iter().filter(|(other, _)| other == name).map(|(_, value)| value.clone());
         let first = values.next();
         if values.next().is_some() { Err(Repeated) } else { Ok(first) }

@@ -68,7 +68,7 @@ async fn told(site: &Site, parts: &Parts) -> Response<Body> {
             }
         }
         Ok(None) => sign_in_problem(site, page(site, parts).as_ref()),
-        Err(_) => unavailable(Intent::Call),
+        Err(_) => unavailable(site, Intent::Call),
     }
 }
 

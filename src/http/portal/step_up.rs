@@ -12,7 +12,8 @@ use crate::http::audit;
 use crate::http::body::Body;
 use crate::http::denial::{forbidden, page_of, unsigned};
 use crate::http::pages::{CSS, Page, Trouble};
-use crate::http::{Site, answer, reference};
+use crate::http::refs::Mark;
+use crate::http::{Site, answer};
 use crate::identity::Proof;
 use crate::journal::Record;
 use crate::metrics::Outcome;
@@ -75,7 +76,8 @@ pub(in crate::http) fn pairs<'s>(said: &'s [(&'static str, String)]) -> Vec<(&'s
 fn problem(site: &Site, parts: &Parts, visit: &Visit<'_>, wanted: &Proof) -> Response<Body> {
     let said = in_address(wanted);
     let url = site.own_url(SIGN_IN, page_of(site, parts, visit).as_ref(), &pairs(&said));
-    let mut more = json!({ "missing": in_words(wanted), "ref": reference() });
+    let (reference, missing) = (site.references.issue(), in_words(wanted));
+    let mut more = json!({ "missing": missing, "ref": reference });
     if let Some(more) = more.as_object_mut() {
         more.extend(said.iter().map(|(name, value)| ((*name).to_owned(), json!(value))));
     }
@@ -85,13 +87,14 @@ fn problem(site: &Site, parts: &Parts, visit: &Visit<'_>, wanted: &Proof) -> Res
     // The configuration has only what a quoted text can hold.
     let challenge = HeaderValue::from_str(&challenge).unwrap_or(HeaderValue::from_static(INSUFFICIENT));
     let title = "A stronger or newer sign-in is required";
-    unsigned(&url, ("insufficient-user-authentication", title), more, challenge)
+    let response = unsigned(&url, ("insufficient-user-authentication", title), more, challenge);
+    Mark::new(&reference, NOT_PROVEN).missing(&missing).on(response)
 }
 
 /// The page for somebody who came back from the provider as they went.
 fn refused(site: &Site, visit: &Visit<'_>, wanted: &Proof, to: &ReturnTo) -> Response<Body> {
-    let reference = reference();
-    let wish = in_words(wanted).join(", ");
+    let (reference, missing) = (site.references.issue(), in_words(wanted));
+    let wish = missing.join(", ");
     tracing::warn!(
         ref = reference,
         host = to.host(),
@@ -117,7 +120,8 @@ fn refused(site: &Site, visit: &Visit<'_>, wanted: &Proof, to: &ReturnTo) -> Res
         label: "Sign in again",
         reference: &reference,
     };
-    answer::page(StatusCode::FORBIDDEN, Page::new(&page, ""))
+    let response = answer::page(StatusCode::FORBIDDEN, Page::new(&page, ""));
+    Mark::new(&reference, NOT_CONFIRMED).missing(&missing).on(response)
 }
 
 /// What is wanted, for a page and for programs.
@@ -137,6 +141,8 @@ fn in_words(wanted: &Proof) -> Vec<String> {
 /// RFC 9470 3.
 const INSUFFICIENT: &str = "Bearer realm=\"foregate\", error=\"insufficient_user_authentication\"";
 const SIGN_IN: &str = "/.foregate/sign-in";
+const NOT_PROVEN: &str = "the sign-in does not prove what the rule wants";
+const NOT_CONFIRMED: &str = "the provider was asked for a stronger or newer sign-in and did not confirm one";
 const MAX_AGE: &str = "max_age";
 const ACR_VALUES: &str = "acr_values";
 const AMR: &str = "amr";

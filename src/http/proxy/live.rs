@@ -17,6 +17,7 @@ use tokio_util::sync::{CancellationToken, DropGuard, WaitForCancellationFutureOw
 
 use super::super::body::BoxError;
 use super::super::dialect::target;
+use super::super::refs::Came;
 use super::super::{Site, unix_now};
 use crate::headers::Person;
 use crate::policy::{Decision, Grant};
@@ -64,6 +65,13 @@ impl Kept {
             uri: Uri::try_from(self.uri.to_string()).unwrap_or(self.uri),
             ..self
         }
+    }
+
+    /// What is told of it if it comes to no end.
+    pub(super) fn came(&self) -> Came {
+        let authority = self.uri.authority().map(|named| named.as_str().as_bytes());
+        let host = self.host.as_ref().map(HeaderValue::as_bytes).or(authority).unwrap_or_default();
+        Came::new(self.scheme, &self.method, host, &self.uri, self.from)
     }
 
     /// What was shown for it.
@@ -136,13 +144,15 @@ pub(super) struct Live {
     over: CancellationToken,
     used: Arc<AtomicBool>,
     done: Arc<DropGuard>,
+    came: Arc<Came>,
 }
 
 impl Live {
     /// Watches over a visit from now on.
     pub(super) fn begin(house: &Arc<ArcSwap<Site>>, kept: Kept) -> Self {
         let (kept, over, done) = (kept.out_of_buffer(), CancellationToken::new(), CancellationToken::new());
-        let live = Self { over, used: Arc::default(), done: Arc::new(done.clone().drop_guard()) };
+        let (came, held) = (Arc::new(kept.came()), Arc::new(done.clone().drop_guard()));
+        let live = Self { over, used: Arc::default(), done: held, came };
         let (house, over, used) = (Arc::clone(house), live.over.clone(), Arc::clone(&live.used));
         tokio::spawn(async move {
             tokio::select! {
@@ -151,6 +161,11 @@ impl Live {
             }
         });
         live
+    }
+
+    /// What is told of it if it comes to no end.
+    pub(super) fn came(&self) -> &Came {
+        &self.came
     }
 
     /// Notes that the visitor sent something, which is a use of the session.

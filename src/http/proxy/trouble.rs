@@ -7,7 +7,8 @@ use serde_json::json;
 
 use super::super::body::Body;
 use super::super::pages::{CSS, Page, Trouble};
-use super::super::{answer, reference};
+use super::super::refs::Mark;
+use super::super::{Site, answer, denial};
 use super::NOTHING_HERE;
 use crate::upstream::{RequestFault, UpstreamError};
 use crate::visit::Intent;
@@ -23,9 +24,9 @@ struct Story {
 }
 
 /// The answer in place of one that did not come.
-pub(super) fn no_answer(error: &UpstreamError, intent: Intent) -> Response<Body> {
+pub(super) fn no_answer(site: &Site, error: &UpstreamError, intent: Intent) -> Response<Body> {
     let story = match error {
-        UpstreamError::None => return answer::text(StatusCode::NOT_FOUND, NOTHING_HERE),
+        UpstreamError::None => return denial::refused(site, StatusCode::NOT_FOUND, NOTHING_HERE),
         UpstreamError::Down => DOWN,
         UpstreamError::Full(_) | UpstreamError::Crowded(_) => BUSY,
         UpstreamError::Connect(..) | UpstreamError::Broken(..) => SILENT,
@@ -35,25 +36,27 @@ pub(super) fn no_answer(error: &UpstreamError, intent: Intent) -> Response<Body>
         UpstreamError::Request(RequestFault::Broken) => BROKEN,
         UpstreamError::Request(RequestFault::TooLarge) => TOO_LARGE,
     };
-    let reference = reference();
+    let reference = site.references.issue();
     if story.status.is_server_error() {
         tracing::warn!(ref = reference, %error, "a backend did not answer");
     } else {
         tracing::info!(ref = reference, %error, "a request could not be passed on");
     }
-    story.told(&reference, intent)
+    Mark::new(&reference, error.to_string()).on(story.told(&reference, intent))
 }
 
 /// The answer where a backend changes to a protocol that nobody asked for.
-pub(super) fn odd_answer(intent: Intent) -> Response<Body> {
-    let reference = reference();
+pub(super) fn odd_answer(site: &Site, intent: Intent) -> Response<Body> {
+    let reference = site.references.issue();
     tracing::warn!(ref = reference, "a backend changed the protocol, which nobody asked for");
-    ODD.told(&reference, intent)
+    let why = "the backend changed the protocol, which nobody asked for";
+    Mark::new(&reference, why).on(ODD.told(&reference, intent))
 }
 
 /// The answer to a request whose session ended before the backend had answered. Nothing more of its body is read.
-pub(super) fn ended() -> Response<Body> {
-    let mut response = ENDED.told(&reference(), Intent::Call);
+pub(super) fn ended(site: &Site) -> Response<Body> {
+    let reference = site.references.issue();
+    let mut response = Mark::new(&reference, ENDED.happened).on(ENDED.told(&reference, Intent::Call));
     response.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
     response
 }

@@ -87,7 +87,7 @@ impl Way {
 
 /// Whether a header of this folded name says by which way a client came here, or names another address, method or scheme
 /// than those that were judged, which some backends would serve instead.
-pub(super) fn leads_astray(folded: &str) -> bool {
+pub(in crate::http) fn leads_astray(folded: &str) -> bool {
     ["xforwarded", "xoriginal", "xrewrite"].iter().any(|start| folded.starts_with(start))
         || OTHER_WAYS.contains(&folded)
 }
