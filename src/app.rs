@@ -21,6 +21,7 @@ use crate::config::{self, Config};
 use crate::gate::Gate;
 use crate::headers::{OwnNames, Signer};
 use crate::http::{Admin, Faces, Meddlers, Once, Reloads, Site, Strangers, Tunnels, unix_now};
+use crate::limits::Limiter;
 use crate::login::{Login, Providers};
 use crate::metrics::Metrics;
 use crate::server::tls::Certificates;
@@ -244,6 +245,8 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
     }
     let issuer = config.public_url.origin().ascii_serialization();
     let signer = Signer::new(issuer, &sealer.seeds(Purpose::Assertion))?;
+    let limiter = Limiter::new(config.rates, before.map(|site| &*site.limiter), Arc::clone(&metrics));
+    let limiter = Arc::new(limiter);
     let clients = config.bearer.map(|settings| {
         let before = before.and_then(|site| Some((&site.login, site.gate.clients()?)));
         clients(settings, before, &login, (&sessions, wanted_claims, &metrics))
@@ -254,7 +257,8 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
         cookies = cookies.with_hosts_elsewhere(home, Arc::clone(&sealer));
     }
     Ok(Site {
-        gate: Gate::new(policy, Arc::clone(&sessions), clients),
+        gate: Gate::new(policy, Arc::clone(&sessions), clients, Arc::clone(&limiter)),
+        limiter,
         login,
         sessions,
         cookies,
@@ -266,10 +270,7 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
         speaks_tls: config.listeners.listen.iter().any(|listen| listen.tls),
         trusted_proxies: config.server.trusted_proxies,
         upstreams,
-        tunnels: before.map_or_else(
-            || Tunnels::new(config.tunnel_idle),
-            |site| site.tunnels.with_idle(config.tunnel_idle),
-        ),
+        tunnels: tunnels(before, config.tunnel_idle),
         meddlers: Meddlers::default(),
         metrics,
         strangers: Strangers::default(),
@@ -281,6 +282,10 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
         told_heavy: Once::default(),
         farewells: before.map(|site| site.farewells.clone()).unwrap_or_default(),
     })
+}
+
+fn tunnels(before: Option<&Site>, idle: Duration) -> Tunnels {
+    before.map_or_else(|| Tunnels::new(idle), |site| site.tunnels.with_idle(idle))
 }
 
 /// What seals sessions and sign-ins, which are to open later too.

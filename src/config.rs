@@ -43,7 +43,7 @@ use crate::http::{Compat, unix_now};
 use crate::identity::{Roles, Tenants};
 use crate::policy::{App, Requirement, Rule};
 use crate::secret::Secret;
-use crate::{bearer, login, server, session, upstream};
+use crate::{bearer, limits, login, server, session, upstream};
 pub use access::{AccessChange, access_changes};
 pub use environment::Environment;
 use findings::Notebook;
@@ -87,6 +87,8 @@ pub struct Config {
     pub backends: Vec<upstream::Settings>,
     /// Whether the configuration is read anew when its file changes, or one that it names.
     pub watch: bool,
+    /// How often anybody may try what costs something.
+    pub rates: limits::Settings,
     /// How long a tunnel to a backend may stay without a byte.
     pub tunnel_idle: Duration,
     /// Who may use hosts that no app names; only such as lie within [`Config::session_domain`].
@@ -230,6 +232,7 @@ impl Reader {
         let server = self.server(listeners.as_ref().map(|all| &*all.listen));
         let admin_token = self.admin_token(listeners.as_ref().map(|all| all.admin_listen));
         let watch = self.flag("server.watch");
+        let rates = self.rates();
         let tunnel_idle = self.tunnel_idle();
         let session = self.session();
         let cors_origins = self.cors_origins();
@@ -268,6 +271,7 @@ impl Reader {
             apps: apps.list.into_iter().map(|(app, _)| app).collect(),
             backends: apps.backends,
             watch: watch?,
+            rates: rates?,
             tunnel_idle: tunnel_idle?,
             fallback: apps.fallback?,
             default_headers: Arc::clone(apps.defaults.headers(apps.defaults.assertion)),

@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use crate::bearer::{Clients, NoPerson, Reach};
 use crate::headers::Person;
+use crate::limits::{Kind, Limited, Limiter};
 use crate::policy::{App, Decision, Limits, Policy, Refusal, Rule, Ruling};
 use crate::session::store::StoreError;
 use crate::session::{Session, Sessions};
@@ -18,6 +19,7 @@ pub struct Gate {
     pub policy: Policy,
     sessions: Arc<Sessions>,
     clients: Option<Arc<Clients>>,
+    limiter: Arc<Limiter>,
 }
 
 /// Whether a decision counts as a use of the session it rests on.
@@ -28,9 +30,14 @@ enum Counts {
 }
 
 impl Gate {
-    /// A judge with these rules. Without `clients` no token counts.
-    pub fn new(policy: Policy, sessions: Arc<Sessions>, clients: Option<Arc<Clients>>) -> Self {
-        Self { policy, sessions, clients }
+    /// A judge with these rules. Without `clients` no token counts; `limiter` says how many bad ones may be shown.
+    pub fn new(
+        policy: Policy,
+        sessions: Arc<Sessions>,
+        clients: Option<Arc<Clients>>,
+        limiter: Arc<Limiter>,
+    ) -> Self {
+        Self { policy, sessions, clients, limiter }
     }
 
     /// Those whose tokens count.
@@ -60,7 +67,9 @@ impl Gate {
         };
         match self.person(&visit.credential, app.limits, counts, now).await {
             Ok(None) => match (visit.authorization.app_token(), &self.clients) {
-                (ShownToken::Nothing, Some(clients)) => judge_token(clients, visit, (app, rule), now).await,
+                (ShownToken::Nothing, Some(clients)) => {
+                    self.judge_token(clients, visit, (app, rule), (counts, now)).await
+                }
                 (ShownToken::Nothing, None) => rule.admits(app, None, visit, now),
                 // Boxed, so that all others do not pay for its size.
                 (shown, _) => Box::pin(self.judge_app_token(shown, visit, (app, rule), (counts, now))).await,
@@ -82,7 +91,16 @@ impl Gate {
         (app, rule): (&'p App, &'p Rule),
         (counts, now): (Counts, u64),
     ) -> Decision<'p> {
-        let found = app_token::holder(&self.sessions, shown, app, visit, now).await;
+        let is_try = match &shown {
+            ShownToken::Token { token, .. } => !self.sessions.has_token_at_hand(token, now),
+            ShownToken::Nothing | ShownToken::Unclear => true,
+        };
+        let tries = (counts == Counts::AsUse && is_try).then_some(now);
+        let holder = app_token::holder(&self.sessions, shown, app, visit, now);
+        let found = match self.limited(visit, holder, tries).await {
+            Ok(found) => found,
+            Err(Limited { seconds }) => return Decision::Limited { seconds },
+        };
         let found = found.map(|(token, person)| {
             match counts {
                 Counts::AsUse => self.sessions.note_token_use(&token, now),
@@ -92,6 +110,51 @@ impl Gate {
         });
         let without = rule.admits(app, None, visit, now);
         decide_for(found, without, visit, (app, rule), now)
+    }
+
+    /// Decides about somebody without a session, by their token if they show one.
+    async fn judge_token<'p>(
+        &self,
+        clients: &Clients,
+        visit: &Visit<'_>,
+        (app, rule): (&'p App, &'p Rule),
+        (counts, now): (Counts, u64),
+    ) -> Decision<'p> {
+        let without = rule.admits(app, None, visit, now);
+        let shown = visit.authorization.shown();
+        if shown == Shown::Nothing {
+            return without;
+        }
+        let reach = if matches!(without, Decision::SignIn) { Reach::Provider } else { Reach::Here };
+        // Where everybody is let in, or nobody, what is shown may be the app's own and is no try.
+        let tries = (counts == Counts::AsUse && reach == Reach::Provider).then_some(now);
+        let found = match clients.known(shown, reach, now) {
+            Some(person) => Ok(person),
+            // Boxed, so that sessions and known tokens do not pay for its size.
+            None => match Box::pin(self.limited(visit, clients.find(shown, reach, now), tries)).await {
+                Ok(found) => found,
+                Err(Limited { seconds }) => return Decision::Limited { seconds },
+            },
+        };
+        decide_for(found, without, visit, (app, rule), now)
+    }
+
+    /// What a token is found to be, if its visitor may show another one. With a time it is a try, which is taken back unless the
+    /// token counts for nothing.
+    async fn limited<T>(
+        &self,
+        visit: &Visit<'_>,
+        found: impl Future<Output = Result<T, NoPerson>>,
+        tries: Option<u64>,
+    ) -> Result<Result<T, NoPerson>, Limited> {
+        let Some(now) = tries else { return Ok(found.await) };
+        let client = visit.address();
+        self.limiter.take(Kind::Token, client, now)?;
+        let found = found.await;
+        if !matches!(found, Err(NoPerson::Refused(_))) {
+            self.limiter.give_back(Kind::Token, client);
+        }
+        Ok(found)
     }
 
     /// Whoever the first credential that works belongs to. One that does not work is none, and neither is one that the
@@ -124,27 +187,6 @@ impl Gate {
         }
         Ok(Some(Arc::clone(&session.person)))
     }
-}
-
-/// Decides about somebody without a session, by their token if they show one.
-async fn judge_token<'p>(
-    clients: &Clients,
-    visit: &Visit<'_>,
-    (app, rule): (&'p App, &'p Rule),
-    now: u64,
-) -> Decision<'p> {
-    let without = rule.admits(app, None, visit, now);
-    let shown = visit.authorization.shown();
-    if shown == Shown::Nothing {
-        return without;
-    }
-    let reach = if matches!(without, Decision::SignIn) { Reach::Provider } else { Reach::Here };
-    let found = match clients.known(shown, reach, now) {
-        Some(person) => Ok(person),
-        // Boxed, so that sessions and known tokens do not pay for its size.
-        None => Box::pin(clients.find(shown, reach, now)).await,
-    };
-    decide_for(found, without, visit, (app, rule), now)
 }
 
 /// Decides about whoever a token stands for, or does not: then it is as it was `without`.

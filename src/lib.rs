@@ -44,6 +44,7 @@ pub mod trust;
 // Floor 2, rules: pure.
 pub mod browser;
 pub mod headers;
+pub mod limits;
 pub mod policy;
 
 // Floor 1, words: plain data.

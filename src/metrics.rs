@@ -23,17 +23,20 @@ pub enum Outcome {
     Forbidden,
     /// A dependency did not answer.
     Unavailable,
+    /// Tried too often.
+    Limited,
     /// Not one clear request.
     Malformed,
     /// A peer that may not ask.
     Untrusted,
 }
 
-const OUTCOMES: [(Outcome, &str); 6] = [
+const OUTCOMES: [(Outcome, &str); 7] = [
     (Outcome::Allowed, "allowed"),
     (Outcome::SignIn, "sign_in"),
     (Outcome::Forbidden, "forbidden"),
     (Outcome::Unavailable, "unavailable"),
+    (Outcome::Limited, "limited"),
     (Outcome::Malformed, "malformed"),
     (Outcome::Untrusted, "untrusted"),
 ];
@@ -76,6 +79,8 @@ pub struct Metrics {
     pub sign_in_failures: Counter,
     /// Sign-ins stopped because they went in a circle.
     pub sign_in_loops: Counter,
+    /// Tries that were one too many: of which kind, and of a client or of all together.
+    pub limited: Family<[(&'static str, &'static str); 2], Counter>,
     /// Connections open now.
     pub connections: Gauge,
     /// Connections to backends open now.
@@ -103,6 +108,7 @@ pub struct Metrics {
 }
 
 impl Default for Metrics {
+    #[expect(clippy::too_many_lines, reason = "a list")]
     fn default() -> Self {
         let mut registry = Registry::with_prefix("foregate");
         let mut register = Register(&mut registry);
@@ -143,6 +149,10 @@ impl Default for Metrics {
                 .counter("heavy_answers", "Answers with more identity headers than there is room for"),
             would_deny: register
                 .counter("would_deny", "Requests let in that a rule in report mode would have refused"),
+            limited: register.family(
+                "limited",
+                "Tries that were one too many, by kind and by whether a client or all together had too many",
+            ),
             connections: register.gauge("connections", "Connections open"),
             upstream_connections: register.gauge("upstream_connections", "Connections to backends open"),
             upstream_kept: register
@@ -196,6 +206,16 @@ impl Register<'_> {
         let counters = outcomes.map(|outcome| family.get_or_create(&[("outcome", outcome)]).clone());
         self.0.register(name, help, family);
         counters
+    }
+
+    fn family<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+    ) -> Family<[(&'static str, &'static str); N], Counter> {
+        let family = Family::default();
+        self.0.register(name, help, Family::clone(&family));
+        family
     }
 
     fn counter(&mut self, name: &str, help: &str) -> Counter {
@@ -275,7 +295,7 @@ mod tests {
         metrics.decided(Outcome::Allowed, 5.0);
         let text = metrics.text();
         for line in
-            ["_bucket{le=\"0.000002\"} 6", "_bucket{le=\"1.0\"} 6", "_bucket{le=\"+Inf\"} 7", "_count 7"]
+            ["_bucket{le=\"0.000002\"} 7", "_bucket{le=\"1.0\"} 7", "_bucket{le=\"+Inf\"} 8", "_count 8"]
         {
             assert!(text.contains(&format!("foregate_decision_seconds{line}")), "{line}\n{text}");
         }

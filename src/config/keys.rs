@@ -313,6 +313,42 @@ pub(crate) const KEYS: &[Key] = &[
         Value("20000"),
         "How many connections there may be at a time.",
     ),
+    key(
+        "server.limits.sign_ins_per_minute",
+        Kind::Count,
+        Value("1200"),
+        "How often a minute sign-ins may be begun, of one client.",
+    ),
+    key(
+        "server.limits.sign_ins_per_minute_total",
+        Kind::Count,
+        Value("120000"),
+        "The same of all clients together.",
+    ),
+    key(
+        "server.limits.callbacks_per_minute",
+        Kind::Count,
+        Value("1200"),
+        "How often a minute browsers may come back from the provider without being signed in by it, of one client.",
+    ),
+    key(
+        "server.limits.callbacks_per_minute_total",
+        Kind::Count,
+        Value("30000"),
+        "The same of all clients together.",
+    ),
+    key(
+        "server.limits.tokens_per_minute",
+        Kind::Count,
+        Value("1200"),
+        "How often a minute tokens may be shown that count for nothing, and devices ask, of one client.",
+    ),
+    key(
+        "server.limits.tokens_per_minute_total",
+        Kind::Count,
+        Value("120000"),
+        "The same of all clients together.",
+    ),
     secret(
         "session.store",
         Kind::Text,

@@ -112,7 +112,8 @@ fn every_setting_is_read_and_none_is_inert() {
         server.trusted_proxies = ["10.0.0.1", "unix", "10.1.2.3/16"]
         server.watch = false
         server.drain = "1m"
-        server.limits = {{ head_timeout = "5s", idle_timeout = "2h", send_timeout = "5m", tunnel_idle_timeout = "3h", connections = 9 }}
+        server.limits = {{ head_timeout = "5s", idle_timeout = "2h", send_timeout = "5m", tunnel_idle_timeout = "3h", connections = 9, sign_ins_per_minute = 1,
+          sign_ins_per_minute_total = 2, callbacks_per_minute = 3, callbacks_per_minute_total = 4, tokens_per_minute = 5, tokens_per_minute_total = 6 }}
         [session]
         store = "postgres://u:hunter2@db/foregate"
         keys = ["{}"]

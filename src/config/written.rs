@@ -363,7 +363,7 @@ mod tests {
             ),
             (
                 "[server.limits]\nbananas = 5",
-                "f:2:1: `bananas` is not a setting of [server.limits]; remove it; settings of server.limits are head_timeout, idle_timeout, send_timeout, tunnel_idle_timeout, connections",
+                "f:2:1: `bananas` is not a setting of [server.limits]; remove it; settings of server.limits are head_timeout, idle_timeout, send_timeout, tunnel_idle_timeout, connections, sign_ins_per_minute, sign_ins_per_minute_total, callbacks_per_minute, callbacks_per_minute_total, tokens_per_minute, tokens_per_minute_total",
             ),
             ("[emergency]\nuser = 'x'", "f:1:2: `emergency` is not known to this version; remove it"),
             ("\"server.listen\" = 'x'", "f:1:1: `server.listen` is not a setting; take the quotes away"),

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use http::header::{HeaderName, HeaderValue, REFERER, SET_COOKIE, WWW_AUTHENTICATE};
+use http::header::{HeaderName, HeaderValue, REFERER, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -19,6 +19,7 @@ use super::portal::step_up;
 use super::{Site, reference, unix_now};
 use crate::browser::ReturnTo;
 use crate::identity::{Field, Proof};
+use crate::limits::{Kind, Limited};
 use crate::login::{Account, BINDING_LIFETIME, Begun, LoginError, Wish};
 use crate::metrics::Outcome;
 use crate::policy::{Refusal, StepUp};
@@ -42,6 +43,8 @@ pub(super) enum Denied {
     Forbidden(Refusal),
     /// Their token counts for nothing, for this reason.
     BadToken(String),
+    /// They tried too often.
+    Limited(Limited),
     /// Nobody can tell.
     Unavailable,
 }
@@ -72,6 +75,7 @@ pub(super) async fn answer(
             step_up::answer(site, (parts, visit), (&wanted, was_refused), (intent, bare))
         }
         Denied::Forbidden(refusal) => (Outcome::Forbidden, forbidden(site, visit, &refusal, intent)),
+        Denied::Limited(limited) => (Outcome::Limited, too_many(limited, intent)),
         Denied::Unavailable => (Outcome::Unavailable, unavailable(intent)),
     }
 }
@@ -91,6 +95,15 @@ async fn sign_in(site: &Site, parts: &Parts, visit: &Visit<'_>, bare: bool) -> (
     let [at] = wanted.providers.as_slice() else {
         return (Outcome::SignIn, answer::redirect(status, &chooser::address(site, &to)));
     };
+    if let Err(limited) = site.limiter.take(Kind::SignIn, visit.address(), unix_now()) {
+        // nginx shows no page of ours: the one at our own address says the same.
+        let response = if bare {
+            answer::redirect(status, site.own_url("/.foregate/sign-in", Some(&to), &[]).as_str())
+        } else {
+            too_many(limited, Intent::Navigation)
+        };
+        return (Outcome::Limited, response);
+    }
     let wish = Wish { at, to: to.clone(), account: Account::Any, proof: None };
     let begun = tokio::time::timeout(BEGIN_TIME, site.login.begin(wish, &bindings, unix_now())).await;
     let Ok(begun) = begun else { return (Outcome::Unavailable, unavailable(Intent::Navigation)) };
@@ -251,6 +264,20 @@ pub(super) fn unavailable(intent: Intent) -> Response<Body> {
     })
 }
 
+/// 429 for somebody who tried too often, and when to come again (RFC 6585 4).
+pub(super) fn too_many(limited: Limited, intent: Intent) -> Response<Body> {
+    let reference = reference();
+    tracing::debug!(ref = reference, "somebody tried too often");
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    let mut response = if intent == Intent::Call {
+        answer::problem(status, "too-many-requests", "Too many tries", json!({ "ref": reference }))
+    } else {
+        answer::page(status, Page::new(&busy(TOO_MANY, &reference), ""))
+    };
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(limited.seconds));
+    response
+}
+
 fn busy<'a>(happened: &'a str, reference: &'a str) -> Trouble<'a> {
     let advice = "Wait a moment, then load this page again.";
     Trouble {
@@ -392,6 +419,7 @@ const BEGIN_TIME: Duration = Duration::from_millis(2500);
 /// RFC 6750 3.1, for a token that is good and not good enough.
 const INSUFFICIENT: &str = "Bearer realm=\"foregate\", error=\"insufficient_scope\"";
 const FOREGATE_SIGN_IN: HeaderName = HeaderName::from_static("foregate-sign-in");
+const TOO_MANY: &str = "There were too many tries from your network, or from everywhere.";
 const CIRCLE: &str = "The sign-in went in a circle";
 const NOT_FINISHED: &str = "The sign-in could not be finished";
 const BUSY: &str = "Please try again in a moment";

@@ -15,6 +15,7 @@ use super::intent::client;
 use super::portal::elsewhere::{Here, OwnPage};
 use super::probe::{self, Saw};
 use super::{Site, unix_now};
+use crate::limits::Limited;
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant, Refusal, Requirement};
 use crate::server::Peer;
@@ -86,6 +87,7 @@ async fn decide(
         Decision::StepUp(step) => step.into(),
         Decision::Forbid(refusal) => Denied::Forbidden(refusal),
         Decision::BadToken(reason) => Denied::BadToken(reason),
+        Decision::Limited { seconds } => Denied::Limited(Limited { seconds }),
         Decision::Unavailable => Denied::Unavailable,
     };
     let (outcome, mut response) = deny(site, dialect, parts, &visit, denied).await;

@@ -171,7 +171,7 @@ impl<'a> Window<'a> {
             Decision::Allow(grant) => return self.send(form, &grant, now).await,
             Decision::SignIn | Decision::BadToken(_) => Waits::SignIn,
             Decision::StepUp(step) => Waits::StepUp(step.wanted.clone()),
-            Decision::Unavailable => Waits::Store,
+            Decision::Unavailable | Decision::Limited { .. } => Waits::Store,
             Decision::Forbid(Refusal::NotAllowed { person: Some(person), .. }) => Waits::Account(person),
             Decision::Forbid(_) => return self.trouble(&BROKEN),
         };

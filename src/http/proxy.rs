@@ -29,11 +29,12 @@ use super::intent::{client, intent};
 use super::portal::elsewhere::{Here, OwnPage};
 use super::probe::{self, Saw};
 use super::{Site, answer, kept_form, portal, unix_now};
+use crate::limits::Limited;
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant};
 use crate::server::Peer;
 use crate::upstream::{Outgoing, ReplyBody, UpstreamError};
-use crate::visit::Scheme;
+use crate::visit::{Scheme, Visit};
 pub use homeward::Meddlers;
 use hop::Hop;
 pub use live::LiveBody;
@@ -71,6 +72,21 @@ struct Told {
     identity: HeaderMap,
 }
 
+impl Told {
+    fn of(
+        site: &Site,
+        grant: &Grant<'_>,
+        (parts, visit): (&Parts, &Visit<'_>),
+        (hop, peer): (Hop, Peer),
+    ) -> Self {
+        let port = site.port_of(&visit.target.host);
+        let mut identity = grant.app().headers.lines(grant.person());
+        site.assert(grant, &visit.target.host, &mut identity);
+        let way = Way::of(&parts.headers, peer, &site.trusted_proxies);
+        Self { hop, way, port, identity }
+    }
+}
+
 /// Answers a request to a host with an upstream, and counts the decision; on any other host there is nothing. Whatever
 /// is rare is boxed, as a future is moved in one piece.
 #[expect(clippy::disallowed_methods, reason = "the faces are where time enters")]
@@ -98,7 +114,7 @@ pub(super) async fn answer(
         return answer::text(StatusCode::BAD_REQUEST, NAMES_MORE);
     };
     if !site.gate.policy.is_proxied(&visit.target.host) {
-        return Box::pin(without_app(site, &parts, &visit.target.host)).await;
+        return Box::pin(without_app(site, &parts, &visit.target.host, peer)).await;
     }
     if peer.in_clear && site.speaks_tls && site.scheme() == Scheme::Https {
         return clear::answer(site, &visit);
@@ -114,12 +130,8 @@ pub(super) async fn answer(
         Decision::Allow(grant) => {
             counted(Outcome::Allowed);
             site.note_report(&grant, &visit);
-            let port = site.port_of(&visit.target.host);
-            let mut identity = grant.app().headers.lines(grant.person());
-            site.assert(&grant, &visit.target.host, &mut identity);
+            let told = Told::of(site, &grant, (&parts, &visit), (hop, peer));
             let kept = Kept::of(&parts, visit, &grant);
-            let way = Way::of(&parts.headers, peer, &site.trusted_proxies);
-            let told = Told { hop, way, port, identity };
             return Passage { house, site, grant }.forward((parts, body), told, kept).await;
         }
         Decision::StepUp(step) => step.into(),
@@ -132,6 +144,7 @@ pub(super) async fn answer(
         },
         Decision::Forbid(refusal) => Denied::Forbidden(refusal),
         Decision::BadToken(reason) => Denied::BadToken(reason),
+        Decision::Limited { seconds } => Denied::Limited(Limited { seconds }),
         Decision::Unavailable => Denied::Unavailable,
     };
     let (outcome, mut response) = Box::pin(denial::answer(site, &parts, &visit, denied, false)).await;
@@ -141,9 +154,9 @@ pub(super) async fn answer(
 }
 
 /// The answer on a host that is not proxied: foregate's own first page, or nothing.
-async fn without_app(site: &Site, parts: &Parts, host: &str) -> Response<Body> {
+async fn without_app(site: &Site, parts: &Parts, host: &str, peer: Peer) -> Response<Body> {
     if site.public_url.host_str() == Some(host) && parts.uri.path() == "/" {
-        return portal::home(site, parts).await;
+        return portal::home(site, parts, peer).await;
     }
     answer::text(StatusCode::NOT_FOUND, NOTHING_HERE)
 }

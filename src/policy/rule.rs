@@ -204,6 +204,11 @@ pub enum Decision<'p> {
     Forbid(Refusal),
     /// The token that was shown counts for nothing here; why, in words of ours.
     BadToken(String),
+    /// There were too many tries like this one.
+    Limited {
+        /// When to try again.
+        seconds: u64,
+    },
     /// What is needed to decide cannot be reached.
     Unavailable,
 }
@@ -226,6 +231,7 @@ impl Decision<'_> {
                 | Refusal::AmbiguousTenant,
             )
             | Self::BadToken(_)
+            | Self::Limited { .. }
             | Self::Unavailable) => decision,
         }
     }

@@ -12,7 +12,7 @@ const FLOORS: [(u32, &[&str]); 9] = [
     (5, &["bearer", "gate", "login"]),
     (4, &["jwt", "oidc", "server", "session", "upstream"]),
     (3, &["outbound", "trust"]),
-    (2, &["browser", "headers", "policy"]),
+    (2, &["browser", "headers", "limits", "policy"]),
     (1, &["identity", "metrics", "secret", "visit", "wording"]),
 ];
 

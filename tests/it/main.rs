@@ -31,6 +31,7 @@ mod floors;
 mod flow;
 mod forms;
 mod http2;
+mod limits;
 mod listeners;
 mod live;
 mod logout;
