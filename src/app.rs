@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 use crate::bearer::{self, Clients};
 use crate::browser::{Cookies, Purpose, Sealer};
 use crate::config::{self, Config};
+use crate::emergency::{self, Emergency};
 use crate::gate::Gate;
 use crate::headers::{OwnNames, Signer};
 use crate::http::{Admin, Faces, Meddlers, Once, Reloads, Site, Strangers, Tunnels, unix_now};
@@ -245,8 +246,9 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
     }
     let issuer = config.public_url.origin().ascii_serialization();
     let signer = Signer::new(issuer, &sealer.seeds(Purpose::Assertion))?;
-    let limiter = Limiter::new(config.rates, before.map(|site| &*site.limiter), Arc::clone(&metrics));
-    let limiter = Arc::new(limiter);
+    let counted = before.map(|site| &*site.limiter);
+    let limiter = Arc::new(Limiter::new(config.rates, counted, Arc::clone(&metrics)));
+    let emergency = emergency(config.emergency, before, &login, (&wanted_claims, &limiter, &metrics))?;
     let clients = config.bearer.map(|settings| {
         let before = before.and_then(|site| Some((&site.login, site.gate.clients()?)));
         clients(settings, before, &login, (&sessions, wanted_claims, &metrics))
@@ -257,7 +259,8 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
         cookies = cookies.with_hosts_elsewhere(home, Arc::clone(&sealer));
     }
     Ok(Site {
-        gate: Gate::new(policy, Arc::clone(&sessions), clients, Arc::clone(&limiter)),
+        gate: Gate::new(policy, Arc::clone(&sessions), clients, Arc::clone(&limiter))
+            .with_emergency(emergency),
         limiter,
         login,
         sessions,
@@ -322,6 +325,26 @@ fn clients(
     Arc::new(Clients::after(before, settings, shared, with))
 }
 
+/// The door for emergencies, where the configuration has one.
+fn emergency(
+    settings: Option<emergency::Settings>,
+    before: Option<&Site>,
+    login: &Login,
+    (wanted_claims, limiter, metrics): (&[String], &Arc<Limiter>, &Arc<Metrics>),
+) -> anyhow::Result<Option<Arc<Emergency>>> {
+    let Some(settings) = settings else { return Ok(None) };
+    if settings.declared {
+        tracing::warn!(
+            "EMERGENCY ACCESS IS DECLARED: it is open although providers may answer; set emergency.declared = false when it is over"
+        );
+    }
+    let before = before.and_then(|site| site.gate.emergency()).map(Arc::as_ref);
+    let providers = login.providers().iter().map(|named| named.provider().clone()).collect();
+    let counted = (Arc::clone(limiter), Arc::clone(metrics));
+    let emergency = Emergency::new(settings, providers, before, wanted_claims, counted);
+    Ok(Some(Arc::new(emergency.context("no random numbers can be had")?)))
+}
+
 /// What an operator is to know of a configuration beside that it is in force: said each time, so that nobody forgets it.
 /// Rules in report mode keep nobody out that their `meanwhile` lets in.
 fn tell_of_risks(config: &Config) {
@@ -360,18 +383,24 @@ async fn upkeep(standing: Standing, closing: CancellationToken, stop: Cancellati
     };
     // All configurations have the same store and the same memory.
     let first = sessions();
-    let work = async { tokio::join!(synced, swept, renewed, first.follow(unix_now), upstreams(&standing)) };
+    let work = async { tokio::join!(synced, swept, renewed, first.follow(unix_now), watch(&standing)) };
     tokio::select! { _ = work => {}, () = stop.cancelled() => {} }
     if let Err(error) = sessions().sync(unix_now()).await {
         tracing::warn!(%error, "the store could not be told which sessions were used last");
     }
 }
 
-/// Sees to the connections to backends, those of the configuration in force.
-async fn upstreams(standing: &Standing) {
+/// Sees to the connections to backends, and whether providers are there, those of the configuration in force.
+async fn watch(standing: &Standing) {
     loop {
         let site = standing.site.load_full();
-        tokio::select! { () = site.upstreams.watch() => {}, () = standing.replaced.notified() => {} }
+        let watched = async {
+            match site.gate.emergency() {
+                Some(emergency) => drop(tokio::join!(site.upstreams.watch(), emergency.watch())),
+                None => site.upstreams.watch().await,
+            }
+        };
+        tokio::select! { () = watched => {}, () = standing.replaced.notified() => {} }
     }
 }
 

@@ -3,6 +3,7 @@
 mod check;
 mod explain;
 mod health;
+mod password;
 mod session;
 mod store;
 mod table;
@@ -74,6 +75,8 @@ enum Command {
         #[command(subcommand)]
         what: TokenCommand,
     },
+    /// Make the hash of a password for emergency access: asked for on a terminal, else the first line of the input
+    HashPassword,
     /// Print the front proxy's configuration for this set-up; for HAProxy also write foregate.lua here
     Snippet(SnippetArgs),
 }
@@ -176,6 +179,7 @@ impl Cli {
                 TokenCommand::List(args) => token::list(&args),
                 TokenCommand::Revoke(args) => token::revoke(&args),
             },
+            Command::HashPassword => print(&password::hash()?),
             Command::Snippet(args) => snippet(&args),
         }
     }

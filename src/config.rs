@@ -9,6 +9,7 @@ mod changes;
 mod compat;
 mod conditions;
 mod cookies;
+mod emergency;
 mod environment;
 mod findings;
 mod followed;
@@ -87,6 +88,8 @@ pub struct Config {
     pub backends: Vec<upstream::Settings>,
     /// Whether the configuration is read anew when its file changes, or one that it names.
     pub watch: bool,
+    /// Who gets in while nobody can sign in; nobody without.
+    pub emergency: Option<crate::emergency::Settings>,
     /// How often anybody may try what costs something.
     pub rates: limits::Settings,
     /// How long a tunnel to a backend may stay without a byte.
@@ -232,8 +235,8 @@ impl Reader {
         let server = self.server(listeners.as_ref().map(|all| &*all.listen));
         let admin_token = self.admin_token(listeners.as_ref().map(|all| all.admin_listen));
         let watch = self.flag("server.watch");
-        let rates = self.rates();
-        let tunnel_idle = self.tunnel_idle();
+        let emergency = self.emergency(apps.as_ref().map(|apps| &*apps.list));
+        let (rates, tunnel_idle) = (self.rates(), self.tunnel_idle());
         let session = self.session();
         let cors_origins = self.cors_origins();
         let compat = self.compat();
@@ -271,6 +274,7 @@ impl Reader {
             apps: apps.list.into_iter().map(|(app, _)| app).collect(),
             backends: apps.backends,
             watch: watch?,
+            emergency: emergency?,
             rates: rates?,
             tunnel_idle: tunnel_idle?,
             fallback: apps.fallback?,

@@ -5,6 +5,7 @@ mod app_token;
 use std::sync::Arc;
 
 use crate::bearer::{Clients, NoPerson, Reach};
+use crate::emergency::{Emergency, NotLetIn};
 use crate::headers::Person;
 use crate::limits::{Kind, Limited, Limiter};
 use crate::policy::{App, Decision, Limits, Policy, Refusal, Rule, Ruling};
@@ -19,6 +20,7 @@ pub struct Gate {
     pub policy: Policy,
     sessions: Arc<Sessions>,
     clients: Option<Arc<Clients>>,
+    emergency: Option<Arc<Emergency>>,
     limiter: Arc<Limiter>,
 }
 
@@ -37,7 +39,18 @@ impl Gate {
         clients: Option<Arc<Clients>>,
         limiter: Arc<Limiter>,
     ) -> Self {
-        Self { policy, sessions, clients, limiter }
+        Self { policy, sessions, clients, emergency: None, limiter }
+    }
+
+    /// The same judge, with a door for emergencies.
+    #[must_use]
+    pub fn with_emergency(self, emergency: Option<Arc<Emergency>>) -> Self {
+        Self { emergency, ..self }
+    }
+
+    /// The door for emergencies, where there is one.
+    pub fn emergency(&self) -> Option<&Arc<Emergency>> {
+        self.emergency.as_ref()
     }
 
     /// Those whose tokens count.
@@ -65,7 +78,14 @@ impl Gate {
             Ruling::AmbiguousPath => return Decision::Forbid(Refusal::AmbiguousPath),
             Ruling::AmbiguousQuery => return Decision::Forbid(Refusal::AmbiguousQuery),
         };
-        match self.person(&visit.credential, app.limits, counts, now).await {
+        let person = self.person(&visit.credential, app.limits, counts, now).await;
+        if app.emergency
+            && !matches!(person, Ok(Some(_)))
+            && let Some(emergency) = self.emergency_at(visit, (app, rule), now)
+        {
+            return Box::pin(judge_in_emergency(emergency, visit, (app, rule), now)).await;
+        }
+        match person {
             Ok(None) => match (visit.authorization.app_token(), &self.clients) {
                 (ShownToken::Nothing, Some(clients)) => {
                     self.judge_token(clients, visit, (app, rule), (counts, now)).await
@@ -81,6 +101,16 @@ impl Gate {
                 if matches!(decision, Decision::Allow(_)) { decision } else { Decision::Unavailable }
             }
         }
+    }
+
+    /// The door for emergencies, where it is one for this visit: the provider would have to be asked who it is, and none of the
+    /// app's answers.
+    fn emergency_at(&self, visit: &Visit<'_>, (app, rule): (&App, &Rule), now: u64) -> Option<&Emergency> {
+        let emergency = self.emergency.as_deref().filter(|emergency| emergency.is_open_for(app))?;
+        let shows_token = !matches!(visit.authorization.app_token(), ShownToken::Nothing)
+            || matches!(visit.authorization.shown(), Shown::Bearer(_) | Shown::Unclear);
+        let would_ask = || matches!(rule.admits(app, None, visit, now), Decision::SignIn);
+        (!shows_token && emergency.takes_from(visit.address()) && would_ask()).then_some(emergency)
     }
 
     /// Decides about somebody without a session, by an app token.
@@ -186,6 +216,23 @@ impl Gate {
             Counts::NotAtAll => {}
         }
         Ok(Some(Arc::clone(&session.person)))
+    }
+}
+
+/// Decides about somebody without a session while nobody can get one, by their password if they show one.
+async fn judge_in_emergency<'p>(
+    emergency: &Emergency,
+    visit: &Visit<'_>,
+    (app, rule): (&'p App, &'p Rule),
+    now: u64,
+) -> Decision<'p> {
+    let Shown::Basic(shown) = visit.authorization.shown() else { return Decision::Emergency };
+    match emergency.admit(shown, app, visit.address(), now).await {
+        Ok(person) => rule.admits(app, Some(person), visit, now).in_emergency(),
+        Err(NotLetIn::Wrong) => Decision::Emergency,
+        Err(NotLetIn::Shut) => Decision::SignIn,
+        Err(NotLetIn::Limited(Limited { seconds })) => Decision::Limited { seconds },
+        Err(NotLetIn::Busy) => Decision::Unavailable,
     }
 }
 

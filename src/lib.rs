@@ -27,6 +27,7 @@ pub mod http;
 
 // Floor 5, judgement: who may do what, and who is who.
 pub mod bearer;
+pub mod emergency;
 pub mod gate;
 pub mod login;
 

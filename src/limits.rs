@@ -17,6 +17,8 @@ pub enum Kind {
     Callback,
     /// Tokens that count for nothing, and devices that ask.
     Token,
+    /// Passwords for emergency access that are wrong.
+    Emergency,
 }
 
 /// How often there may be something within a minute, and at once.
@@ -37,6 +39,8 @@ pub struct Settings {
     pub callbacks: Rate,
     /// Of [`Kind::Token`].
     pub tokens: Rate,
+    /// Of [`Kind::Emergency`].
+    pub emergency: Rate,
 }
 
 /// Nobody may try just now.
@@ -129,6 +133,7 @@ impl Limiter {
             Kind::SignIn => self.settings.sign_ins,
             Kind::Callback => self.settings.callbacks,
             Kind::Token => self.settings.tokens,
+            Kind::Emergency => self.settings.emergency,
         }
     }
 
@@ -156,6 +161,7 @@ impl Kind {
             Self::SignIn => "sign_in",
             Self::Callback => "callback",
             Self::Token => "token",
+            Self::Emergency => "emergency",
         }
     }
 }
@@ -230,7 +236,7 @@ fn labels(kind: Kind, scope: &'static str) -> [(&'static str, &'static str); 2] 
     [("kind", kind.name()), ("by", scope)]
 }
 
-const KINDS: [Kind; 3] = [Kind::SignIn, Kind::Callback, Kind::Token];
+const KINDS: [Kind; 4] = [Kind::SignIn, Kind::Callback, Kind::Token, Kind::Emergency];
 /// Who had too many tries.
 const SCOPES: [&str; 2] = ["client", "total"];
 const NOBODY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
@@ -249,7 +255,7 @@ mod tests {
     const RATE: Rate = Rate { client: 3, total: 1_000_000 };
 
     fn limiter(sign_ins: Rate) -> Limiter {
-        let settings = Settings { sign_ins, callbacks: RATE, tokens: RATE };
+        let settings = Settings { sign_ins, callbacks: RATE, tokens: RATE, emergency: RATE };
         Limiter::new(settings, None, Arc::default())
     }
 

@@ -81,6 +81,14 @@ pub struct Metrics {
     pub sign_in_loops: Counter,
     /// Tries that were one too many: of which kind, and of a client or of all together.
     pub limited: Family<[(&'static str, &'static str); 2], Counter>,
+    /// Providers that have been silent for so long that it is an emergency.
+    pub emergency_open: Gauge,
+    /// Passwords for emergency access that were right.
+    pub emergency_accepted: Counter,
+    /// Names and passwords that were not.
+    pub emergency_refused: Counter,
+    /// Requests by such people.
+    pub emergency_requests: Counter,
     /// Connections open now.
     pub connections: Gauge,
     /// Connections to backends open now.
@@ -119,6 +127,11 @@ impl Default for Metrics {
             "Configurations that were read anew, by outcome",
             ["done", "refused"],
         );
+        let [emergency_accepted, emergency_refused] = register.by_outcome(
+            "emergency_passwords",
+            "Passwords for emergency access that were looked at, by outcome",
+            ["accepted", "refused"],
+        );
         let decision_seconds = register.fast("decision_seconds", "Time to decide a request");
         Self {
             decisions,
@@ -153,6 +166,14 @@ impl Default for Metrics {
                 "limited",
                 "Tries that were one too many, by kind and by whether a client or all together had too many",
             ),
+            emergency_open: register.gauge(
+                "emergency_providers_silent",
+                "Providers that have been silent for so long that it is an emergency",
+            ),
+            emergency_accepted,
+            emergency_refused,
+            emergency_requests: register
+                .counter("emergency_requests", "Requests by people who got in by emergency access"),
             connections: register.gauge("connections", "Connections open"),
             upstream_connections: register.gauge("upstream_connections", "Connections to backends open"),
             upstream_kept: register

@@ -38,8 +38,14 @@ impl Reader {
 
     /// How often anybody may try what costs something.
     pub(crate) fn rates(&mut self) -> Option<limits::Settings> {
-        let [sign_ins, callbacks, tokens] = ["sign_ins", "callbacks", "tokens"].map(|kind| self.rate(kind));
-        Some(limits::Settings { sign_ins: sign_ins?, callbacks: callbacks?, tokens: tokens? })
+        let kinds = ["sign_ins", "callbacks", "tokens", "emergency"];
+        let [sign_ins, callbacks, tokens, emergency] = kinds.map(|kind| self.rate(kind));
+        Some(limits::Settings {
+            sign_ins: sign_ins?,
+            callbacks: callbacks?,
+            tokens: tokens?,
+            emergency: emergency?,
+        })
     }
 
     fn rate(&mut self, kind: &str) -> Option<Rate> {

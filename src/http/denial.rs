@@ -43,6 +43,8 @@ pub(super) enum Denied {
     Forbidden(Refusal),
     /// Their token counts for nothing, for this reason.
     BadToken(String),
+    /// Nobody can sign in; a password for emergency access would help.
+    Emergency,
     /// They tried too often.
     Limited(Limited),
     /// Nobody can tell.
@@ -75,6 +77,7 @@ pub(super) async fn answer(
             step_up::answer(site, (parts, visit), (&wanted, was_refused), (intent, bare))
         }
         Denied::Forbidden(refusal) => (Outcome::Forbidden, forbidden(site, visit, &refusal, intent)),
+        Denied::Emergency => (Outcome::SignIn, emergency(intent)),
         Denied::Limited(limited) => (Outcome::Limited, too_many(limited, intent)),
         Denied::Unavailable => (Outcome::Unavailable, unavailable(intent)),
     }
@@ -264,6 +267,24 @@ pub(super) fn unavailable(intent: Intent) -> Response<Body> {
     })
 }
 
+/// 401 for anybody while nobody can sign in, in the words of Basic (RFC 7617). A script gets them too, as the browser then answers
+/// with what its person has typed already.
+fn emergency(intent: Intent) -> Response<Body> {
+    let reference = reference();
+    tracing::info!(ref = reference, "a password for emergency access is asked for");
+    let status = StatusCode::UNAUTHORIZED;
+    let mut response = if intent == Intent::Call {
+        let title = "Sign-ins are impossible at the moment; emergency access is open";
+        answer::problem(status, "emergency-access", title, json!({ "ref": reference }))
+    } else {
+        let page =
+            Trouble { title: "Emergency access", advice: EMERGENCY_ADVICE, ..busy(SILENT, &reference) };
+        answer::page(status, Page::new(&page, ""))
+    };
+    response.headers_mut().insert(WWW_AUTHENTICATE, EMERGENCY_CHALLENGE);
+    response
+}
+
 /// 429 for somebody who tried too often, and when to come again (RFC 6585 4).
 pub(super) fn too_many(limited: Limited, intent: Intent) -> Response<Body> {
     let reference = reference();
@@ -336,7 +357,7 @@ impl Story {
                 told(StatusCode::FORBIDDEN, NOT_FINISHED, DENIED, TRY_AGAIN_OR_TELL, DENIED_CAUSES)
             }
             LoginError::Provider(error) if error.is_outage() => {
-                told(StatusCode::SERVICE_UNAVAILABLE, BUSY, "The sign-in service does not answer.", WAIT, &[])
+                told(StatusCode::SERVICE_UNAVAILABLE, BUSY, SILENT, WAIT, &[])
             }
             LoginError::Store(_) | LoginError::Random | LoginError::Tokens => {
                 told(StatusCode::SERVICE_UNAVAILABLE, BUSY, "You could not be signed in just now.", WAIT, &[])
@@ -419,6 +440,10 @@ const BEGIN_TIME: Duration = Duration::from_millis(2500);
 /// RFC 6750 3.1, for a token that is good and not good enough.
 const INSUFFICIENT: &str = "Bearer realm=\"foregate\", error=\"insufficient_scope\"";
 const FOREGATE_SIGN_IN: HeaderName = HeaderName::from_static("foregate-sign-in");
+const EMERGENCY_CHALLENGE: HeaderValue =
+    HeaderValue::from_static("Basic realm=\"Emergency Access\", charset=\"UTF-8\"");
+const EMERGENCY_ADVICE: &str = "Whoever has a name and a password for emergency access can load this page again and type them. All others wait a moment.";
+const SILENT: &str = "The sign-in service does not answer.";
 const TOO_MANY: &str = "There were too many tries from your network, or from everywhere.";
 const CIRCLE: &str = "The sign-in went in a circle";
 const NOT_FINISHED: &str = "The sign-in could not be finished";

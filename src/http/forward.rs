@@ -15,6 +15,7 @@ use super::intent::client;
 use super::portal::elsewhere::{Here, OwnPage};
 use super::probe::{self, Saw};
 use super::{Site, unix_now};
+use crate::headers::EMERGENCY;
 use crate::limits::Limited;
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant, Refusal, Requirement};
@@ -87,6 +88,7 @@ async fn decide(
         Decision::StepUp(step) => step.into(),
         Decision::Forbid(refusal) => Denied::Forbidden(refusal),
         Decision::BadToken(reason) => Denied::BadToken(reason),
+        Decision::Emergency => Denied::Emergency,
         Decision::Limited { seconds } => Denied::Limited(Limited { seconds }),
         Decision::Unavailable => Denied::Unavailable,
     };
@@ -135,8 +137,17 @@ fn allow(site: &Site, dialect: Dialect, asked: &Method, grant: &Grant<'_>) -> Re
         // Said for every other method by itself; some clients wait for a body they are not told about.
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
+    if grant.in_emergency() {
+        headers.insert(EMERGENCY, HeaderValue::from_static("true"));
+    }
     if dialect == Dialect::Envoy {
-        headers.insert(ENVOY_REMOVE, set.look_alikes().clone());
+        let mut remove = set.look_alikes().clone();
+        if grant.in_emergency() {
+            // The password is foregate's; no other front proxy can be told to take it off.
+            let names = [remove.as_bytes(), b",authorization"].concat();
+            remove = HeaderValue::from_bytes(&names).unwrap_or(remove);
+        }
+        headers.insert(ENVOY_REMOVE, remove);
     }
     response
 }

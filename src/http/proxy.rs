@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use http::header::HeaderMap;
+use http::header::{HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -29,6 +29,7 @@ use super::intent::{client, intent};
 use super::portal::elsewhere::{Here, OwnPage};
 use super::probe::{self, Saw};
 use super::{Site, answer, kept_form, portal, unix_now};
+use crate::headers::EMERGENCY;
 use crate::limits::Limited;
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant};
@@ -82,6 +83,9 @@ impl Told {
         let port = site.port_of(&visit.target.host);
         let mut identity = grant.app().headers.lines(grant.person());
         site.assert(grant, &visit.target.host, &mut identity);
+        if grant.in_emergency() {
+            identity.insert(EMERGENCY, HeaderValue::from_static("true"));
+        }
         let way = Way::of(&parts.headers, peer, &site.trusted_proxies);
         Self { hop, way, port, identity }
     }
@@ -144,6 +148,7 @@ pub(super) async fn answer(
         },
         Decision::Forbid(refusal) => Denied::Forbidden(refusal),
         Decision::BadToken(reason) => Denied::BadToken(reason),
+        Decision::Emergency => Denied::Emergency,
         Decision::Limited { seconds } => Denied::Limited(Limited { seconds }),
         Decision::Unavailable => Denied::Unavailable,
     };

@@ -102,6 +102,7 @@ impl Policy {
             Decision::Forbid(Refusal::AmbiguousTenant) => (Verdict::Malformed, Vec::new()),
             Decision::Forbid(Refusal::UnknownHost | Refusal::AmbiguousPath | Refusal::AmbiguousQuery)
             | Decision::BadToken(_)
+            | Decision::Emergency
             | Decision::Limited { .. }
             | Decision::Unavailable => (Verdict::Forbid, Vec::new()),
         };

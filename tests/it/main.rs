@@ -25,6 +25,7 @@ mod demo;
 mod deploy;
 mod doctor;
 mod domains;
+mod emergency;
 mod examples;
 mod explain;
 mod floors;
