@@ -14,14 +14,17 @@ use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use url::Url;
 
 use crate::bearer::{self, Clients};
 use crate::browser::{CookieScope, Cookies, Purpose, Sealer};
 use crate::config::{self, Config};
+use crate::emergency::{self, Emergency};
 use crate::gate::Gate;
 use crate::headers::{OwnNames, Signer};
 use crate::http::{Admin, Faces, Meddlers, Once, Reloads, Site, Strangers, Tunnels, unix_now};
 use crate::journal::{Access, Audit, By, Event, Record};
+use crate::limits::{self, Limiter};
 use crate::login::{Login, Providers};
 use crate::metrics::Metrics;
 use crate::server::tls::Certificates;
@@ -243,12 +246,11 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
         }
     });
     let providers = Providers::new(config.providers, before.map(|site| site.login.providers()), &metrics);
-    let mut login = Login::new(providers, Arc::clone(&sessions), Arc::clone(&sealer), Arc::clone(&metrics));
-    if let Some(site) = before {
-        login = login.after(&site.login);
-    }
-    let issuer = config.public_url.origin().ascii_serialization();
-    let signer = Signer::new(issuer, &sealer.seeds(Purpose::Assertion))?;
+    let login = Login::new(providers, Arc::clone(&sessions), Arc::clone(&sealer), Arc::clone(&metrics));
+    let login = before.into_iter().fold(login, |login, site| login.after(&site.login));
+    let signer = signer(&config.public_url, &sealer)?;
+    let limiter = limiter(config.rates, before, &metrics);
+    let emergency = emergency(config.emergency, before, &login, (&wanted_claims, &limiter, &metrics))?;
     let clients = config.bearer.map(|settings| {
         let before = before.and_then(|site| Some((&site.login, site.gate.clients()?)));
         clients(settings, before, &login, (&sessions, wanted_claims, &metrics))
@@ -256,7 +258,9 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
     let home = has_elsewhere.then(|| config.public_url.host_str().unwrap_or_default());
     let cookies = cookies(config.cookies, home, &sealer);
     Ok(Site {
-        gate: Gate::new(policy, Arc::clone(&sessions), clients),
+        gate: Gate::new(policy, Arc::clone(&sessions), clients, Arc::clone(&limiter))
+            .with_emergency(emergency),
+        limiter,
         login,
         sessions,
         cookies,
@@ -286,6 +290,16 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
         references: before.map(|site| Arc::clone(&site.references)).unwrap_or_default(),
         farewells: before.map(|site| site.farewells.clone()).unwrap_or_default(),
     })
+}
+
+fn signer(public_url: &Url, sealer: &Sealer) -> anyhow::Result<Signer> {
+    let issuer = public_url.origin().ascii_serialization();
+    Ok(Signer::new(issuer, &sealer.seeds(Purpose::Assertion))?)
+}
+
+fn limiter(rates: limits::Settings, before: Option<&Site>, metrics: &Arc<Metrics>) -> Arc<Limiter> {
+    let counted = before.map(|site| &*site.limiter);
+    Arc::new(Limiter::new(rates, counted, Arc::clone(metrics)))
 }
 
 /// The cookies, also for hosts outside the cookie domain if there are apps on such: then `home` is ours.
@@ -345,6 +359,26 @@ fn clients(
     Arc::new(Clients::after(before, settings, shared, with))
 }
 
+/// The door for emergencies, where the configuration has one.
+fn emergency(
+    settings: Option<emergency::Settings>,
+    before: Option<&Site>,
+    login: &Login,
+    (wanted_claims, limiter, metrics): (&[String], &Arc<Limiter>, &Arc<Metrics>),
+) -> anyhow::Result<Option<Arc<Emergency>>> {
+    let Some(settings) = settings else { return Ok(None) };
+    if settings.declared {
+        tracing::warn!(
+            "EMERGENCY ACCESS IS DECLARED: it is open although providers may answer; set emergency.declared = false when it is over"
+        );
+    }
+    let before = before.and_then(|site| site.gate.emergency()).map(Arc::as_ref);
+    let providers = login.providers().iter().map(|named| named.provider().clone()).collect();
+    let counted = (Arc::clone(limiter), Arc::clone(metrics));
+    let emergency = Emergency::new(settings, providers, before, wanted_claims, counted);
+    Ok(Some(Arc::new(emergency.context("no random numbers can be had")?)))
+}
+
 /// What an operator is to know of a configuration beside that it is in force: said each time, so that nobody forgets it.
 /// Rules in report mode keep nobody out that their `meanwhile` lets in.
 fn tell_of_risks(config: &Config) {
@@ -383,18 +417,24 @@ async fn upkeep(standing: Standing, closing: CancellationToken, stop: Cancellati
     };
     // All configurations have the same store and the same memory.
     let first = sessions();
-    let work = async { tokio::join!(synced, swept, renewed, first.follow(unix_now), upstreams(&standing)) };
+    let work = async { tokio::join!(synced, swept, renewed, first.follow(unix_now), watch(&standing)) };
     tokio::select! { _ = work => {}, () = stop.cancelled() => {} }
     if let Err(error) = sessions().sync(unix_now()).await {
         tracing::warn!(%error, "the store could not be told which sessions were used last");
     }
 }
 
-/// Sees to the connections to backends, those of the configuration in force.
-async fn upstreams(standing: &Standing) {
+/// Sees to the connections to backends, and whether providers are there, those of the configuration in force.
+async fn watch(standing: &Standing) {
     loop {
         let site = standing.site.load_full();
-        tokio::select! { () = site.upstreams.watch() => {}, () = standing.replaced.notified() => {} }
+        let watched = async {
+            match site.gate.emergency() {
+                Some(emergency) => drop(tokio::join!(site.upstreams.watch(), emergency.watch())),
+                None => site.upstreams.watch().await,
+            }
+        };
+        tokio::select! { () = watched => {}, () = standing.replaced.notified() => {} }
     }
 }
 

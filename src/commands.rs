@@ -6,6 +6,7 @@ mod check;
 mod explain;
 mod health;
 mod import;
+mod password;
 mod session;
 mod store;
 mod table;
@@ -79,6 +80,8 @@ enum Command {
     },
     /// Print the configuration of another product as a foregate.toml
     Import(import::Import),
+    /// Make the hash of a password for emergency access: asked for on a terminal, else the first line of the input
+    HashPassword,
     /// Print the front proxy's configuration for this set-up; for HAProxy also write foregate.lua here
     Snippet(SnippetArgs),
 }
@@ -182,6 +185,7 @@ impl Cli {
                 TokenCommand::Revoke(args) => token::revoke(&args),
             },
             Command::Import(args) => import::import(args),
+            Command::HashPassword => print(&password::hash()?),
             Command::Snippet(args) => snippet(&args),
         }
     }

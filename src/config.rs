@@ -9,6 +9,7 @@ mod changes;
 mod compat;
 mod conditions;
 mod cookies;
+mod emergency;
 mod environment;
 mod findings;
 mod followed;
@@ -43,7 +44,7 @@ use crate::http::{Compat, unix_now};
 use crate::identity::{Roles, Tenants};
 use crate::policy::{App, Requirement, Rule};
 use crate::secret::Secret;
-use crate::{bearer, journal, login, server, session, upstream};
+use crate::{bearer, journal, limits, login, server, session, upstream};
 pub use access::{AccessChange, access_changes};
 pub use environment::Environment;
 use findings::Notebook;
@@ -89,6 +90,10 @@ pub struct Config {
     pub backends: Vec<upstream::Settings>,
     /// Whether the configuration is read anew when its file changes, or one that it names.
     pub watch: bool,
+    /// Who gets in while nobody can sign in; nobody without.
+    pub emergency: Option<crate::emergency::Settings>,
+    /// How often anybody may try what costs something.
+    pub rates: limits::Settings,
     /// How long a tunnel to a backend may stay without a byte.
     pub tunnel_idle: Duration,
     /// Where the audit log and the access log go.
@@ -235,8 +240,9 @@ impl Reader {
         let admin_token = self.admin_token(listeners.as_ref().map(|all| all.admin_listen));
         let admin_app = self.admin_app(apps.as_ref().map(|apps| &*apps.list));
         let watch = self.flag("server.watch");
-        let tunnel_idle = self.tunnel_idle();
         let journals = self.journals();
+        let emergency = self.emergency(apps.as_ref().map(|apps| &*apps.list));
+        let (rates, tunnel_idle) = (self.rates(), self.tunnel_idle());
         let session = self.session();
         let cors_origins = self.cors_origins();
         let compat = self.compat();
@@ -261,12 +267,7 @@ impl Reader {
             session: session?,
             bearer: bearer?,
             issuers: provider::any_issuers(&providers),
-            providers: providers
-                .into_iter()
-                .filter(provider::Named::signs_in)
-                .map(|provider| provider.registration)
-                .collect::<Option<Vec<_>>>()
-                .filter(|all| !all.is_empty())?,
+            providers: provider::registrations(providers)?,
             cors_origins: cors_origins?,
             compat: compat?,
             self_service: self_service?,
@@ -274,6 +275,8 @@ impl Reader {
             apps: apps.list.into_iter().map(|(app, _)| app).collect(),
             backends: apps.backends,
             watch: watch?,
+            emergency: emergency?,
+            rates: rates?,
             tunnel_idle: tunnel_idle?,
             journals: journals?,
             fallback: apps.fallback?,

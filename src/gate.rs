@@ -5,7 +5,9 @@ mod app_token;
 use std::sync::Arc;
 
 use crate::bearer::{Clients, NoPerson, Reach};
+use crate::emergency::{Emergency, NotLetIn};
 use crate::headers::Person;
+use crate::limits::{Kind, Limited, Limiter};
 use crate::policy::{App, Decision, Limits, Policy, Refusal, Rule, Ruling};
 use crate::session::store::StoreError;
 use crate::session::{Session, Sessions};
@@ -18,6 +20,8 @@ pub struct Gate {
     pub policy: Policy,
     sessions: Arc<Sessions>,
     clients: Option<Arc<Clients>>,
+    emergency: Option<Arc<Emergency>>,
+    limiter: Arc<Limiter>,
 }
 
 /// Whether a decision counts as a use of the session it rests on.
@@ -28,9 +32,25 @@ enum Counts {
 }
 
 impl Gate {
-    /// A judge with these rules. Without `clients` no token counts.
-    pub fn new(policy: Policy, sessions: Arc<Sessions>, clients: Option<Arc<Clients>>) -> Self {
-        Self { policy, sessions, clients }
+    /// A judge with these rules. Without `clients` no token counts; `limiter` says how many bad ones may be shown.
+    pub fn new(
+        policy: Policy,
+        sessions: Arc<Sessions>,
+        clients: Option<Arc<Clients>>,
+        limiter: Arc<Limiter>,
+    ) -> Self {
+        Self { policy, sessions, clients, emergency: None, limiter }
+    }
+
+    /// The same judge, with a door for emergencies.
+    #[must_use]
+    pub fn with_emergency(self, emergency: Option<Arc<Emergency>>) -> Self {
+        Self { emergency, ..self }
+    }
+
+    /// The door for emergencies, where there is one.
+    pub fn emergency(&self) -> Option<&Arc<Emergency>> {
+        self.emergency.as_ref()
     }
 
     /// Those whose tokens count.
@@ -58,9 +78,18 @@ impl Gate {
             Ruling::AmbiguousPath => return Decision::Forbid(Refusal::AmbiguousPath),
             Ruling::AmbiguousQuery => return Decision::Forbid(Refusal::AmbiguousQuery),
         };
-        match self.person(&visit.credential, app.limits, counts, now).await {
+        let person = self.person(&visit.credential, app.limits, counts, now).await;
+        if app.emergency
+            && !matches!(person, Ok(Some(_)))
+            && let Some(emergency) = self.emergency_at(visit, (app, rule), now)
+        {
+            return Box::pin(judge_in_emergency(emergency, visit, (app, rule), now)).await;
+        }
+        match person {
             Ok(None) => match (visit.authorization.app_token(), &self.clients) {
-                (ShownToken::Nothing, Some(clients)) => judge_token(clients, visit, (app, rule), now).await,
+                (ShownToken::Nothing, Some(clients)) => {
+                    self.judge_token(clients, visit, (app, rule), (counts, now)).await
+                }
                 (ShownToken::Nothing, None) => rule.admits(app, None, visit, now),
                 // Boxed, so that all others do not pay for its size.
                 (shown, _) => Box::pin(self.judge_app_token(shown, visit, (app, rule), (counts, now))).await,
@@ -74,6 +103,16 @@ impl Gate {
         }
     }
 
+    /// The door for emergencies, where it is one for this visit: the provider would have to be asked who it is, and none of the
+    /// app's answers.
+    fn emergency_at(&self, visit: &Visit<'_>, (app, rule): (&App, &Rule), now: u64) -> Option<&Emergency> {
+        let emergency = self.emergency.as_deref().filter(|emergency| emergency.is_open_for(app))?;
+        let shows_token = !matches!(visit.authorization.app_token(), ShownToken::Nothing)
+            || matches!(visit.authorization.shown(), Shown::Bearer(_) | Shown::Unclear);
+        let would_ask = || matches!(rule.admits(app, None, visit, now), Decision::SignIn);
+        (!shows_token && emergency.takes_from(visit.address()) && would_ask()).then_some(emergency)
+    }
+
     /// Decides about somebody without a session, by an app token.
     async fn judge_app_token<'p>(
         &self,
@@ -82,7 +121,16 @@ impl Gate {
         (app, rule): (&'p App, &'p Rule),
         (counts, now): (Counts, u64),
     ) -> Decision<'p> {
-        let found = app_token::holder(&self.sessions, shown, app, visit, now).await;
+        let is_try = match &shown {
+            ShownToken::Token { token, .. } => !self.sessions.has_token_at_hand(token, now),
+            ShownToken::Nothing | ShownToken::Unclear => true,
+        };
+        let tries = (counts == Counts::AsUse && is_try).then_some(now);
+        let holder = app_token::holder(&self.sessions, shown, app, visit, now);
+        let found = match self.limited(visit, holder, tries).await {
+            Ok(found) => found,
+            Err(Limited { seconds }) => return Decision::Limited { seconds },
+        };
         let found = found.map(|(token, person)| {
             match counts {
                 Counts::AsUse => self.sessions.note_token_use(&token, now),
@@ -92,6 +140,51 @@ impl Gate {
         });
         let without = rule.admits(app, None, visit, now);
         decide_for(found, without, visit, (app, rule), now)
+    }
+
+    /// Decides about somebody without a session, by their token if they show one.
+    async fn judge_token<'p>(
+        &self,
+        clients: &Clients,
+        visit: &Visit<'_>,
+        (app, rule): (&'p App, &'p Rule),
+        (counts, now): (Counts, u64),
+    ) -> Decision<'p> {
+        let without = rule.admits(app, None, visit, now);
+        let shown = visit.authorization.shown();
+        if shown == Shown::Nothing {
+            return without;
+        }
+        let reach = if matches!(without, Decision::SignIn) { Reach::Provider } else { Reach::Here };
+        // Where everybody is let in, or nobody, what is shown may be the app's own and is no try.
+        let tries = (counts == Counts::AsUse && reach == Reach::Provider).then_some(now);
+        let found = match clients.known(shown, reach, now) {
+            Some(person) => Ok(person),
+            // Boxed, so that sessions and known tokens do not pay for its size.
+            None => match Box::pin(self.limited(visit, clients.find(shown, reach, now), tries)).await {
+                Ok(found) => found,
+                Err(Limited { seconds }) => return Decision::Limited { seconds },
+            },
+        };
+        decide_for(found, without, visit, (app, rule), now)
+    }
+
+    /// What a token is found to be, if its visitor may show another one. With a time it is a try, which is taken back unless the
+    /// token counts for nothing.
+    async fn limited<T>(
+        &self,
+        visit: &Visit<'_>,
+        found: impl Future<Output = Result<T, NoPerson>>,
+        tries: Option<u64>,
+    ) -> Result<Result<T, NoPerson>, Limited> {
+        let Some(now) = tries else { return Ok(found.await) };
+        let client = visit.address();
+        self.limiter.take(Kind::Token, client, now)?;
+        let found = found.await;
+        if !matches!(found, Err(NoPerson::Refused(_))) {
+            self.limiter.give_back(Kind::Token, client);
+        }
+        Ok(found)
     }
 
     /// Whoever the first credential that works belongs to. One that does not work is none, and neither is one that the
@@ -126,25 +219,21 @@ impl Gate {
     }
 }
 
-/// Decides about somebody without a session, by their token if they show one.
-async fn judge_token<'p>(
-    clients: &Clients,
+/// Decides about somebody without a session while nobody can get one, by their password if they show one.
+async fn judge_in_emergency<'p>(
+    emergency: &Emergency,
     visit: &Visit<'_>,
     (app, rule): (&'p App, &'p Rule),
     now: u64,
 ) -> Decision<'p> {
-    let without = rule.admits(app, None, visit, now);
-    let shown = visit.authorization.shown();
-    if shown == Shown::Nothing {
-        return without;
+    let Shown::Basic(shown) = visit.authorization.shown() else { return Decision::Emergency };
+    match emergency.admit(shown, app, visit.address(), now).await {
+        Ok(person) => rule.admits(app, Some(person), visit, now).in_emergency(),
+        Err(NotLetIn::Wrong) => Decision::Emergency,
+        Err(NotLetIn::Shut) => Decision::SignIn,
+        Err(NotLetIn::Limited(Limited { seconds })) => Decision::Limited { seconds },
+        Err(NotLetIn::Busy) => Decision::Unavailable,
     }
-    let reach = if matches!(without, Decision::SignIn) { Reach::Provider } else { Reach::Here };
-    let found = match clients.known(shown, reach, now) {
-        Some(person) => Ok(person),
-        // Boxed, so that sessions and known tokens do not pay for its size.
-        None => Box::pin(clients.find(shown, reach, now)).await,
-    };
-    decide_for(found, without, visit, (app, rule), now)
 }
 
 /// Decides about whoever a token stands for, or does not: then it is as it was `without`.

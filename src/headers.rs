@@ -320,10 +320,10 @@ fn look_alikes<'a>(names: impl Iterator<Item = &'a HeaderName>) -> HeaderValue {
 pub struct OwnNames(HashSet<String>);
 
 impl OwnNames {
-    /// The names of all `sets`, and that of the header for app tokens.
+    /// The names of all `sets`, and those of the headers for app tokens and of emergency access.
     pub fn of<'a>(sets: impl IntoIterator<Item = &'a HeaderSet>) -> Self {
         let names = sets.into_iter().flat_map(|set| set.names().map(|name| fold(name.as_str())));
-        Self(names.chain([fold(APP_TOKEN.as_str())]).collect())
+        Self(names.chain([fold(APP_TOKEN.as_str()), fold(EMERGENCY.as_str())]).collect())
     }
 
     /// Whether some backend could take a header with this folded name for one of ours.
@@ -332,6 +332,8 @@ impl OwnNames {
     }
 }
 
+/// Tells a backend that somebody got in by emergency access; empty where they did not.
+pub const EMERGENCY: HeaderName = HeaderName::from_static("x-foregate-emergency");
 /// What somebody is in the tenant that a visit is about.
 pub const TENANT_ROLE: HeaderName = HeaderName::from_static("x-tenant-role");
 /// Room in an answer's headers beside the identity, so that adding one does not grow the map.

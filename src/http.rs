@@ -40,6 +40,7 @@ use crate::gate::Gate;
 use crate::headers::{ASSERTION, Heavy, OwnNames, Signer};
 use crate::identity::Field;
 use crate::journal::{Access, Audit};
+use crate::limits::Limiter;
 use crate::login::Login;
 use crate::metrics::Metrics;
 use crate::policy::{Grant, Vouching};
@@ -65,6 +66,8 @@ pub use refs::References;
 pub struct Site {
     /// The judge.
     pub gate: Gate,
+    /// How often anybody may try, shared with the judge.
+    pub limiter: Arc<Limiter>,
     /// Signing in and out.
     pub login: Login,
     /// The sessions, shared with the judge.
@@ -197,7 +200,7 @@ async fn page(site: &Arc<Site>, request: Request<Incoming>, peer: Peer) -> Respo
     }
     let request = Request::from_parts(parts, body);
     match request.uri().path() {
-        "/.foregate/sign-in" => portal::sign_in(site, &request.into_parts().0).await,
+        "/.foregate/sign-in" => portal::sign_in(site, &request.into_parts().0, peer).await,
         "/.foregate/callback" => portal::callback(site, &request.into_parts().0, peer).await,
         "/.foregate/sign-out" => portal::sign_out(site, request).await,
         "/.foregate/signed-out" => portal::signed_out(site),
@@ -205,7 +208,7 @@ async fn page(site: &Arc<Site>, request: Request<Incoming>, peer: Peer) -> Respo
         "/.foregate/frontchannel-logout" => portal::logout::frontchannel(site, &request.into_parts().0).await,
         "/.foregate/account" => portal::account(site, request).await,
         portal::device::PATH => portal::device::ask(site, request, peer).await,
-        portal::device::TOKEN_PATH => portal::device::poll(site, request).await,
+        portal::device::TOKEN_PATH => portal::device::poll(site, request, peer).await,
         portal::session::PATH => portal::session::answer(site, &request.into_parts().0).await,
         portal::session::SCRIPT_PATH => portal::session::script(&request.into_parts().0),
         JWKS_PATH => jwks(site, request.method()),

@@ -28,6 +28,7 @@ pub mod http;
 
 // Floor 5, judgement: who may do what, and who is who.
 pub mod bearer;
+pub mod emergency;
 pub mod gate;
 pub mod login;
 
@@ -46,6 +47,7 @@ pub mod trust;
 // Floor 2, rules: pure.
 pub mod browser;
 pub mod headers;
+pub mod limits;
 pub mod policy;
 
 // Floor 1, words: plain data.

@@ -23,6 +23,8 @@ pub enum Outcome {
     Forbidden,
     /// A dependency did not answer.
     Unavailable,
+    /// Tried too often.
+    Limited,
     /// Not one clear request.
     Malformed,
     /// A peer that may not ask.
@@ -36,11 +38,12 @@ impl Outcome {
     }
 }
 
-const OUTCOMES: [(Outcome, &str); 6] = [
+const OUTCOMES: [(Outcome, &str); 7] = [
     (Outcome::Allowed, "allowed"),
     (Outcome::SignIn, "sign_in"),
     (Outcome::Forbidden, "forbidden"),
     (Outcome::Unavailable, "unavailable"),
+    (Outcome::Limited, "limited"),
     (Outcome::Malformed, "malformed"),
     (Outcome::Untrusted, "untrusted"),
 ];
@@ -92,6 +95,16 @@ pub struct Metrics {
     pub sign_in_failures: Counter,
     /// Sign-ins stopped because they went in a circle.
     pub sign_in_loops: Counter,
+    /// Tries that were one too many: of which kind, and of a client or of all together.
+    pub limited: Family<[(&'static str, &'static str); 2], Counter>,
+    /// Providers that have been silent for so long that it is an emergency.
+    pub emergency_open: Gauge,
+    /// Passwords for emergency access that were right.
+    pub emergency_accepted: Counter,
+    /// Names and passwords that were not.
+    pub emergency_refused: Counter,
+    /// Requests by such people.
+    pub emergency_requests: Counter,
     /// Connections open now.
     pub connections: Gauge,
     /// Connections to backends open now.
@@ -123,6 +136,7 @@ pub struct Metrics {
 }
 
 impl Default for Metrics {
+    #[expect(clippy::too_many_lines, reason = "a list")]
     fn default() -> Self {
         let mut registry = Registry::with_prefix("foregate");
         let mut register = Register(&mut registry);
@@ -132,6 +146,12 @@ impl Default for Metrics {
         let [reloads_done, reloads_refused] =
             register.by(reloads, "Configurations that were read anew", ["done", "refused"]);
         let [audit_lines, access_lines] = register.lines(["audit", "access"]);
+        let passwords = ("emergency_passwords", "outcome");
+        let [emergency_accepted, emergency_refused] = register.by(
+            passwords,
+            "Passwords for emergency access that were looked at",
+            ["accepted", "refused"],
+        );
         let decision_seconds = register.fast("decision_seconds", "Time to decide a request");
         Self {
             decisions,
@@ -162,6 +182,18 @@ impl Default for Metrics {
                 .counter("heavy_answers", "Answers with more identity headers than there is room for"),
             would_deny: register
                 .counter("would_deny", "Requests let in that a rule in report mode would have refused"),
+            limited: register.family(
+                "limited",
+                "Tries that were one too many, by kind and by whether a client or all together had too many",
+            ),
+            emergency_open: register.gauge(
+                "emergency_providers_silent",
+                "Providers that have been silent for so long that it is an emergency",
+            ),
+            emergency_accepted,
+            emergency_refused,
+            emergency_requests: register
+                .counter("emergency_requests", "Requests by people who got in by emergency access"),
             connections: register.gauge("connections", "Connections open"),
             upstream_connections: register.gauge("upstream_connections", "Connections to backends open"),
             upstream_kept: register
@@ -220,6 +252,16 @@ impl Register<'_> {
         let written = self.by(("journal_lines", "journal"), "Lines of journals that were written", journals);
         let lost = self.by(("journal_lines_lost", "journal"), "Lines of journals that were lost", journals);
         std::array::from_fn(|at| Lines { written: written[at].clone(), lost: lost[at].clone() })
+    }
+
+    fn family<const N: usize>(
+        &mut self,
+        name: &str,
+        help: &str,
+    ) -> Family<[(&'static str, &'static str); N], Counter> {
+        let family = Family::default();
+        self.0.register(name, help, Family::clone(&family));
+        family
     }
 
     fn counter(&mut self, name: &str, help: &str) -> Counter {
@@ -299,7 +341,7 @@ mod tests {
         metrics.decided(Outcome::Allowed, 5.0);
         let text = metrics.text();
         for line in
-            ["_bucket{le=\"0.000002\"} 6", "_bucket{le=\"1.0\"} 6", "_bucket{le=\"+Inf\"} 7", "_count 7"]
+            ["_bucket{le=\"0.000002\"} 7", "_bucket{le=\"1.0\"} 7", "_bucket{le=\"+Inf\"} 8", "_count 8"]
         {
             assert!(text.contains(&format!("foregate_decision_seconds{line}")), "{line}\n{text}");
         }

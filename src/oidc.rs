@@ -291,6 +291,19 @@ impl Provider {
         self.discovery.last_failure().map_or(Ok(()), Err)
     }
 
+    /// Asks for the document anew, whatever is known, and keeps nothing of it: whether the provider is there.
+    ///
+    /// # Errors
+    /// Those of discovery.
+    pub async fn call(&self) -> Result<(), ProviderError> {
+        self.discovery.call().await
+    }
+
+    /// Whether both are handles of the very same provider.
+    pub fn is_same(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.discovery, &other.discovery)
+    }
+
     fn back_channel<'a>(&'a self, document: &'a Document) -> BackChannel<'a> {
         BackChannel { settings: &self.settings, outbound: &self.outbound, document }
     }

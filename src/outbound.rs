@@ -10,6 +10,7 @@ use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustix::io::Errno;
 use thiserror::Error;
 use tokio::time::Instant;
 use url::{Origin, Position, Url};
@@ -59,6 +60,9 @@ pub enum OutboundError {
     /// No connection, or no TLS session.
     #[error("cannot connect: {0}")]
     Connect(String),
+    /// This machine has no means to connect: no file, port or memory is left.
+    #[error("this machine cannot connect: {0}")]
+    Exhausted(String),
     /// The answer is larger than we take.
     #[error("the answer is larger than {LIMIT_BYTES} bytes")]
     TooLarge,
@@ -192,7 +196,11 @@ impl Outbound {
     async fn exchange(&self, request: Request<Full<Bytes>>) -> Result<Response<Vec<u8>>, OutboundError> {
         let answer = self.shared.client.request(request).await.map_err(|error| {
             let told = chain(&error);
-            if error.is_connect() { OutboundError::Connect(told) } else { OutboundError::Broken(told) }
+            match (error.is_connect(), is_exhaustion(&error)) {
+                (true, true) => OutboundError::Exhausted(told),
+                (true, false) => OutboundError::Connect(told),
+                (false, _) => OutboundError::Broken(told),
+            }
         })?;
         let (parts, body) = answer.into_parts();
         if parts.headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
@@ -233,6 +241,20 @@ async fn collect(body: Incoming) -> Result<Vec<u8>, OutboundError> {
         Err(error) if error.is::<LengthLimitError>() => Err(OutboundError::TooLarge),
         Err(error) => Err(OutboundError::Broken(chain(&*error))),
     }
+}
+
+/// Whether it is this machine that has run out of something, which says nothing about whom it wanted to ask.
+fn is_exhaustion(error: &(dyn Error + 'static)) -> bool {
+    let scarce = [Errno::MFILE, Errno::NFILE, Errno::NOMEM, Errno::NOBUFS, Errno::ADDRNOTAVAIL, Errno::AGAIN];
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let code = error.downcast_ref::<std::io::Error>().and_then(std::io::Error::raw_os_error);
+        if code.is_some_and(|code| scarce.iter().any(|one| one.raw_os_error() == code)) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// An error and its causes in one line.

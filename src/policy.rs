@@ -55,6 +55,8 @@ pub struct App {
     pub limits: Limits,
     /// The issuers whose people it lets in; `None` is everybody's.
     pub issuers: Option<Arc<[Box<str>]>>,
+    /// Whether emergency access opens it.
+    pub emergency: bool,
     /// Which tenants its people belong to, where there are tenants.
     pub tenants: Option<Arc<Tenants>>,
 }
@@ -85,9 +87,15 @@ impl App {
 
     /// Whether people that this issuer vouches for count here. Whoever they are elsewhere, here others are nobody.
     pub fn takes_people_of(&self, issuer: &str) -> bool {
+        if issuer == EMERGENCY_ISSUER {
+            return self.emergency;
+        }
         self.issuers.as_ref().is_none_or(|issuers| issuers.iter().any(|known| **known == *issuer))
     }
 }
+
+/// Who vouches for people with emergency access. No provider can: its issuer is an https or http address.
+pub const EMERGENCY_ISSUER: &str = "foregate:emergency";
 
 /// What the policy says of a target, before anybody's identity counts.
 #[derive(Debug)]

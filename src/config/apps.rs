@@ -15,7 +15,7 @@ use super::provider::{Named, any_issuers, read_issuers};
 use super::rules::{note_unknown_entry, read_allow, read_rules};
 use super::values::Reader;
 use super::written::{Entry, Node, Value};
-use crate::headers::{ASSERTION, HeaderSet};
+use crate::headers::{ASSERTION, EMERGENCY, HeaderSet};
 use crate::identity::{Roles, Tenants};
 use crate::policy::{App, Backend, HostPattern, Limits, Requirement, Route, Rule, Terms};
 use crate::upstream;
@@ -243,6 +243,7 @@ fn read_app(entry: &Entry, common: Common<'_>, book: &mut Notebook) -> Option<(A
         Some(own) => Arc::new(own),
         None => Arc::clone(common.defaults.headers(assertion)),
     };
+    let headers = if body.emergency { Arc::new(headers.with_place_for(EMERGENCY)) } else { headers };
     let app = App {
         name: entry.key.clone(),
         host: key.host,
@@ -255,6 +256,7 @@ fn read_app(entry: &Entry, common: Common<'_>, book: &mut Notebook) -> Option<(A
         assertion,
         limits: body.limits,
         issuers: body.issuers,
+        emergency: body.emergency,
         tenants: None,
     };
     Some((app, body.upstream))
@@ -276,6 +278,7 @@ struct Body {
     rules: Vec<Rule>,
     headers: Option<HeaderSet>,
     assertion: Option<bool>,
+    emergency: bool,
     upstream: Option<Upstream>,
     limits: Limits,
     issuers: Option<Arc<[Box<str>]>>,
@@ -290,6 +293,7 @@ impl Body {
             rules: Vec::new(),
             headers: None,
             assertion: None,
+            emergency: false,
             upstream: None,
             limits,
             issuers: None,
@@ -323,6 +327,7 @@ fn read_body(app: &Entry, common: Common<'_>, book: &mut Notebook) -> Option<Bod
             }
             "headers" => body.headers = read_headers(&entry.node, known, book),
             "assertion" => body.assertion = read_flag(entry, book),
+            "emergency" => body.emergency = read_flag(entry, book).unwrap_or_default(),
             // Read together, below.
             key if key == "upstream" || ["mode", "meanwhile"].contains(&key) || is_beside_upstream(key) => {}
             "idle" => body.limits.idle = read_seconds(entry, book),

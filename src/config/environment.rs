@@ -255,10 +255,7 @@ mod tests {
                 "FOREGATE_COOKIE_SECRET",
                 "this variable is not a setting; fix: remove the variable; `foregate config show` lists all settings",
             ),
-            (
-                "FOREGATE_EMERGENCY__USERS",
-                "`emergency.users` is not known to this version; fix: remove the variable",
-            ),
+            ("FOREGATE_AUDIT__FILE", "`audit.file` is not known to this version; fix: remove the variable"),
             (
                 "FOREGATE_PORT",
                 "this variable is not a setting; fix: remove the variable; `foregate config show` lists all settings",

@@ -61,6 +61,7 @@ fn plain_app(name: &str, host: HostPattern, allow: Requirement, headers: &Arc<He
         assertion: false,
         limits: Limits::default(),
         issuers: None,
+        emergency: false,
         tenants: None,
     }
 }

@@ -41,6 +41,13 @@ pub(super) fn issuers_of_people(providers: &[Named]) -> Vec<String> {
     of_people.filter_map(Named::issuer).map(str::to_owned).collect()
 }
 
+/// Those where people sign in; there must be one.
+pub(crate) fn registrations(providers: Vec<Named>) -> Option<Vec<Registration>> {
+    let signing_in = providers.into_iter().filter(Named::signs_in);
+    let all: Option<Vec<_>> = signing_in.map(|provider| provider.registration).collect();
+    all.filter(|all| !all.is_empty())
+}
+
 /// Whose people count where nobody names a provider: with several, those of any of them where people sign in. The one
 /// provider without a name needs no such limit.
 pub(crate) fn any_issuers(providers: &[Named]) -> Option<Arc<[Box<str>]>> {

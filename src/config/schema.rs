@@ -234,7 +234,7 @@ fn app_shape(name: &str) -> Json {
         "methods" => {
             json!({ "type": "array", "minItems": 1, "items": { "type": "string", "pattern": "^[^a-z ]+$" } })
         }
-        "assertion" => shape(Kind::Flag),
+        "assertion" | "emergency" => shape(Kind::Flag),
         "idle" | "lifetime" | "max_auth_age" => shape(Kind::Duration),
         "query" => {
             let value = json!({ "type": "string" });

@@ -74,7 +74,7 @@ impl Reader {
     }
 
     /// The content of the file that holds a secret, where one is named. `None` is a finding.
-    fn secret_file(&mut self, path: &str) -> Option<Option<Read<Zeroizing<String>>>> {
+    pub(super) fn secret_file(&mut self, path: &str) -> Option<Option<Read<Zeroizing<String>>>> {
         let twin = format!("{path}{TWIN}");
         let Some(node) = self.written(&twin).cloned() else { return Some(None) };
         if let Some(place) = self.written(path).map(|node| node.place.clone()) {
@@ -147,7 +147,7 @@ fn read_secret(path: &Path) -> Result<Zeroizing<String>, FileProblem> {
 }
 
 /// The keys in a keys file with their line numbers: one for a line, blank lines and `#` comments passed over.
-fn key_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
+pub(super) fn key_lines(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let lines = text.lines().enumerate().map(|(index, line)| (index + 1, line.trim()));
     lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#'))
 }

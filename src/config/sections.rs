@@ -10,11 +10,12 @@ use super::findings::Place;
 use super::secrets::NEW_KEY;
 use super::values::{Read, Reader};
 use crate::journal::Output;
+use crate::limits::Rate;
 use crate::policy::{App, HostPattern};
 use crate::secret::Secret;
 use crate::server::{Address, Listen};
 use crate::session::store::Location;
-use crate::{journal, server, session};
+use crate::{journal, limits, server, session};
 
 impl Reader {
     pub(crate) fn server(&mut self, listen: Option<&[Listen]>) -> Option<server::Settings> {
@@ -34,6 +35,33 @@ impl Reader {
             connections: connections?,
             drain: drain?.value,
         })
+    }
+
+    /// How often anybody may try what costs something.
+    pub(crate) fn rates(&mut self) -> Option<limits::Settings> {
+        let kinds = ["sign_ins", "callbacks", "tokens", "emergency"];
+        let [sign_ins, callbacks, tokens, emergency] = kinds.map(|kind| self.rate(kind));
+        Some(limits::Settings {
+            sign_ins: sign_ins?,
+            callbacks: callbacks?,
+            tokens: tokens?,
+            emergency: emergency?,
+        })
+    }
+
+    fn rate(&mut self, kind: &str) -> Option<Rate> {
+        let path = format!("server.limits.{kind}_per_minute");
+        let path_of_all = format!("{path}_total");
+        let client = self.count(&path);
+        let (client, total) = (client?, self.count(&path_of_all)?);
+        if client > total {
+            let place = [&path, &path_of_all].into_iter().find_map(|path| self.place_of(path))?;
+            let problem = format!("`{path}` is more than `{path_of_all}` and would have no effect");
+            self.book.note(&place, problem, "let one client have as much as all together, or less");
+            return None;
+        }
+        let fits = |number: usize| u32::try_from(number).unwrap_or(u32::MAX);
+        Some(Rate { client: fits(client), total: fits(total) })
     }
 
     pub(crate) fn tunnel_idle(&mut self) -> Option<Duration> {

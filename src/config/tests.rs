@@ -114,7 +114,9 @@ fn every_setting_is_read_and_none_is_inert() {
         server.trusted_proxies = ["10.0.0.1", "unix", "10.1.2.3/16"]
         server.watch = false
         server.drain = "1m"
-        server.limits = {{ head_timeout = "5s", idle_timeout = "2h", send_timeout = "5m", tunnel_idle_timeout = "3h", connections = 9 }}
+        server.limits = {{ head_timeout = "5s", idle_timeout = "2h", send_timeout = "5m", tunnel_idle_timeout = "3h", connections = 9, sign_ins_per_minute = 1,
+          sign_ins_per_minute_total = 2, callbacks_per_minute = 3, callbacks_per_minute_total = 4, tokens_per_minute = 5, tokens_per_minute_total = 6,
+          emergency_per_minute = 7, emergency_per_minute_total = 8 }}
         [session]
         store = "postgres://u:hunter2@db/foregate"
         keys = ["{}"]
@@ -158,11 +160,16 @@ fn every_setting_is_read_and_none_is_inert() {
         output = "/var/log/audit.log"
         [access_log]
         output = "stdout"
+        [emergency]
+        users = ["alice:$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc:g"]
+        networks = ["10.0.0.0/8"]
+        declared = true
+        after = "2m"
         [roles]
         r = {{ groups = ["g"], tenant_roles = ["admin"], permissions = ["p"] }}
         [apps]
         "a.example.com:9443/x" = ["role:r", "tenant:acme", "claim:org.id=7"]
-        "ci.example.com:9443" = {{ provider = "ci", allow = "signed-in" }}
+        "ci.example.com:9443" = {{ provider = "ci", allow = "signed-in", emergency = true }}
         "ops.example.com" = {{ upstream = "http://localhost:81", allow = "signed-in" }}
         [[tests]]
         url = "https://a.example.com/x"

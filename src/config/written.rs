@@ -363,13 +363,16 @@ mod tests {
             ),
             (
                 "[server.limits]\nbananas = 5",
-                "f:2:1: `bananas` is not a setting of [server.limits]; remove it; settings of server.limits are head_timeout, idle_timeout, send_timeout, tunnel_idle_timeout, connections",
+                "f:2:1: `bananas` is not a setting of [server.limits]; remove it; settings of server.limits are head_timeout, idle_timeout, send_timeout, tunnel_idle_timeout, connections, sign_ins_per_minute, sign_ins_per_minute_total, callbacks_per_minute, callbacks_per_minute_total, tokens_per_minute, tokens_per_minute_total, emergency_per_minute, emergency_per_minute_total",
             ),
-            ("[emergency]\nuser = 'x'", "f:1:2: `emergency` is not known to this version; remove it"),
+            (
+                "[emergency]\nuser = 'x'",
+                "f:2:1: `user` is not a setting of [emergency]; did you mean `users`?",
+            ),
             ("\"server.listen\" = 'x'", "f:1:1: `server.listen` is not a setting; take the quotes away"),
             (
                 "\"\" = 5",
-                "f:1:1: `` is not a setting; remove it; settings here are public_url, allow, compat, headers, assertion, roles, apps, tests, server, session, provider, bearer, tokens, tenants, audit, access_log, providers",
+                "f:1:1: `` is not a setting; remove it; settings here are public_url, allow, compat, headers, assertion, roles, apps, tests, server, session, provider, bearer, tokens, emergency, tenants, audit, access_log, providers",
             ),
             (
                 "[audit]\nfile = '/x'",

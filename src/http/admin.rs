@@ -108,6 +108,9 @@ async fn ready(site: &Site) -> Response<Body> {
     } else {
         body["providers"] = Value::Object(providers.into_iter().collect());
     }
+    if let Some(emergency) = site.gate.emergency() {
+        body["emergency"] = json!({ "open": emergency.is_open(), "declared": emergency.is_declared() });
+    }
     let mut response =
         answer::text(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, body.to_string());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

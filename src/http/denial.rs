@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use http::header::{HeaderName, HeaderValue, REFERER, SET_COOKIE, WWW_AUTHENTICATE};
+use http::header::{HeaderName, HeaderValue, REFERER, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{Response, StatusCode};
 use serde_json::{Value, json};
@@ -23,9 +23,10 @@ use crate::browser::ReturnTo;
 use crate::headers::Person;
 use crate::identity::{Field, Proof};
 use crate::journal::Record;
+use crate::limits::{Kind, Limited};
 use crate::login::{Account, BINDING_LIFETIME, Begun, LoginError, Wish};
 use crate::metrics::Outcome;
-use crate::policy::{Refusal, StepUp};
+use crate::policy::{Decision, Grant, Refusal, StepUp};
 use crate::visit::{Intent, Shown, Visit};
 
 /// Why somebody is not let in.
@@ -46,6 +47,10 @@ pub(super) enum Denied {
     Forbidden(Refusal),
     /// Their token counts for nothing, for this reason.
     BadToken(String),
+    /// Nobody can sign in; a password for emergency access would help.
+    Emergency,
+    /// They tried too often.
+    Limited(Limited),
     /// Nobody can tell.
     Unavailable,
 }
@@ -59,6 +64,8 @@ impl Denied {
             | Self::StepUp { .. }
             | Self::Forbidden(_)
             | Self::BadToken(_)
+            | Self::Emergency
+            | Self::Limited(_)
             | Self::Unavailable => String::new(),
         }
     }
@@ -67,6 +74,22 @@ impl Denied {
 /// The name somebody signs in with; empty for nobody in particular.
 pub(super) fn username(person: Option<&Person>) -> String {
     person.map_or_else(String::new, |person| person.identity().field(Field::Username).to_owned())
+}
+
+impl Denied {
+    /// Tells a yes, with its proof, from all that is none.
+    pub(super) fn unless_allowed(decision: Decision<'_>) -> Result<Grant<'_>, Self> {
+        Err(match decision {
+            Decision::Allow(grant) => return Ok(grant),
+            Decision::SignIn => Self::SignIn,
+            Decision::StepUp(step) => step.into(),
+            Decision::Forbid(refusal) => Self::Forbidden(refusal),
+            Decision::BadToken(reason) => Self::BadToken(reason),
+            Decision::Emergency => Self::Emergency,
+            Decision::Limited { seconds } => Self::Limited(Limited { seconds }),
+            Decision::Unavailable => Self::Unavailable,
+        })
+    }
 }
 
 impl From<StepUp<'_>> for Denied {
@@ -95,6 +118,8 @@ pub(super) async fn answer(
             step_up::answer(site, (parts, visit), (&wanted, was_refused), (intent, bare))
         }
         Denied::Forbidden(refusal) => (Outcome::Forbidden, forbidden(site, visit, &refusal, intent)),
+        Denied::Emergency => (Outcome::SignIn, emergency(site, intent)),
+        Denied::Limited(limited) => (Outcome::Limited, too_many(site, limited, intent)),
         Denied::Unavailable => (Outcome::Unavailable, unavailable(site, intent)),
     }
 }
@@ -114,6 +139,15 @@ async fn sign_in(site: &Site, parts: &Parts, visit: &Visit<'_>, bare: bool) -> (
     let [at] = wanted.providers.as_slice() else {
         return (Outcome::SignIn, answer::redirect(status, &chooser::address(site, &to)));
     };
+    if let Err(limited) = site.limiter.take(Kind::SignIn, visit.address(), unix_now()) {
+        // nginx shows no page of ours: the one at our own address says the same.
+        let response = if bare {
+            answer::redirect(status, site.own_url("/.foregate/sign-in", Some(&to), &[]).as_str())
+        } else {
+            too_many(site, limited, Intent::Navigation)
+        };
+        return (Outcome::Limited, response);
+    }
     let wish = Wish { at, to: to.clone(), account: Account::Any, proof: None };
     let begun = tokio::time::timeout(BEGIN_TIME, site.login.begin(wish, &bindings, unix_now())).await;
     match begun.unwrap_or(Err(LoginError::Silent)) {
@@ -288,6 +322,38 @@ pub(super) fn unavailable(site: &Site, intent: Intent) -> Response<Body> {
     Mark::new(&reference, "the session store or the provider does not answer").on(response)
 }
 
+/// 401 for anybody while nobody can sign in, in the words of Basic (RFC 7617). A script gets them too, as the browser then answers
+/// with what its person has typed already.
+fn emergency(site: &Site, intent: Intent) -> Response<Body> {
+    let reference = site.references.issue();
+    tracing::info!(ref = reference, "a password for emergency access is asked for");
+    let status = StatusCode::UNAUTHORIZED;
+    let mut response = if intent == Intent::Call {
+        let title = "Sign-ins are impossible at the moment; emergency access is open";
+        answer::problem(status, "emergency-access", title, json!({ "ref": reference }))
+    } else {
+        let page =
+            Trouble { title: "Emergency access", advice: EMERGENCY_ADVICE, ..busy(SILENT, &reference) };
+        answer::page(status, Page::new(&page, ""))
+    };
+    response.headers_mut().insert(WWW_AUTHENTICATE, EMERGENCY_CHALLENGE);
+    Mark::new(&reference, "nobody can sign in; a password for emergency access is asked for").on(response)
+}
+
+/// 429 for somebody who tried too often, and when to come again (RFC 6585 4).
+pub(super) fn too_many(site: &Site, limited: Limited, intent: Intent) -> Response<Body> {
+    let reference = site.references.issue();
+    tracing::debug!(ref = reference, "somebody tried too often");
+    let status = StatusCode::TOO_MANY_REQUESTS;
+    let mut response = if intent == Intent::Call {
+        answer::problem(status, "too-many-requests", "Too many tries", json!({ "ref": reference }))
+    } else {
+        answer::page(status, Page::new(&busy(TOO_MANY, &reference), ""))
+    };
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(limited.seconds));
+    Mark::new(&reference, "too many tries").on(response)
+}
+
 fn busy<'a>(happened: &'a str, reference: &'a str) -> Trouble<'a> {
     let advice = "Wait a moment, then load this page again.";
     Trouble {
@@ -357,7 +423,7 @@ impl Story {
             }
             LoginError::Silent => told(StatusCode::SERVICE_UNAVAILABLE, BUSY, NO_ANSWER, WAIT, &[]),
             LoginError::Provider(error) if error.is_outage() => {
-                told(StatusCode::SERVICE_UNAVAILABLE, BUSY, NO_ANSWER, WAIT, &[])
+                told(StatusCode::SERVICE_UNAVAILABLE, BUSY, SILENT, WAIT, &[])
             }
             LoginError::Store(_) | LoginError::Random | LoginError::Tokens => {
                 told(StatusCode::SERVICE_UNAVAILABLE, BUSY, "You could not be signed in just now.", WAIT, &[])
@@ -447,6 +513,11 @@ const UNCLEAR_TENANT: &str =
 const INSUFFICIENT: &str = "Bearer realm=\"foregate\", error=\"insufficient_scope\"";
 const NOT_ALLOWED: &str = "signed in or not, the rule lets in others only";
 const FOREGATE_SIGN_IN: HeaderName = HeaderName::from_static("foregate-sign-in");
+const EMERGENCY_CHALLENGE: HeaderValue =
+    HeaderValue::from_static("Basic realm=\"Emergency Access\", charset=\"UTF-8\"");
+const EMERGENCY_ADVICE: &str = "Whoever has a name and a password for emergency access can load this page again and type them. All others wait a moment.";
+const SILENT: &str = "The sign-in service does not answer.";
+const TOO_MANY: &str = "There were too many tries from your network, or from everywhere.";
 const CIRCLE: &str = "The sign-in went in a circle";
 const NOT_FINISHED: &str = "The sign-in could not be finished";
 const BUSY: &str = "Please try again in a moment";

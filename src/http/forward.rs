@@ -16,6 +16,7 @@ use super::portal::elsewhere::{Here, OwnPage};
 use super::probe::{self, Saw};
 use super::refs::{self, Asked, Received};
 use super::{Site, unix_now};
+use crate::headers::EMERGENCY;
 use crate::journal;
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant, Refusal, Requirement};
@@ -80,8 +81,8 @@ async fn decide(
         (Decision::Allow(grant), Some(wanted)) => grant.narrowed(wanted, &visit),
         (decision, _) => decision,
     };
-    let denied = match narrowed(site, decision, dialect, (parts, &visit)) {
-        Decision::Allow(grant) => {
+    let denied = match Denied::unless_allowed(narrowed(site, decision, dialect, (parts, &visit))) {
+        Ok(grant) => {
             site.note_report(&grant, &visit);
             site.recent.see(|| {
                 let received = Received::visit(site, Asked::By(dialect), peer, parts, &visit);
@@ -93,11 +94,7 @@ async fn decide(
             }
             return (Outcome::Allowed, access::with(decided.allowed(site, &grant), response));
         }
-        Decision::SignIn => Denied::SignIn,
-        Decision::StepUp(step) => step.into(),
-        Decision::Forbid(refusal) => Denied::Forbidden(refusal),
-        Decision::BadToken(reason) => Denied::BadToken(reason),
-        Decision::Unavailable => Denied::Unavailable,
+        Err(denied) => denied,
     };
     let user = denied.username();
     let (outcome, response) = deny(site, dialect, parts, &visit, denied).await;
@@ -149,8 +146,17 @@ fn allow(site: &Site, dialect: Dialect, asked: &Method, grant: &Grant<'_>) -> Re
         // Said for every other method by itself; some clients wait for a body they are not told about.
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
+    if grant.in_emergency() {
+        headers.insert(EMERGENCY, HeaderValue::from_static("true"));
+    }
     if dialect == Dialect::Envoy {
-        headers.insert(ENVOY_REMOVE, set.look_alikes().clone());
+        let mut remove = set.look_alikes().clone();
+        if grant.in_emergency() {
+            // The password is foregate's; no other front proxy can be told to take it off.
+            let names = [remove.as_bytes(), b",authorization"].concat();
+            remove = HeaderValue::from_bytes(&names).unwrap_or(remove);
+        }
+        headers.insert(ENVOY_REMOVE, remove);
     }
     response
 }

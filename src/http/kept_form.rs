@@ -170,9 +170,9 @@ impl<'a> Window<'a> {
         let now = unix_now();
         let waits = match self.site.gate.judge(&visit, now).await {
             Decision::Allow(grant) => return self.send(form, &grant, now).await,
-            Decision::SignIn | Decision::BadToken(_) => Waits::SignIn,
+            Decision::SignIn | Decision::BadToken(_) | Decision::Emergency => Waits::SignIn,
             Decision::StepUp(step) => Waits::StepUp(step.wanted.clone()),
-            Decision::Unavailable => Waits::Store,
+            Decision::Unavailable | Decision::Limited { .. } => Waits::Store,
             Decision::Forbid(Refusal::NotAllowed { person: Some(person), .. }) => Waits::Account(person),
             Decision::Forbid(_) => return self.trouble(&BROKEN),
         };

@@ -22,16 +22,17 @@ use hyper::body::Incoming;
 use super::audit::place_of;
 use super::body::{self, Body};
 use super::chooser::{self, Wanted};
-use super::denial::{to_provider, trouble, trouble_as};
+use super::denial::{to_provider, too_many, trouble, trouble_as};
 use super::dialect::direct;
-use super::intent::{client_address, intent, user_agent};
+use super::intent::{client, intent, user_agent};
 use super::pages::{CSS, Page, SignOut, SignedIn, SignedOut};
 use super::{Site, answer, unix_now};
 use crate::browser::{Origins, Purpose, ReturnTo};
 use crate::identity::{Field, Proof};
 use crate::journal::{By, Event, Place, Record, Somebody};
+use crate::limits::Kind;
 use crate::login::{
-    Account, BINDING_LIFETIME, Callback, Caller, Farewell, Finished, LoginError, Named, Wish,
+    Account, BINDING_LIFETIME, Callback, Caller, Failed, Farewell, Finished, LoginError, Named, Wish,
 };
 use crate::server::Peer;
 use crate::session::store::{PersonKey, Selection, StoreError};
@@ -43,7 +44,7 @@ use query::Query;
 
 /// `/.foregate/sign-in?rd=&provider=`: to the provider, to the choice if there are several and none is named, or
 /// straight on for those who are signed in where it counts.
-pub(super) async fn sign_in(site: &Site, parts: &Parts) -> Response<Body> {
+pub(super) async fn sign_in(site: &Site, parts: &Parts, peer: Peer) -> Response<Body> {
     if !(parts.method == Method::GET || parts.method == Method::HEAD) {
         return answer::wrong_method("GET");
     }
@@ -82,6 +83,10 @@ pub(super) async fn sign_in(site: &Site, parts: &Parts) -> Response<Body> {
     let ((Some(at), _) | (None, &[at])) = (chosen, wanted.providers.as_slice()) else {
         return chooser::page(site, (&errand, account), &wanted, live.as_deref());
     };
+    let client = client(&parts.headers, peer, &site.trusted_proxies).address();
+    if let Err(limited) = site.limiter.take(Kind::SignIn, client, now) {
+        return too_many(site, limited, intent(&parts.headers, &parts.method));
+    }
     let bindings: Vec<&str> = site.cookies.bindings(&parts.headers).collect();
     match site.login.begin(Wish { at, to: errand.carried(site), account, proof }, &bindings, now).await {
         Ok(begun) => to_provider(site, StatusCode::FOUND, begun),
@@ -107,16 +112,24 @@ pub(super) async fn callback(site: &Site, parts: &Parts, peer: Peer) -> Response
         issuer: issuer.as_deref(),
     };
     let now = unix_now();
+    let client = client(&parts.headers, peer, &site.trusted_proxies);
+    if let Err(limited) = site.limiter.take(Kind::Callback, client.address(), now) {
+        return too_many(site, limited, intent(&parts.headers, &parts.method));
+    }
     let caller = Caller {
         bindings: site.cookies.bindings(&parts.headers).collect(),
         // A store that cannot be asked will refuse the new session too, in its own words.
         live: live_session(site, &parts.headers, now).await.ok().flatten(),
-        client: client_address(&parts.headers, peer, &site.trusted_proxies).to_string(),
+        client: client.nearest_known().to_string(),
         user_agent: user_agent(&parts.headers),
     };
     let port_of = |host: &str| site.port_of(host);
     let origins = Origins { public_url: &site.public_url, port_of: &port_of };
-    match site.login.finish(callback, caller, &origins, now).await {
+    let finished = site.login.finish(callback, caller, &origins, now).await;
+    if matches!(finished, Ok(Finished::Welcome { .. } | Finished::Onward(_))) {
+        site.limiter.give_back(Kind::Callback, client.address());
+    }
+    match finished {
         Ok(Finished::Welcome { to, handle, binding, who }) => {
             let session = Some(name_of(&handle.id()));
             let place = || place_of(site, parts);
@@ -131,19 +144,21 @@ pub(super) async fn callback(site: &Site, parts: &Parts, peer: Peer) -> Response
         }
         Ok(Finished::Onward(to)) => answer::redirect(StatusCode::SEE_OTHER, to.as_str()),
         Ok(Finished::Again(begun)) => to_provider(site, StatusCode::SEE_OTHER, begun),
-        Err(failed) => {
-            site.metrics.sign_in_failures.inc();
-            let reference = site.references.issue();
-            site.note(|| Record {
-                place: place_of(site, parts),
-                reason: Some("sign-in-failed"),
-                detail: Some(failed.error.to_string()),
-                reference: Some(reference.clone()),
-                ..Record::of(Event::Denied)
-            });
-            trouble_as(site, &failed.error, failed.to.as_ref(), &reference)
-        }
+        Err(failed) => not_signed_in(site, parts, &failed),
     }
+}
+
+fn not_signed_in(site: &Site, parts: &Parts, failed: &Failed) -> Response<Body> {
+    site.metrics.sign_in_failures.inc();
+    let reference = site.references.issue();
+    site.note(|| Record {
+        place: place_of(site, parts),
+        reason: Some("sign-in-failed"),
+        detail: Some(failed.error.to_string()),
+        reference: Some(reference.clone()),
+        ..Record::of(Event::Denied)
+    });
+    trouble_as(site, &failed.error, failed.to.as_ref(), &reference)
 }
 
 /// `/.foregate/sign-out`: at once where the person came from one of our own pages, by a choice where another site
@@ -220,10 +235,10 @@ pub(super) fn signed_out(site: &Site) -> Response<Body> {
 }
 
 /// The start of foregate's own host, where nothing else is: who is signed in, or a sign-in.
-pub(super) async fn home(site: &Site, parts: &Parts) -> Response<Body> {
+pub(super) async fn home(site: &Site, parts: &Parts, peer: Peer) -> Response<Body> {
     let session = match live_session(site, &parts.headers, unix_now()).await {
         Ok(Some(session)) => session,
-        Ok(None) => return sign_in(site, parts).await,
+        Ok(None) => return sign_in(site, parts, peer).await,
         Err(error) => return trouble(site, &LoginError::Store(error), None),
     };
     let identity = session.person.identity();

@@ -16,7 +16,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
-use http::header::HeaderMap;
+use http::header::{HeaderMap, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -31,9 +31,10 @@ use super::portal::elsewhere::{Here, OwnPage};
 use super::probe::{self, Saw};
 use super::refs::{self, Asked, Came, Mark, Received};
 use super::{Site, answer, kept_form, portal, unix_now};
+use crate::headers::EMERGENCY;
 use crate::journal;
 use crate::metrics::Outcome;
-use crate::policy::{Decision, Grant};
+use crate::policy::Grant;
 use crate::server::Peer;
 use crate::upstream::{Outgoing, ReplyBody, UpstreamError};
 use crate::visit::{Scheme, Visit};
@@ -76,11 +77,20 @@ struct Told {
 }
 
 impl Told {
-    fn of(site: &Site, parts: &Parts, grant: &Grant<'_>, (host, hop, peer): (&str, Hop, Peer)) -> Self {
+    fn of(
+        site: &Site,
+        grant: &Grant<'_>,
+        (parts, visit): (&Parts, &Visit<'_>),
+        (hop, peer): (Hop, Peer),
+    ) -> Self {
+        let port = site.port_of(&visit.target.host);
         let mut identity = grant.app().headers.lines(grant.person());
-        site.assert(grant, host, &mut identity);
+        site.assert(grant, &visit.target.host, &mut identity);
+        if grant.in_emergency() {
+            identity.insert(EMERGENCY, HeaderValue::from_static("true"));
+        }
         let way = Way::of(&parts.headers, peer, &site.trusted_proxies);
-        Self { hop, way, port: site.port_of(host), identity }
+        Self { hop, way, port, identity }
     }
 }
 
@@ -121,29 +131,26 @@ pub(super) async fn answer(
         outcome.into_iter().for_each(counted);
         return noted(response);
     }
-    let denied = match site.gate.judge(&visit, unix_now()).await {
-        Decision::Allow(grant) => {
+    let denied = match Denied::unless_allowed(site.gate.judge(&visit, unix_now()).await) {
+        Ok(grant) => {
             counted(Outcome::Allowed);
             site.note_report(&grant, &visit);
             let draft = decided(&visit).allowed(site, &grant);
             let name = || denial::username(grant.person());
             site.recent.see(|| (Outcome::Allowed.name(), name(), received()));
-            let told = Told::of(site, &parts, &grant, (&visit.target.host, hop, peer));
+            let told = Told::of(site, &grant, (&parts, &visit), (hop, peer));
             let kept = Kept::of(&parts, visit, &grant);
             let response = Passage { house, site, grant, peer }.forward((parts, body), told, kept).await;
             return access::with(draft, response);
         }
-        Decision::StepUp(step) => step.into(),
-        Decision::SignIn => match Box::pin(kept_form::keep(site, &parts, &visit, body)).await {
+        Err(Denied::SignIn) => match Box::pin(kept_form::keep(site, &parts, &visit, body)).await {
             Some(response) => {
                 counted(Outcome::SignIn);
                 return noted(response);
             }
             None => Denied::SignIn,
         },
-        Decision::Forbid(refusal) => Denied::Forbidden(refusal),
-        Decision::BadToken(reason) => Denied::BadToken(reason),
-        Decision::Unavailable => Denied::Unavailable,
+        Err(denied) => denied,
     };
     let user = denied.username();
     let (outcome, response) = Box::pin(denial::answer(site, &parts, &visit, denied, false)).await;
@@ -174,7 +181,7 @@ async fn aside(
     peer: Peer,
 ) -> Option<(Option<Outcome>, Response<Body>)> {
     if !site.gate.policy.is_proxied(&visit.target.host) {
-        return Some((None, Box::pin(without_app(site, parts, &visit.target.host)).await));
+        return Some((None, Box::pin(without_app(site, parts, &visit.target.host, peer)).await));
     }
     if peer.in_clear && site.speaks_tls && site.scheme() == Scheme::Https {
         return Some((None, clear::answer(site, visit)));
@@ -185,9 +192,9 @@ async fn aside(
 }
 
 /// The answer on a host that is not proxied: foregate's own first page, or nothing.
-async fn without_app(site: &Site, parts: &Parts, host: &str) -> Response<Body> {
+async fn without_app(site: &Site, parts: &Parts, host: &str, peer: Peer) -> Response<Body> {
     if site.public_url.host_str() == Some(host) && parts.uri.path() == "/" {
-        return portal::home(site, parts).await;
+        return portal::home(site, parts, peer).await;
     }
     denial::refused(site, StatusCode::NOT_FOUND, NOTHING_HERE)
 }

@@ -54,6 +54,11 @@ impl Discovery {
         }
     }
 
+    /// Fetches it and keeps nothing.
+    pub(super) async fn call(&self) -> Result<(), ProviderError> {
+        fetch(&self.settings, &self.outbound).await.map(drop)
+    }
+
     /// Why the last fetch failed, if it did.
     pub(super) fn last_failure(&self) -> Option<ProviderError> {
         self.lock().failure.as_ref().map(|failure| failure.error.clone())

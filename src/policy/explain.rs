@@ -102,6 +102,8 @@ impl Policy {
             Decision::Forbid(Refusal::AmbiguousTenant) => (Verdict::Malformed, Vec::new()),
             Decision::Forbid(Refusal::UnknownHost | Refusal::AmbiguousPath | Refusal::AmbiguousQuery)
             | Decision::BadToken(_)
+            | Decision::Emergency
+            | Decision::Limited { .. }
             | Decision::Unavailable => (Verdict::Forbid, Vec::new()),
         };
         Explanation { verdict, rule: rule.name.clone(), missing, steps }

@@ -146,13 +146,13 @@ impl Rule {
             return refused(&self.allow, person, visit);
         }
         if self.proof.is_empty() {
-            return Decision::Allow(Grant { app, rule: self, path: None, person, by_token: false });
+            return Decision::Allow(Grant { app, rule: self, path: None, person, by: By::Session });
         }
         match person {
             None => Decision::SignIn,
             Some(person) if self.proof.is_given_by(person.identity(), now) => {
                 let person = Some(person);
-                Decision::Allow(Grant { app, rule: self, path: None, person, by_token: false })
+                Decision::Allow(Grant { app, rule: self, path: None, person, by: By::Session })
             }
             Some(person) => Decision::StepUp(StepUp { wanted: &self.proof, person, by_token: false }),
         }
@@ -204,6 +204,13 @@ pub enum Decision<'p> {
     Forbid(Refusal),
     /// The token that was shown counts for nothing here; why, in words of ours.
     BadToken(String),
+    /// Nobody can sign in, and a password for emergency access would help.
+    Emergency,
+    /// There were too many tries like this one.
+    Limited {
+        /// When to try again.
+        seconds: u64,
+    },
     /// What is needed to decide cannot be reached.
     Unavailable,
 }
@@ -213,7 +220,7 @@ impl Decision<'_> {
     #[must_use]
     pub fn by_token(self) -> Self {
         match self {
-            Self::Allow(grant) => Self::Allow(Grant { by_token: true, ..grant }),
+            Self::Allow(grant) => Self::Allow(Grant { by: By::Token, ..grant }),
             Self::SignIn => Self::BadToken(OTHER_ISSUER.to_owned()),
             Self::StepUp(step) => Self::StepUp(StepUp { by_token: true, ..step }),
             Self::Forbid(Refusal::NotAllowed { missing, person, .. }) => {
@@ -226,6 +233,29 @@ impl Decision<'_> {
                 | Refusal::AmbiguousTenant,
             )
             | Self::BadToken(_)
+            | Self::Emergency
+            | Self::Limited { .. }
+            | Self::Unavailable) => decision,
+        }
+    }
+}
+
+impl Decision<'_> {
+    /// The same decision about somebody with emergency access, who cannot be sent to prove more.
+    #[must_use]
+    pub fn in_emergency(self) -> Self {
+        match self {
+            Self::Allow(grant) => Self::Allow(Grant { by: By::Emergency, ..grant }),
+            Self::SignIn => Self::Emergency,
+            Self::StepUp(step) => Self::Forbid(Refusal::NotAllowed {
+                missing: vec!["a stronger or newer sign-in, which emergency access is not".to_owned()],
+                person: Some(step.person),
+                by_token: false,
+            }),
+            decision @ (Self::Forbid(_)
+            | Self::BadToken(_)
+            | Self::Emergency
+            | Self::Limited { .. }
             | Self::Unavailable) => decision,
         }
     }
@@ -278,7 +308,16 @@ pub struct Grant<'p> {
     /// Where the backend is asked for another path than was asked for.
     path: Option<Box<str>>,
     person: Option<Arc<Person>>,
-    by_token: bool,
+    by: By,
+}
+
+/// What somebody was let in by.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum By {
+    /// A session, or nothing at all.
+    Session,
+    Token,
+    Emergency,
 }
 
 impl<'p> Grant<'p> {
@@ -297,14 +336,19 @@ impl<'p> Grant<'p> {
         if wanted.met_by(self.person().map(Person::identity), visit) {
             return Decision::Allow(self);
         }
-        let by_token = self.by_token;
+        let by_token = self.by == By::Token;
         let decision = refused(wanted, self.person, visit);
         if by_token { decision.by_token() } else { decision }
     }
 
-    /// Whether a token let them in, which is then foregate's and no affair of the app's.
+    /// Whether a token or a password let them in, which is then foregate's and no affair of the app's.
     pub fn by_token(&self) -> bool {
-        self.by_token
+        self.by != By::Session
+    }
+
+    /// Whether it was a password for emergency access.
+    pub fn in_emergency(&self) -> bool {
+        self.by == By::Emergency
     }
 
     /// What a rule in report mode would have missed of whoever was let in; `None` if they will still be once it bites.

@@ -48,6 +48,7 @@ fn app(key: &str, allow: &str, rules: &[(&str, &str, &str)]) -> App {
         assertion: false,
         limits: Limits::default(),
         issuers: None,
+        emergency: false,
         tenants: None,
     }
 }
@@ -238,6 +239,8 @@ fn people_of_an_issuer_that_an_app_does_not_take_are_nobody_there() {
             Decision::StepUp(_) => "step up".to_owned(),
             Decision::Forbid(_) => "forbidden".to_owned(),
             Decision::BadToken(reason) => reason,
+            Decision::Emergency => "emergency".to_owned(),
+            Decision::Limited { .. } => "limited".to_owned(),
             Decision::Unavailable => "unavailable".to_owned(),
         };
         assert_eq!(decision, decided, "{allow} of {issuers:?} for one of {issuer}");
@@ -330,9 +333,12 @@ fn a_path_that_is_changed_on_the_way_is_judged_under_both_names() {
             Ruling::Rule(app, rule) => match rule.admits(app, None, &visit, NOW) {
                 Decision::Allow(grant) => grant.path().unwrap().to_owned(),
                 Decision::SignIn => "sign in".to_owned(),
-                Decision::StepUp(_) | Decision::Forbid(_) | Decision::BadToken(_) | Decision::Unavailable => {
-                    "ambiguous".to_owned()
-                }
+                Decision::StepUp(_)
+                | Decision::Forbid(_)
+                | Decision::BadToken(_)
+                | Decision::Emergency
+                | Decision::Limited { .. }
+                | Decision::Unavailable => "ambiguous".to_owned(),
             },
             Ruling::UnknownHost | Ruling::AmbiguousPath | Ruling::AmbiguousQuery => "ambiguous".to_owned(),
         };
@@ -365,6 +371,8 @@ fn a_rule_that_wants_a_proof_is_open_to_nobody_without_it() {
             Decision::StepUp(_) => "step up",
             Decision::Forbid(_) => "forbid",
             Decision::BadToken(_) => "bad token",
+            Decision::Emergency => "emergency",
+            Decision::Limited { .. } => "limited",
             Decision::Unavailable => "unavailable",
         };
         assert_eq!(found, decided, "{allow}");

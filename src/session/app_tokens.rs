@@ -99,6 +99,12 @@ impl Sessions {
         Ok(Some(known))
     }
 
+    /// Whether [`Sessions::token`] asks nobody about this token.
+    pub fn has_token_at_hand(&self, token: &AppToken, now: u64) -> bool {
+        let known = self.cache.tokens.known.get(&token_key(token).id);
+        known.is_some_and(|known| now.abs_diff(known.asked_at) < TOKEN_SECONDS)
+    }
+
     /// Remembers that a token was used, at most once in 5 minutes; the store learns of it as of uses of sessions.
     pub fn note_token_use(&self, token: &KnownToken, now: u64) {
         let before = token.last_used.load(Ordering::Relaxed);

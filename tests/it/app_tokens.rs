@@ -23,7 +23,7 @@ fn command(foregate: &Foregate, args: &[&str]) -> (Option<i32>, String, String) 
 }
 
 /// A new token of this person for an app.
-fn create(foregate: &Foregate, user: &str, app: &str, more: &[&str]) -> String {
+pub fn create(foregate: &Foregate, user: &str, app: &str, more: &[&str]) -> String {
     let args = [&["token", "create", "--user", user, "--app", app], more].concat();
     let (code, out, err) = command(foregate, &args);
     assert_eq!((code, out.lines().count()), (Some(0), 1), "{out}{err}");

@@ -9,20 +9,21 @@ const FLOORS: [(u32, &[&str]); 9] = [
     (8, &["app", "doctor"]),
     (7, &["config"]),
     (6, &["http"]),
-    (5, &["bearer", "gate", "login"]),
+    (5, &["bearer", "emergency", "gate", "login"]),
     (4, &["journal", "jwt", "oidc", "server", "session", "upstream"]),
     (3, &["outbound", "trust"]),
-    (2, &["browser", "headers", "policy"]),
+    (2, &["browser", "headers", "limits", "policy"]),
     (1, &["identity", "metrics", "secret", "visit", "wording"]),
 ];
 
 /// Neighbours on one floor that may use each other, with the reason.
-const DOORS_WITHIN: [(&str, &str, &str); 6] = [
+const DOORS_WITHIN: [(&str, &str, &str); 7] = [
     ("main", "commands", "the program is its commands"),
     ("commands", "demo", "the demo is one of them"),
     ("commands", "snippet", "so are the snippets"),
     ("commands", "import", "and the reading of other products' configurations"),
     ("gate", "bearer", "a token is the other way to say who somebody is"),
+    ("gate", "emergency", "and so is a password, where nobody can sign in"),
     ("policy", "headers", "an app names the headers its backend gets"),
 ];
 

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use http::header::{HeaderMap, HeaderValue, RETRY_AFTER};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
@@ -10,10 +11,11 @@ use serde_json::json;
 
 use super::super::answer::{self, oauth_error};
 use super::super::body::Body;
-use super::super::intent::client_address;
+use super::super::intent::{client, client_address};
 use super::super::{Site, unix_now};
 use super::query::Query;
 use super::{account, is_at_home, read_form, tokens};
+use crate::limits::Kind;
 use crate::server::Peer;
 use crate::session::store::StoreError;
 use crate::session::{Codes, NewPairing, PAIRING_TIME, POLL_EVERY, Polled};
@@ -31,6 +33,9 @@ pub(in crate::http) async fn ask(site: &Arc<Site>, request: Request<Incoming>, p
         Err(what) => return oauth_error(StatusCode::BAD_REQUEST, "invalid_request", what),
     };
     tracing::debug!(app, %client, "a device asks to be paired");
+    if let Some(refusal) = too_often(site, &parts.headers, peer) {
+        return refusal;
+    }
     match site.sessions.begin_pairing(NewPairing { app, name, client }, unix_now()).await {
         Ok(Some(codes)) => begun(site, &codes),
         Ok(None) => {
@@ -42,7 +47,11 @@ pub(in crate::http) async fn ask(site: &Arc<Site>, request: Request<Incoming>, p
 }
 
 /// Tells a device how far its pairing is (RFC 8628 3.4, 3.5), and hands over the token, once.
-pub(in crate::http) async fn poll(site: &Arc<Site>, request: Request<Incoming>) -> Response<Body> {
+pub(in crate::http) async fn poll(
+    site: &Arc<Site>,
+    request: Request<Incoming>,
+    peer: Peer,
+) -> Response<Body> {
     let (parts, body) = request.into_parts();
     let form = match form_of(site, &parts, body).await {
         Ok(form) => form,
@@ -56,7 +65,15 @@ pub(in crate::http) async fn poll(site: &Arc<Site>, request: Request<Incoming>) 
     if grant.is_some_and(|grant| grant != GRANT) {
         return oauth_error(StatusCode::BAD_REQUEST, "unsupported_grant_type", GRANT);
     }
-    match site.sessions.poll_pairing(&code, lasts, unix_now()).await {
+    if let Some(refusal) = too_often(site, &parts.headers, peer) {
+        return refusal;
+    }
+    let polled = site.sessions.poll_pairing(&code, lasts, unix_now()).await;
+    if !matches!(polled, Ok(Polled::Unknown)) {
+        let client = client(&parts.headers, peer, &site.trusted_proxies).address();
+        site.limiter.give_back(Kind::Token, client);
+    }
+    match polled {
         Ok(Polled::Collected(token)) => {
             let told = json!({
                 "access_token": token.expose(), "token_type": "Bearer", "expires_in": lasts.as_secs(),
@@ -69,6 +86,16 @@ pub(in crate::http) async fn poll(site: &Arc<Site>, request: Request<Incoming>) 
         }
         Err(error) => silent(&error),
     }
+}
+
+/// Counts a question, which is taken back where a code is known; the answer where there were too many.
+fn too_often(site: &Site, headers: &HeaderMap, peer: Peer) -> Option<Response<Body>> {
+    let client = client(headers, peer, &site.trusted_proxies).address();
+    let limited = site.limiter.take(Kind::Token, client, unix_now()).err()?;
+    let what = "there are too many questions from here";
+    let mut response = oauth_error(StatusCode::TOO_MANY_REQUESTS, "slow_down", what);
+    response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(limited.seconds));
+    Some(response)
 }
 
 /// Why there is no token (RFC 8628 3.5, RFC 6749 5.2).

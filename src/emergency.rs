@@ -1,0 +1,303 @@
+//! Emergency access: a few people of the configuration, by password, while nobody can sign in at a provider. Knows no HTTP
+//! messages and no rules.
+
+mod password;
+mod pulse;
+mod watched;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use aws_lc_rs::hmac;
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use ipnet::IpNet;
+use quick_cache::sync::Cache;
+use tokio::sync::Semaphore;
+use zeroize::Zeroizing;
+
+use crate::headers::Person;
+use crate::identity::{Identity, Profile};
+use crate::limits::{Kind, Limited, Limiter};
+use crate::metrics::Metrics;
+use crate::oidc::Provider;
+use crate::policy::{App, EMERGENCY_ISSUER};
+use crate::secret::Secret;
+pub use password::{Hash, HashError, hash_password};
+use watched::Watched;
+
+/// Who gets in, from where and when.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// The people, no two of one name; at least one.
+    pub users: Vec<User>,
+    /// The networks they must be in; none are all.
+    pub networks: Vec<IpNet>,
+    /// Whether the operator says that it is an emergency, whatever the providers do.
+    pub declared: bool,
+    /// How long a provider must have been silent.
+    pub after: Duration,
+}
+
+/// Somebody who gets in by password.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// The name they type.
+    pub name: String,
+    /// What their password is checked with.
+    pub hash: Hash,
+    /// What they are members of.
+    pub groups: Vec<String>,
+}
+
+/// The door that is shut as long as a provider answers.
+pub struct Emergency {
+    settings: Settings,
+    people: Vec<Arc<Person>>,
+    providers: Vec<Arc<Watched>>,
+    /// Passwords that were right a moment ago, by an HMAC under a key of this process.
+    passes: Cache<[u8; 32], u64>,
+    key: hmac::Key,
+    /// One password at a time, in a thread of its own.
+    place: Arc<Semaphore>,
+    limiter: Arc<Limiter>,
+    metrics: Arc<Metrics>,
+}
+
+/// Why somebody does not get in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum NotLetIn {
+    /// Name or password are wrong.
+    Wrong,
+    /// A provider answers again.
+    Shut,
+    /// There were too many tries.
+    Limited(Limited),
+    /// The password could not be looked at in time.
+    Busy,
+}
+
+/// What the audit log tells.
+#[derive(Clone, Copy, Debug)]
+enum Event<'a> {
+    /// A provider has been silent for long enough.
+    Opened { provider: &'a str },
+    /// It answers again.
+    Shut { provider: &'a str },
+    /// A password was right.
+    Accepted { user: &'a str, app: &'a str, client: Option<IpAddr> },
+    /// Name or password were wrong.
+    Refused { user: &'a str, app: &'a str, client: Option<IpAddr> },
+}
+
+impl Emergency {
+    /// The door for these people, beside providers that are asked again and again; what is known of them from `before` stays
+    /// known. `None` if the system has no randomness.
+    pub fn new(
+        settings: Settings,
+        providers: Vec<Provider>,
+        before: Option<&Self>,
+        wanted_claims: &[String],
+        (limiter, metrics): (Arc<Limiter>, Arc<Metrics>),
+    ) -> Option<Self> {
+        let key = hmac::Key::generate(hmac::HMAC_SHA256, &aws_lc_rs::rand::SystemRandom::new()).ok()?;
+        let known = |provider: &Provider| {
+            let mut all = before.iter().flat_map(|before| &before.providers);
+            all.find(|one| one.is_of(provider)).filter(|one| one.after() == settings.after).cloned()
+        };
+        let watched = |provider: Provider| {
+            known(&provider)
+                .unwrap_or_else(|| Arc::new(Watched::new(provider, settings.after, Arc::clone(&metrics))))
+        };
+        let providers = providers.into_iter().map(watched).collect();
+        let people = settings.users.iter().map(|user| Arc::new(person(user, wanted_claims))).collect();
+        let place = before.map_or_else(|| Arc::new(Semaphore::new(1)), |before| Arc::clone(&before.place));
+        let passes = Cache::new(MOST_PASSES);
+        Some(Self { settings, people, providers, passes, key, place, limiter, metrics })
+    }
+
+    /// Asks the providers again and again; never ends.
+    pub async fn watch(&self) {
+        let all: Vec<_> = self.providers.iter().map(|one| Arc::clone(one).watch()).collect();
+        let mut asking: tokio::task::JoinSet<()> = all.into_iter().collect();
+        while asking.join_next().await.is_some() {}
+        std::future::pending().await
+    }
+
+    /// Whether the operator says that it is an emergency.
+    pub fn is_declared(&self) -> bool {
+        self.settings.declared
+    }
+
+    /// Whether it is one for anybody.
+    pub fn is_open(&self) -> bool {
+        self.settings.declared || self.providers.iter().any(|one| one.is_silent())
+    }
+
+    /// Whether it is one for this app: it allows that, and none of the providers whose people it takes answers.
+    pub fn is_open_for(&self, app: &App) -> bool {
+        app.emergency && (self.settings.declared || self.all_of(app, Watched::is_silent))
+    }
+
+    /// Whether somebody at this address may get in. An address that nobody vouches for is in no network.
+    pub fn takes_from(&self, client: Option<IpAddr>) -> bool {
+        let networks = &self.settings.networks;
+        networks.is_empty() || client.is_some_and(|client| networks.iter().any(|one| one.contains(&client)))
+    }
+
+    /// Who somebody is by what stands behind `Basic`. The caller has seen that it is an emergency for the app; where no
+    /// operator says so, its providers are asked once more before the password is looked at.
+    ///
+    /// # Errors
+    /// See [`NotLetIn`].
+    pub async fn admit(
+        &self,
+        shown: &str,
+        app: &App,
+        client: Option<IpAddr>,
+        now: u64,
+    ) -> Result<Arc<Person>, NotLetIn> {
+        let pass = self.pass(shown, app, client);
+        let (name, password) = read(shown).ok_or(NotLetIn::Wrong)?;
+        let place = self.settings.users.iter().position(|user| user.name == name);
+        if let (Some(place), Some(_)) = (place, self.passes.get(&pass).filter(|until| *until > now)) {
+            self.metrics.emergency_requests.inc();
+            return Ok(Arc::clone(&self.people[place]));
+        }
+        self.limiter.take(Kind::Emergency, client, now).map_err(NotLetIn::Limited)?;
+        let found = tokio::time::timeout(ADMIT_TIME, self.check(place, password, app)).await;
+        let found = found.unwrap_or(Err(NotLetIn::Busy));
+        if found != Err(NotLetIn::Wrong) {
+            self.limiter.give_back(Kind::Emergency, client);
+        }
+        match found {
+            Ok(place) => {
+                self.passes.insert(pass, now.saturating_add(PASS_SECONDS));
+                self.metrics.emergency_accepted.inc();
+                self.metrics.emergency_requests.inc();
+                tell(Event::Accepted { user: &name, app: &app.name, client });
+                Ok(Arc::clone(&self.people[place]))
+            }
+            Err(NotLetIn::Wrong) => {
+                self.metrics.emergency_refused.inc();
+                tell(Event::Refused { user: &name, app: &app.name, client });
+                Err(NotLetIn::Wrong)
+            }
+            Err(other) => Err(other),
+        }
+    }
+
+    /// Whose password it is. An unknown name takes as long as a known one.
+    async fn check(&self, place: Option<usize>, password: Secret, app: &App) -> Result<usize, NotLetIn> {
+        if !self.settings.declared {
+            for watched in &self.providers {
+                if app.takes_people_of(watched.issuer()) && !watched.asked_now().await {
+                    return Err(NotLetIn::Shut);
+                }
+            }
+        }
+        let turn = Arc::clone(&self.place).acquire_owned().await.map_err(|_| NotLetIn::Busy)?;
+        let user =
+            place.or(Some(0)).and_then(|place| self.settings.users.get(place)).ok_or(NotLetIn::Wrong)?;
+        let hash = user.hash.clone();
+        let checked = tokio::task::spawn_blocking(move || {
+            // Held to the end, also if nobody waits for it any more.
+            let _turn = turn;
+            hash.is_of(&password)
+        });
+        let right = checked.await.map_err(|_| NotLetIn::Busy)?;
+        place.filter(|_| right).ok_or(NotLetIn::Wrong)
+    }
+
+    fn all_of(&self, app: &App, test: fn(&Watched) -> bool) -> bool {
+        let mut of_app = self.providers.iter().filter(|one| app.takes_people_of(one.issuer())).peekable();
+        of_app.peek().is_some() && of_app.all(|one| test(one))
+    }
+
+    /// What finds a password that was right for this app from this address.
+    fn pass(&self, shown: &str, app: &App, client: Option<IpAddr>) -> [u8; 32] {
+        let mut context = hmac::Context::with_key(&self.key);
+        for part in [shown, &app.name, &client.map(|client| client.to_string()).unwrap_or_default()] {
+            context.update(part.as_bytes());
+            context.update(&[0]);
+        }
+        let mut pass = [0; 32];
+        pass.copy_from_slice(context.sign().as_ref());
+        pass
+    }
+}
+
+impl std::fmt::Debug for Emergency {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Emergency")
+    }
+}
+
+fn person(user: &User, wanted_claims: &[String]) -> Person {
+    let profile = Profile {
+        issuer: EMERGENCY_ISSUER.to_owned(),
+        // Never the subject of anybody that a provider vouches for.
+        subject: format!("emergency:{}", user.name),
+        username: user.name.clone(),
+        name: user.name.clone(),
+        email: String::new(),
+        groups: user.groups.clone(),
+        claims: serde_json::Map::new(),
+        auth_time: 0,
+        asked: None,
+    };
+    Person::new(Identity::pack(&profile, EMERGENCY_ISSUER.into(), wanted_claims))
+}
+
+/// A name and a password, out of what stands behind `Basic` (RFC 7617 2).
+fn read(shown: &str) -> Option<(String, Secret)> {
+    let plain = Zeroizing::new(STANDARD.decode(shown).ok()?);
+    let (name, password) = std::str::from_utf8(&plain).ok()?.split_once(':')?;
+    let sound = |text: &str| !text.is_empty() && !text.contains(char::is_control) && text.len() <= LONGEST;
+    (sound(name) && sound(password)).then(|| (name.to_owned(), Secret::new(password)))
+}
+
+/// The one place that tells the audit log.
+fn tell(event: Event<'_>) {
+    let (what, user, app, client, provider) = match event {
+        Event::Opened { provider } => ("opened", "", "", None, provider),
+        Event::Shut { provider } => ("shut", "", "", None, provider),
+        Event::Accepted { user, app, client } => ("accepted", user, app, client, ""),
+        Event::Refused { user, app, client } => ("refused", user, app, client, ""),
+    };
+    let client = client.map(|client| client.to_string()).unwrap_or_default();
+    tracing::warn!(target: "foregate::emergency", event = "emergency", what, user, app, client, provider, "emergency access");
+}
+
+/// How long a right password is remembered, for one app and one address.
+const PASS_SECONDS: u64 = 300;
+const MOST_PASSES: usize = 1000;
+/// With the question to the provider; a check is answered within 5 s.
+const ADMIT_TIME: Duration = Duration::from_secs(4);
+/// Bytes of the longest name and of the longest password.
+const LONGEST: usize = 1024;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_and_a_password_are_read_as_they_are() {
+        for (plain, found) in [
+            ("alice:pass:word", Some(("alice", "pass:word"))),
+            ("alice: ", Some(("alice", " "))),
+            ("älice:pässword", Some(("älice", "pässword"))),
+            ("alice:", None),
+            (":x", None),
+            ("alice", None),
+            ("alice:a\nb", None),
+        ] {
+            let read = read(&STANDARD.encode(plain));
+            let read = read.as_ref().map(|(name, password)| (name.as_str(), password.expose()));
+            assert_eq!(read, found, "{plain}");
+        }
+        assert!(read("no base64!").is_none());
+        assert!(read(&STANDARD.encode(format!("a:{}", "x".repeat(LONGEST + 1)))).is_none());
+    }
+}
