@@ -17,7 +17,7 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::bearer::{self, Clients};
-use crate::browser::{CookieScope, Cookies, Purpose, Sealer};
+use crate::browser::{Cookies, Purpose, Sealer};
 use crate::config::{self, Config};
 use crate::emergency::{self, Emergency};
 use crate::gate::Gate;
@@ -232,13 +232,12 @@ pub fn site(config: Config) -> anyhow::Result<Site> {
 fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site> {
     let metrics = before.map(|site| Arc::clone(&site.metrics)).unwrap_or_default();
     let upstreams = Upstreams::new(&config.backends, before.map(|site| &site.upstreams), &metrics)?;
-    let has_elsewhere = !config.apps_elsewhere().is_empty();
     let wanted_claims = config.wanted_claims();
     let (policy, vouching) = (config.policy(), config.vouching());
     tell_of_risks(&config);
     let (audit, access) = journals(&config, before, &metrics)?;
     let sealer = sealer(&mut config, before)?;
-    let own_names = own_names(&config);
+    let (own_names, cookies) = (own_names(&config), cookies(&config, &sealer));
     let sessions = Arc::new(match before {
         Some(site) => site.sessions.anew(config.session, wanted_claims.clone()),
         None => {
@@ -250,13 +249,12 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
     let login = before.into_iter().fold(login, |login, site| login.after(&site.login));
     let signer = signer(&config.public_url, &sealer)?;
     let limiter = limiter(config.rates, before, &metrics);
-    let emergency = emergency(config.emergency, before, &login, (&wanted_claims, &limiter, &metrics))?;
+    let emergency =
+        emergency(config.emergency, before, (&login, &wanted_claims), (&limiter, &metrics, &audit))?;
     let clients = config.bearer.map(|settings| {
         let before = before.and_then(|site| Some((&site.login, site.gate.clients()?)));
         clients(settings, before, &login, (&sessions, wanted_claims, &metrics))
     });
-    let home = has_elsewhere.then(|| config.public_url.host_str().unwrap_or_default());
-    let cookies = cookies(config.cookies, home, &sealer);
     Ok(Site {
         gate: Gate::new(policy, Arc::clone(&sessions), clients, Arc::clone(&limiter))
             .with_emergency(emergency),
@@ -302,12 +300,14 @@ fn limiter(rates: limits::Settings, before: Option<&Site>, metrics: &Arc<Metrics
     Arc::new(Limiter::new(rates, counted, Arc::clone(metrics)))
 }
 
-/// The cookies, also for hosts outside the cookie domain if there are apps on such: then `home` is ours.
-fn cookies(scope: CookieScope, home: Option<&str>, sealer: &Arc<Sealer>) -> Cookies {
-    let cookies = Cookies::new(scope);
-    match home {
-        Some(home) => cookies.with_hosts_elsewhere(home, Arc::clone(sealer)),
-        None => cookies,
+/// The cookies, also for hosts outside the cookie domain if there are apps on such.
+fn cookies(config: &Config, sealer: &Arc<Sealer>) -> Cookies {
+    let cookies = Cookies::new(config.cookies.clone());
+    match config.public_url.host_str() {
+        Some(home) if !config.apps_elsewhere().is_empty() => {
+            cookies.with_hosts_elsewhere(home, Arc::clone(sealer))
+        }
+        Some(_) | None => cookies,
     }
 }
 
@@ -363,8 +363,8 @@ fn clients(
 fn emergency(
     settings: Option<emergency::Settings>,
     before: Option<&Site>,
-    login: &Login,
-    (wanted_claims, limiter, metrics): (&[String], &Arc<Limiter>, &Arc<Metrics>),
+    (login, wanted_claims): (&Login, &[String]),
+    (limiter, metrics, audit): (&Arc<Limiter>, &Arc<Metrics>, &Audit),
 ) -> anyhow::Result<Option<Arc<Emergency>>> {
     let Some(settings) = settings else { return Ok(None) };
     if settings.declared {
@@ -374,8 +374,9 @@ fn emergency(
     }
     let before = before.and_then(|site| site.gate.emergency()).map(Arc::as_ref);
     let providers = login.providers().iter().map(|named| named.provider().clone()).collect();
-    let counted = (Arc::clone(limiter), Arc::clone(metrics));
-    let emergency = Emergency::new(settings, providers, before, wanted_claims, counted);
+    let means =
+        emergency::Means { limiter: Arc::clone(limiter), metrics: Arc::clone(metrics), audit: audit.clone() };
+    let emergency = Emergency::new(settings, providers, before, wanted_claims, means);
     Ok(Some(Arc::new(emergency.context("no random numbers can be had")?)))
 }
 

@@ -19,6 +19,7 @@ use zeroize::Zeroizing;
 
 use crate::headers::Person;
 use crate::identity::{Identity, Profile};
+use crate::journal::{self, Audit, Place, Record, Somebody};
 use crate::limits::{Kind, Limited, Limiter};
 use crate::metrics::Metrics;
 use crate::oidc::Provider;
@@ -63,6 +64,18 @@ pub struct Emergency {
     place: Arc<Semaphore>,
     limiter: Arc<Limiter>,
     metrics: Arc<Metrics>,
+    audit: Audit,
+}
+
+/// What tries are counted with, and where they are told.
+#[derive(Clone, Debug)]
+pub struct Means {
+    /// How often anybody may try.
+    pub limiter: Arc<Limiter>,
+    /// What is counted.
+    pub metrics: Arc<Metrics>,
+    /// Where passwords that were looked at are written down.
+    pub audit: Audit,
 }
 
 /// Why somebody does not get in.
@@ -78,7 +91,7 @@ pub enum NotLetIn {
     Busy,
 }
 
-/// What the audit log tells.
+/// What the log tells.
 #[derive(Clone, Copy, Debug)]
 enum Event<'a> {
     /// A provider has been silent for long enough.
@@ -99,8 +112,9 @@ impl Emergency {
         providers: Vec<Provider>,
         before: Option<&Self>,
         wanted_claims: &[String],
-        (limiter, metrics): (Arc<Limiter>, Arc<Metrics>),
+        means: Means,
     ) -> Option<Self> {
+        let Means { limiter, metrics, audit } = means;
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &aws_lc_rs::rand::SystemRandom::new()).ok()?;
         let known = |provider: &Provider| {
             let mut all = before.iter().flat_map(|before| &before.providers);
@@ -114,7 +128,7 @@ impl Emergency {
         let people = settings.users.iter().map(|user| Arc::new(person(user, wanted_claims))).collect();
         let place = before.map_or_else(|| Arc::new(Semaphore::new(1)), |before| Arc::clone(&before.place));
         let passes = Cache::new(MOST_PASSES);
-        Some(Self { settings, people, providers, passes, key, place, limiter, metrics })
+        Some(Self { settings, people, providers, passes, key, place, limiter, metrics, audit })
     }
 
     /// Asks the providers again and again; never ends.
@@ -176,16 +190,39 @@ impl Emergency {
                 self.passes.insert(pass, now.saturating_add(PASS_SECONDS));
                 self.metrics.emergency_accepted.inc();
                 self.metrics.emergency_requests.inc();
-                tell(Event::Accepted { user: &name, app: &app.name, client });
+                self.tell(Event::Accepted { user: &name, app: &app.name, client }, now);
                 Ok(Arc::clone(&self.people[place]))
             }
             Err(NotLetIn::Wrong) => {
                 self.metrics.emergency_refused.inc();
-                tell(Event::Refused { user: &name, app: &app.name, client });
+                // What is none of the names may be a password in the wrong place.
+                let user = if place.is_some() { name.as_str() } else { "" };
+                self.tell(Event::Refused { user, app: &app.name, client }, now);
                 Err(NotLetIn::Wrong)
             }
             Err(other) => Err(other),
         }
+    }
+
+    /// Tells the log of a password, and the audit log.
+    fn tell(&self, event: Event<'_>, now: u64) {
+        tell(event);
+        let (reason, user, app, client) = match event {
+            Event::Accepted { user, app, client } => ("accepted", user, app, client),
+            Event::Refused { user, app, client } => ("refused", user, app, client),
+            Event::Opened { .. } | Event::Shut { .. } => return,
+        };
+        self.audit.note(now.saturating_mul(1000), || Record {
+            who: Somebody {
+                user: user.to_owned(),
+                issuer: EMERGENCY_ISSUER.to_owned(),
+                ..Somebody::default()
+            },
+            place: Place { client, ..Place::default() },
+            app: Some(app.to_owned()),
+            reason: Some(reason),
+            ..Record::of(journal::Event::Emergency)
+        });
     }
 
     /// Whose password it is. An unknown name takes as long as a known one.
@@ -258,7 +295,6 @@ fn read(shown: &str) -> Option<(String, Secret)> {
     (sound(name) && sound(password)).then(|| (name.to_owned(), Secret::new(password)))
 }
 
-/// The one place that tells the audit log.
 fn tell(event: Event<'_>) {
     let (what, user, app, client, provider) = match event {
         Event::Opened { provider } => ("opened", "", "", None, provider),

@@ -145,11 +145,6 @@ fn is_toml(kind: Kind, text: &str) -> bool {
 }
 
 fn note_unknown(name: &str, paths: &[(String, String)], place: &Place, book: &mut Notebook) {
-    let path = name[PREFIX.len()..].to_ascii_lowercase().replace("__", ".");
-    if keys::is_later(&path) {
-        book.note(place, format!("`{path}` is not known to this version"), "remove the variable");
-        return;
-    }
     let squeezed = |name: &str| name.replace('_', "").to_ascii_uppercase();
     let same =
         paths.iter().map(|(variable, _)| variable.as_str()).find(|known| squeezed(known) == squeezed(name));
@@ -255,7 +250,6 @@ mod tests {
                 "FOREGATE_COOKIE_SECRET",
                 "this variable is not a setting; fix: remove the variable; `foregate config show` lists all settings",
             ),
-            ("FOREGATE_AUDIT__FILE", "`audit.file` is not known to this version; fix: remove the variable"),
             (
                 "FOREGATE_PORT",
                 "this variable is not a setting; fix: remove the variable; `foregate config show` lists all settings",

@@ -152,13 +152,6 @@ pub(crate) fn is_table(path: &str) -> bool {
     path == PROVIDERS || KEYS.iter().any(|key| holds(key.table()))
 }
 
-/// Whether later versions will know a setting of this path, or one above it.
-pub(crate) fn is_later(path: &str) -> bool {
-    LATER.iter().any(|later| {
-        path.strip_prefix(later).is_some_and(|rest| rest.is_empty() || rest == TWIN || rest.starts_with('.'))
-    })
-}
-
 /// Whether only a start can change the setting, or the table it stands in.
 pub(crate) fn is_for_start(path: &str) -> bool {
     AT_START
@@ -621,9 +614,6 @@ const AT_START: &[&str] = &[
     "session.cache_sessions",
 ];
 
-/// Settings of the interface that this version does not know yet.
-const LATER: &[&str] = &[];
-
 /// What an app's table may hold, with what it means.
 pub(crate) const APP_KEYS: &[(&str, &str)] = &[
     ("allow", "Who may use what no rule speaks of; without it nobody but by the rules."),
@@ -782,7 +772,6 @@ mod tests {
         for key in KEYS {
             assert!(seen.insert(key.path), "{}", key.path);
             assert!(key.doc.ends_with('.') && !key.doc.contains('\n'), "{}", key.path);
-            assert!(!is_later(key.path), "{}", key.path);
         }
     }
 
@@ -796,7 +785,6 @@ mod tests {
         assert!(is_table("server") && is_table("server.limits") && !is_table("serve") && !is_table("apps"));
         assert!(is_table("providers") && is_table("providers.a") && is_table("providers.a.claims"));
         assert!(!is_table("providers.a.b") && !is_table("providers.A"));
-        assert!(!is_later("emergency.a") && !is_later("audit"));
     }
 
     #[test]

@@ -185,10 +185,6 @@ fn note_name(entry: &Entry, book: &mut Notebook) {
 
 fn note_unknown(table: &str, path: &str, entry: &Entry, book: &mut Notebook) {
     let place = &entry.key_place;
-    if keys::is_later(path) {
-        book.note(place, format!("`{path}` is not known to this version"), "remove it");
-        return;
-    }
     let problem = match table {
         "" => format!("`{path}` is not a setting"),
         table => format!("`{}` is not a setting of [{table}]", entry.key),

@@ -32,6 +32,8 @@ pub enum Event {
     Enabled,
     /// An app token was made, or a device was promised one.
     TokenCreated,
+    /// A password for emergency access was looked at.
+    Emergency,
     /// Another configuration is in force.
     ConfigChanged,
 }

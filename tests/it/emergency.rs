@@ -263,7 +263,8 @@ fn guesses_are_limited_and_an_operator_can_declare_an_emergency() {
     let house = House::new("");
     let good = basic("alice", "correct horse");
     assert_shut(&house.asked("traefik", APP, INSIDE, &[&good]), "the provider is there");
-    house.foregate.rewrite(&house.config.replace("after = \"10s\"", "after = \"10s\"\ndeclared = true"));
+    let declared = house.config.replace("after = \"10s\"", "after = \"10s\"\ndeclared = true");
+    house.foregate.rewrite(&format!("{declared}\n[audit]\noutput = \"DIR/audit.log\"\n"));
     house.foregate.wait_for_log("EMERGENCY ACCESS IS DECLARED");
     house.foregate.wait_for_log("a new configuration is in force");
     assert_eq!(house.asked("traefik", APP, INSIDE, &[&good]).status, 200);
@@ -282,9 +283,28 @@ fn guesses_are_limited_and_an_operator_can_declare_an_emergency() {
     let other = house.asked("traefik", APP, "203.0.113.8", &[&good]);
     assert_eq!(other.status, 200, "another client");
     assert!(house.foregate.metric("foregate_limited_total{kind=\"emergency\",by=\"client\"}") >= 1.0);
+    assert_is_written_down(&house);
     house.foregate.rewrite(&house.config);
     house.foregate.wait_for_logs("a new configuration is in force", 2);
     assert_shut(&house.asked("traefik", APP, INSIDE, &[&good]), "it is over");
+}
+
+/// Who got in and who did not is in the audit log; what may be a password in the wrong place is not.
+fn assert_is_written_down(house: &House) {
+    let accepted = "\"event\":\"emergency\",\"user\":\"alice\"";
+    let refused = "\"reason\":\"refused\"";
+    let end = Instant::now() + Duration::from_secs(20);
+    let text = loop {
+        let text = std::fs::read_to_string(house.foregate.dir().join("audit.log")).unwrap_or_default();
+        if text.contains(accepted) && text.contains(refused) {
+            break text;
+        }
+        assert!(Instant::now() < end, "{text}");
+        std::thread::sleep(Duration::from_millis(10));
+    };
+    for secret in ["correct horse", "wrong", "user-0"] {
+        assert!(!text.contains(secret), "{secret}: {text}");
+    }
 }
 
 #[test]

@@ -140,7 +140,9 @@ fn model(host: &str, path: &str, method: &str, shows: Shows) -> Option<&'static 
         Shows::Alice => ("alice", &["family", "Home Server Admins"]),
         Shows::Bob => ("bob", &["family"]),
         Shows::Program if host == "plain" => ("ci-1", &[]),
-        _ => ("", &[]),
+        Shows::Nothing | Shows::ForgedCookie | Shows::Program | Shows::BadToken | Shows::Password => {
+            ("", &[])
+        }
     };
     let signed_in = !name.is_empty();
     let yes = match host {

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::support::http::get;
 use crate::support::stage::Stage;
 
-/// A metric by the name that queries use: its type, its label if it has one, and all values of that.
-type Known = BTreeMap<String, (String, Option<String>, BTreeSet<String>)>;
+/// A metric by the name that queries use: its type, and its labels with all their values.
+type Known = BTreeMap<String, (String, BTreeMap<String, BTreeSet<String>>)>;
 
 /// What foregate shows.
 fn shown(text: &str) -> Known {
@@ -16,15 +16,15 @@ fn shown(text: &str) -> Known {
         if let Some((name, kind)) = line.strip_prefix("# TYPE ").and_then(|rest| rest.split_once(' ')) {
             families.insert(name, kind);
             let name = if kind == "counter" { format!("{name}_total") } else { name.to_owned() };
-            known.insert(name, (kind.to_owned(), None, BTreeSet::new()));
+            known.insert(name, (kind.to_owned(), BTreeMap::new()));
         } else if let Some((name, rest)) = line.split_once('{').filter(|_| !line.starts_with('#')) {
             let labels = rest.split('}').next().expect("labels");
-            assert!(!labels.contains(','), "one label at most: {line}");
-            let (label, value) = labels.split_once('=').expect("a label");
-            if label != "le" {
-                let entry = known.get_mut(name).unwrap_or_else(|| panic!("no type of {line}"));
-                entry.1 = Some(label.to_owned());
-                entry.2.insert(value.trim_matches('"').to_owned());
+            for (label, value) in labels.split(',').filter_map(|one| one.split_once('=')) {
+                if label != "le" {
+                    let entry = known.get_mut(name).unwrap_or_else(|| panic!("no type of {line}"));
+                    let values = entry.1.entry(label.to_owned()).or_default();
+                    values.insert(value.trim_matches('"').to_owned());
+                }
             }
         }
     }
@@ -38,8 +38,14 @@ fn documented(page: &str) -> Known {
         let cells: Vec<&str> = line.split('|').map(str::trim).collect();
         let [_, name, kind, labels, meaning, _] = cells[..] else { panic!("five columns: {line}") };
         assert!(meaning.ends_with('.'), "{line}");
-        let mut words = labels.split('`').skip(1).step_by(2).map(str::to_owned);
-        let entry = (kind.to_owned(), words.next(), words.collect());
+        let mut all = BTreeMap::new();
+        for label in labels.split(';') {
+            let mut words = label.split('`').skip(1).step_by(2).map(str::to_owned);
+            if let Some(name) = words.next() {
+                all.insert(name, words.collect());
+            }
+        }
+        let entry = (kind.to_owned(), all);
         assert!(known.insert(name.trim_matches('`').to_owned(), entry).is_none(), "twice: {line}");
     }
     known

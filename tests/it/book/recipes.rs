@@ -79,6 +79,10 @@ fn every_configuration_on_the_pages_is_one() {
         ("family", "x"),
         ("keys", KEY),
         ("store", "postgres://f:s@db/f"),
+        (
+            "emergency",
+            "ops:$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc:ops",
+        ),
     ] {
         std::fs::write(dir.path().join(name), text).expect("a file");
     }
