@@ -1,9 +1,11 @@
 //! What can be typed, and what each command does. Only here and in `main` does foregate print.
 
 mod check;
+mod colour;
 mod explain;
 mod health;
 mod import;
+mod manual;
 mod session;
 mod store;
 mod table;
@@ -75,6 +77,10 @@ enum Command {
         #[command(subcommand)]
         what: TokenCommand,
     },
+    /// Print completions for a shell
+    Completions(manual::Completions),
+    /// Print the manual page of foregate or of a command
+    Man(manual::Manual),
     /// Print the configuration of another product as a foregate.toml
     Import(import::Import),
     /// Print the front proxy's configuration for this set-up; for HAProxy also write foregate.lua here
@@ -179,6 +185,8 @@ impl Cli {
                 TokenCommand::List(args) => token::list(&args),
                 TokenCommand::Revoke(args) => token::revoke(&args),
             },
+            Command::Completions(args) => manual::completions(&args),
+            Command::Man(args) => manual::manual(&args),
             Command::Import(args) => import::import(args),
             Command::Snippet(args) => snippet(&args),
         }
