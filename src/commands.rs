@@ -3,9 +3,11 @@
 mod admin;
 mod audit;
 mod check;
+mod colour;
 mod explain;
 mod health;
 mod import;
+mod manual;
 mod password;
 mod session;
 mod store;
@@ -21,6 +23,7 @@ use anyhow::Context as _;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use clap::{Parser, Subcommand};
+use tracing_appender::non_blocking::{NonBlockingBuilder, WorkerGuard};
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::FmtSpan;
 
@@ -78,6 +81,10 @@ enum Command {
         #[command(subcommand)]
         what: TokenCommand,
     },
+    /// Print completions for a shell
+    Completions(manual::Completions),
+    /// Print the manual page of foregate or of a command
+    Man(manual::Manual),
     /// Print the configuration of another product as a foregate.toml
     Import(import::Import),
     /// Make the hash of a password for emergency access: asked for on a terminal, else the first line of the input
@@ -161,7 +168,7 @@ impl Cli {
             Command::Serve(file) => serve(&file, terminal),
             #[cfg(feature = "sqlite")]
             Command::Demo { port } => {
-                log(terminal, "foregate=warn")?;
+                let _log = log(terminal, "foregate=warn")?;
                 runtime()?.block_on(demo::run(port, terminal))
             }
             Command::Check(args) => check::check(&args),
@@ -184,6 +191,8 @@ impl Cli {
                 TokenCommand::List(args) => token::list(&args),
                 TokenCommand::Revoke(args) => token::revoke(&args),
             },
+            Command::Completions(args) => manual::completions(&args),
+            Command::Man(args) => manual::manual(&args),
             Command::Import(args) => import::import(args),
             Command::HashPassword => print(&password::hash()?),
             Command::Snippet(args) => snippet(&args),
@@ -193,7 +202,7 @@ impl Cli {
 
 fn serve(file: &FromFile, terminal: bool) -> anyhow::Result<()> {
     let loaded = load(file)?;
-    log(terminal, &config::log_filter())?;
+    let _log = log(terminal, &config::log_filter())?;
     let runtime = runtime()?;
     let served = runtime.block_on(async {
         let Signals { stop, reload } = signals()?;
@@ -216,16 +225,22 @@ fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
     tokio::runtime::Builder::new_multi_thread().enable_all().build().context("cannot start the runtime")
 }
 
-/// JSON lines unless somebody is looking.
-fn log(terminal: bool, filter: &str) -> anyhow::Result<()> {
+/// JSON lines unless somebody is looking. A thread of its own writes them, until the guard is dropped: a reader that takes nothing
+/// keeps no request waiting, and a full disk ends none. What there is no room for is lost.
+fn log(terminal: bool, filter: &str) -> anyhow::Result<WorkerGuard> {
     let filter =
         EnvFilter::try_new(filter).with_context(|| format!("FOREGATE_LOG is no log filter: {filter}"))?;
+    let (writer, guard) =
+        NonBlockingBuilder::default().buffered_lines_limit(LINES_WAITING).finish(std::io::stderr());
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
-        .with_writer(std::io::stderr)
+        .with_writer(writer)
+        // It would tell of what cannot be written where it cannot be written, and panic.
+        .log_internal_errors(false)
         .with_span_events(FmtSpan::NONE);
     let started = if terminal { log.try_init() } else { log.json().flatten_event(true).try_init() };
-    started.map_err(|error| anyhow::anyhow!("cannot start the log: {error}"))
+    started.map_err(|error| anyhow::anyhow!("cannot start the log: {error}"))?;
+    Ok(guard)
 }
 
 fn new_key() -> anyhow::Result<String> {
@@ -326,5 +341,7 @@ fn print(text: &str) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Lines of the log that may wait to be written.
+const LINES_WAITING: usize = 8192;
 /// How long threads may go on that wait for the system.
 const LAST_MOMENTS: Duration = Duration::from_secs(1);

@@ -1,9 +1,8 @@
 //! `foregate check`: what the doctor says, line by line as it comes, or as one document.
 
-use std::io::IsTerminal as _;
-
 use url::Url;
 
+use super::colour::Colour;
 use super::table::write;
 use super::{FromFile, runtime};
 use crate::doctor::{self, Check, State};
@@ -24,7 +23,7 @@ pub(super) struct CheckArgs {
 
 /// Looks at everything; an error if something failed.
 pub(super) fn check(args: &CheckArgs) -> anyhow::Result<()> {
-    let colour = Colour::of_terminal();
+    let colour = Colour::of_stdout();
     let mut tell = |check: &Check| {
         // Whoever has stopped reading is told nothing more.
         let _ = write(&line(check, colour));
@@ -50,26 +49,10 @@ pub(super) fn check(args: &CheckArgs) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Whether lines are coloured.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Colour {
-    On,
-    Off,
-}
-
-impl Colour {
-    fn of_terminal() -> Self {
-        if std::io::stdout().is_terminal() { Self::On } else { Self::Off }
-    }
-}
-
 /// One line: the state, what was looked at, what was seen, and the fix.
 fn line(check: &Check, colour: Colour) -> String {
     let state = format!("{:7}", check.state.as_str());
-    let state = match colour {
-        Colour::On => format!("\u{1b}[{}m{state}\u{1b}[0m", code(check.state)),
-        Colour::Off => state,
-    };
+    let state = colour.paint(code(check.state), &state);
     let fix = if check.fix.is_empty() { String::new() } else { format!("; fix: {}", printable(&check.fix)) };
     let (name, seen) = (printable(&check.name), printable(&check.seen));
     format!("{state}  {:8}  {name}: {seen}{fix}\n", check.stage.as_str())

@@ -57,7 +57,8 @@ pub(super) fn list(args: &List) -> anyhow::Result<()> {
 
 async fn print_all(store: &SessionStore, config: &Config, args: &List) -> anyhow::Result<()> {
     let which = args.user.as_deref().map_or(Selection::All, Selection::Username);
-    let mut table = Table::new(&["ID", "USER", "LAST SEEN (UTC)", "SIGNED IN", "ENDS", "ADDRESS", "BROWSER"]);
+    let mut table =
+        Table::new(&["ID", "USER", "LAST SEEN (UTC)", "SIGNED IN", "ENDS", "ADDRESS", "BROWSER"]).coloured();
     let mut after = None;
     let mut any = false;
     loop {

@@ -2,6 +2,7 @@
 
 use std::io::{self, Write};
 
+use super::colour::Colour;
 use crate::wording::printable;
 
 /// Whether there is anybody left to read.
@@ -19,11 +20,22 @@ pub(super) struct Table {
     titles: &'static [&'static str],
     widths: Vec<usize>,
     begun: bool,
+    colour: Colour,
 }
 
 impl Table {
     pub(super) fn new(titles: &'static [&'static str]) -> Self {
-        Self { titles, widths: titles.iter().map(|title| title.chars().count()).collect(), begun: false }
+        Self {
+            titles,
+            widths: titles.iter().map(|title| title.chars().count()).collect(),
+            begun: false,
+            colour: Colour::Off,
+        }
+    }
+
+    /// The same with its titles in bold, where that can be shown.
+    pub(super) fn coloured(self) -> Self {
+        Self { colour: Colour::of_stdout(), ..self }
     }
 
     /// A page of rows, below the titles if it is the first.
@@ -38,7 +50,8 @@ impl Table {
         let mut text = String::new();
         if !std::mem::replace(&mut self.begun, true) {
             let titles: Vec<String> = self.titles.iter().map(ToString::to_string).collect();
-            text.push_str(&self.line(&titles));
+            text.push_str(&self.colour.paint(BOLD, self.line(&titles).trim_end()));
+            text.push('\n');
         }
         rows.iter().for_each(|row| text.push_str(&self.line(row)));
         text
@@ -66,6 +79,9 @@ pub(super) fn write(text: &str) -> anyhow::Result<Reader> {
         Err(error) => Err(error.into()),
     }
 }
+
+/// Of the terminal.
+const BOLD: u8 = 1;
 
 /// A longer cell stands out of its column.
 const WIDEST: usize = 60;

@@ -111,7 +111,7 @@ pub(super) fn list(args: &List) -> anyhow::Result<()> {
 async fn print_all(store: &SessionStore, config: &Config, args: &List) -> anyhow::Result<()> {
     let which = args.user.as_deref().map_or(Selection::All, Selection::Username);
     let titles = &["ID", "USER", "APP", "NAME", "NETWORKS", "MADE (UTC)", "LAST USED", "ENDS", "STATE"];
-    let mut table = Table::new(titles);
+    let mut table = Table::new(titles).coloured();
     let mut after = None;
     loop {
         let page = store.tokens(&which, after, PAGE).await?;

@@ -47,7 +47,7 @@ pub(super) fn list(args: &List) -> anyhow::Result<()> {
 
 async fn print_all(store: &SessionStore, json: bool) -> anyhow::Result<()> {
     let titles = &["USER", "NAME", "E-MAIL", "LAST SEEN (UTC)", "SESSIONS", "STATE", "ISSUER", "SUBJECT"];
-    let mut table = Table::new(titles);
+    let mut table = Table::new(titles).coloured();
     let mut after = PersonKey::default();
     loop {
         let page = store.people(None, &after, PAGE).await?;

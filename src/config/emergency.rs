@@ -74,6 +74,12 @@ impl Reader {
                     let problem = format!("`{USERS}`: {name} has the name of another one");
                     self.book.note(&line.place, problem, "give each user a name of their own");
                 }
+                Ok(user) if users.first().is_some_and(|first| !first.hash.costs_the_same(&user.hash)) => {
+                    let problem = format!(
+                        "`{USERS}`: {name} has a hash of other costs, which tells who is known by the time it takes"
+                    );
+                    self.book.note(&line.place, problem, MAKE_ALL);
+                }
                 Ok(user) => users.push(user),
                 Err((problem, fix)) => {
                     self.book.note(&line.place, format!("`{USERS}`: {name} {problem}"), fix)
@@ -131,6 +137,7 @@ fn parse_user(line: &str) -> Result<User, (String, &'static str)> {
 
 const USERS: &str = "emergency.users";
 const WRITE_USERS: &str = "write users = [\"name:hash:groups\"] below [emergency], or remove it";
+const MAKE_ALL: &str = "make all hashes with `foregate hash-password`";
 const FORM: &str =
     "write such as \"alice:$argon2id$…:admins,ops\", with a hash that `foregate hash-password` prints";
 const MAKE: &str = "make another one with `foregate hash-password`";

@@ -26,7 +26,7 @@ pub enum HashError {
     #[error("is too weak: m must be 7168 (KiB) or more")]
     Weak,
     /// It costs foregate too much.
-    #[error("costs too much: m may be 262144 (KiB), t 16 and p 16 at most")]
+    #[error("costs too much: m may be 262144 (KiB) at most, m by t 524288, and p 16")]
     Dear,
 }
 
@@ -48,7 +48,7 @@ impl Hash {
         if memory < LEAST_MEMORY {
             return Err(HashError::Weak);
         }
-        if memory > MOST_MEMORY || times > MOST_TIMES || lanes > MOST_LANES {
+        if u64::from(memory) * u64::from(times) > MOST_WORK || memory > MOST_MEMORY || lanes > MOST_LANES {
             return Err(HashError::Dear);
         }
         let decode = |text: &str| STANDARD_NO_PAD.decode(text).map_err(|_| malformed);
@@ -58,6 +58,12 @@ impl Hash {
         }
         let params = Params::new(memory, times, lanes, Some(hash.len())).map_err(|_| malformed)?;
         Ok(Self { params, salt, hash })
+    }
+
+    /// Whether it takes as long as another one.
+    pub fn costs_the_same(&self, other: &Self) -> bool {
+        let costs = |hash: &Self| (hash.params.m_cost(), hash.params.t_cost(), hash.params.p_cost());
+        costs(self) == costs(other)
     }
 
     /// Whether it is the hash of this password. Takes its time, and as much memory as it says.
@@ -104,7 +110,8 @@ const TIMES: u32 = 2;
 const LANES: u32 = 1;
 const LEAST_MEMORY: u32 = 7168;
 const MOST_MEMORY: u32 = 262_144;
-const MOST_TIMES: u32 = 16;
+/// KiB by passes: less than a second on a slow machine, as one password is looked at at a time.
+const MOST_WORK: u64 = 524_288;
 const MOST_LANES: u32 = 16;
 
 #[cfg(test)]
@@ -136,7 +143,7 @@ mod tests {
             ("$argon2id$v=19$m=7168,t=1,p=1$", None),
             ("$argon2id$v=19$m=7167,t=9,p=1$", Some(HashError::Weak)),
             ("$argon2id$v=19$m=262145,t=1,p=1$", Some(HashError::Dear)),
-            ("$argon2id$v=19$m=7168,t=17,p=1$", Some(HashError::Dear)),
+            ("$argon2id$v=19$m=7168,t=74,p=1$", Some(HashError::Dear)),
             ("$argon2id$v=19$m=7168,t=1,p=17$", Some(HashError::Dear)),
             ("$argon2id$v=19$m=7168,t=0,p=1$", Some(HashError::Malformed)),
             ("$argon2i$v=19$m=7168,t=1,p=1$", Some(HashError::Malformed)),

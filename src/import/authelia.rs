@@ -9,12 +9,20 @@ use super::tree::{Value, read_yaml};
 use super::words::{host_key, network, origin, seconds, term};
 use super::{Given, ImportError, Wish};
 
-/// Reads all files as one configuration, the later ones over the earlier.
+/// Reads all files as one configuration. What stands in two of them, or in a second document, is refused: which of the two counts is
+/// not for us to guess.
 pub(super) fn read(given: &Given, wish: &Wish) -> Result<Plan, ImportError> {
     let mut sections: Vec<(String, Value)> = Vec::new();
     for (name, text) in &given.files {
-        for (key, value) in read_yaml(name, text)?.iter().filter_map(Value::map).flatten() {
-            sections.retain(|(other, _)| other != key);
+        let unreadable = |problem: String| ImportError::Unreadable { name: name.clone(), problem };
+        let documents = read_yaml(name, text)?;
+        if documents.len() > 1 {
+            return Err(unreadable("it holds several documents; Authelia reads one".to_owned()));
+        }
+        for (key, value) in documents.iter().filter_map(Value::map).flatten() {
+            if sections.iter().any(|(other, _)| other == key) {
+                return Err(unreadable(format!("`{key}` stands in an earlier file, too: join the two")));
+            }
             sections.push((key.clone(), value.clone()));
         }
     }

@@ -253,7 +253,7 @@ fn ends_segment(behind: &[Step]) -> bool {
 /// Takes an expression apart into all ways through it; `None` if that cannot be done.
 fn parse(expression: &str) -> Option<Vec<Vec<Step>>> {
     let letters: Vec<char> = expression.chars().collect();
-    let mut parser = Parser { letters: &letters, at: 0 };
+    let mut parser = Parser { letters: &letters, at: 0, depth: 0 };
     let ways = parser.either()?;
     (parser.at == letters.len()).then_some(ways)
 }
@@ -261,6 +261,8 @@ fn parse(expression: &str) -> Option<Vec<Vec<Step>>> {
 struct Parser<'a> {
     letters: &'a [char],
     at: usize,
+    /// How many parentheses are open.
+    depth: usize,
 }
 
 type Ways = Vec<Vec<Step>>;
@@ -330,7 +332,10 @@ impl Parser<'_> {
         if self.take_if('?') {
             self.take_if(':').then_some(())?;
         }
-        self.either()
+        self.depth += 1;
+        let ways = if self.depth <= DEEPEST { self.either() } else { None };
+        self.depth -= 1;
+        ways
     }
 
     fn class(&mut self) -> Option<Ways> {
@@ -381,6 +386,8 @@ impl Parser<'_> {
     }
 }
 
+/// How deep parentheses may stand within each other.
+const DEEPEST: usize = 50;
 /// More ways through an expression are not looked at.
 const MOST_WAYS: usize = 64;
 

@@ -48,6 +48,8 @@ pub enum By {
     Provider,
     /// Whoever used the API of the admin listener.
     Api,
+    /// Whoever used the operator's page.
+    Operator,
     /// Whoever ran a command of foregate.
     Command,
     /// Whoever sent a signal.

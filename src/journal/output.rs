@@ -2,7 +2,7 @@
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::{FileTypeExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 
 /// Where lines go.
@@ -132,6 +132,10 @@ impl Sink {
 
 /// A file to write behind what is there; a new one is nobody's but ours and our group's.
 fn append(path: &Path) -> io::Result<File> {
+    // A pipe would keep whoever opens it waiting for a reader.
+    if std::fs::metadata(path).is_ok_and(|there| there.file_type().is_fifo()) {
+        return Err(io::Error::new(io::ErrorKind::Unsupported, "it is a pipe; name a file"));
+    }
     OpenOptions::new().append(true).create(true).mode(0o640).open(path)
 }
 

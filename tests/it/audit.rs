@@ -232,6 +232,11 @@ fn a_log_that_cannot_be_opened_stops_the_start_and_an_odd_place_is_a_finding() {
     };
     let (code, err) = Foregate::refuses(&config("DIR/nowhere/audit.log"));
     assert!(code == Some(1) && err.contains("the audit log cannot be opened (audit.output)"), "{err}");
+    let dir = tempfile::tempdir().expect("a directory");
+    let pipe = dir.path().join("pipe");
+    assert!(std::process::Command::new("mkfifo").arg(&pipe).status().expect("mkfifo").success());
+    let (code, err) = Foregate::refuses(&config(pipe.to_str().expect("a path")));
+    assert!(code == Some(1) && err.contains("it is a pipe; name a file"), "{err}");
     let (code, err) = Foregate::refuses(&config("sdtout"));
     let told = "`audit.output`: `sdtout` is neither stdout, stderr, off nor the path of a file";
     assert!(code == Some(1) && err.contains(told), "{err}");

@@ -5,7 +5,7 @@ use std::net::TcpListener;
 use std::path::Path;
 use std::thread;
 
-use crate::support::foregate::{Foregate, free_port, run};
+use crate::support::foregate::{Foregate, PROGRAM, free_port, run};
 
 const SMALL: &str = r#"
 public_url = "https://auth.example.com"
@@ -154,4 +154,47 @@ fn health_is_a_no_where_the_answer_is() {
     let (code, out, err) = in_dir(&config, &["health", "--ready"]);
     assert!(code == Some(1) && out.is_empty() && err.contains("{\"ready\":false}"), "{err}");
     assert_eq!(answering.join().expect("an end").as_deref(), Some("GET /readyz HTTP/1.1"));
+}
+
+#[test]
+fn completions_and_manual_know_every_command() {
+    let here = Path::new("/");
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let (code, out, err) = run(&["completions", shell], here);
+        assert_eq!((code, err.as_str()), (Some(0), ""), "{shell}");
+        for word in ["snippet", "revoke", "import", "--with-secrets", "hash-password"] {
+            let word = if shell == "fish" { word.trim_start_matches('-') } else { word };
+            assert!(out.contains(word), "{shell} {word}");
+        }
+    }
+    let (_, out, _) = run(&["completions", "bash"], here);
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("complete"), out).expect("a file");
+    let ask = "source ./complete; COMP_WORDS=(foregate session re); COMP_CWORD=2; _foregate foregate re session; echo ${COMPREPLY[@]}";
+    let shell = std::process::Command::new("bash").args(["-c", ask]).current_dir(dir.path()).output();
+    let shell = shell.expect("bash");
+    assert_eq!(String::from_utf8_lossy(&shell.stdout).trim(), "revoke", "{shell:?}");
+    let (code, page, _) = run(&["man"], here);
+    assert!(code == Some(0) && page.contains(".TH foregate 1") && page.contains("import"), "{page}");
+    let (code, page, _) = run(&["man", "session", "revoke"], here);
+    assert!(code == Some(0) && page.contains("\\-\\-issuer"), "{page}");
+    let (code, _, err) = run(&["man", "session", "revive"], here);
+    assert!(code == Some(1) && err.contains("revive"), "{err}");
+}
+
+#[test]
+fn colours_are_for_whoever_can_see_them() {
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("foregate.toml"), "nonsense = 1\n").expect("a file");
+    let check = |variables: &[(&str, &str)]| {
+        let mut command = std::process::Command::new(PROGRAM);
+        command.arg("check").current_dir(dir.path()).env_remove("NO_COLOR").env_remove("CLICOLOR_FORCE");
+        let out = command.envs(variables.iter().copied()).output().expect("foregate starts");
+        String::from_utf8(out.stdout).expect("text")
+    };
+    let plain = check(&[]);
+    assert!(plain.contains("failed") && !plain.contains('\u{1b}'), "{plain}");
+    let forced = check(&[("CLICOLOR_FORCE", "1")]);
+    assert!(forced.contains("\u{1b}[31mfailed"), "{forced}");
+    assert_eq!(check(&[("CLICOLOR_FORCE", "1"), ("NO_COLOR", "1")]), plain, "who says no is heard");
 }

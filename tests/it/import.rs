@@ -365,3 +365,32 @@ fn what_cannot_be_read_prints_nothing() {
     }
     assert_eq!(import(&["nginx"]).0, Some(2));
 }
+
+#[test]
+fn two_files_that_say_the_same_key_and_a_second_document_are_refused() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let [first, second, both] = ["a.yml", "b.yml", "c.yml"].map(|name| dir.path().join(name));
+    let strict = "access_control:\n  default_policy: deny\n  rules:\n    - domain: a.example.com\n      policy: one_factor\n";
+    let lax = "access_control:\n  default_policy: one_factor\n";
+    std::fs::write(&first, strict).expect("a file");
+    std::fs::write(&second, lax).expect("a file");
+    std::fs::write(&both, format!("{strict}---\n{lax}")).expect("a file");
+    let [first, second, both] = [&first, &second, &both].map(|file| file.to_str().expect("a path"));
+    for (files, told) in [
+        (vec![first, second], "`access_control` stands in an earlier file, too: join the two"),
+        (vec![both], "it holds several documents"),
+    ] {
+        let (code, out, err) = import(&[&["authelia"], &files[..]].concat());
+        assert!(code == Some(1) && out.is_empty() && err.contains(told), "{err}");
+    }
+}
+
+#[test]
+fn parentheses_without_end_are_not_looked_into() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = dir.path().join("a.cfg");
+    let deep = format!("skip_auth_routes = [\"^{}a{}$\"]\n", "(".repeat(8_000), ")".repeat(8_000));
+    std::fs::write(&file, format!("{deep}upstreams = [\"http://127.0.0.1:1\"]\n")).expect("a file");
+    let (code, out, err) = import(&["oauth2-proxy", file.to_str().expect("a path")]);
+    assert!(code == Some(1) && !out.contains("\"public\""), "{code:?} {out} {err}");
+}

@@ -39,6 +39,7 @@ mod invariants;
 mod limits;
 mod listeners;
 mod live;
+mod log;
 mod logout;
 mod metrics;
 mod operator;
