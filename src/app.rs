@@ -391,6 +391,12 @@ fn tell_of_risks(config: &Config) {
             "apps outside the cookie domain {domain}: each of their hosts gets a cookie of its own"
         );
     }
+    if config.trusts_everybody() {
+        tracing::warn!(
+            "insecure: server.trusted_proxies holds every address there is, so that anybody who reaches this listener may say who they \
+             are and where they come from"
+        );
+    }
     for app in config.apps_trusting_anybody() {
         tracing::warn!(
             app,

@@ -16,6 +16,7 @@ mod followed;
 mod headers;
 mod keys;
 mod listeners;
+mod ourselves;
 mod policy;
 mod provider;
 mod roles;
@@ -36,6 +37,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use ipnet::IpNet;
 use url::Url;
 
 use crate::browser::CookieScope;
@@ -214,6 +216,11 @@ impl Config {
         self.apps.iter().filter(trusts).map(|app| app.name.as_str()).collect()
     }
 
+    /// Whether every peer there is counts as a front proxy, of IPv4 or of IPv6.
+    pub fn trusts_everybody(&self) -> bool {
+        IpNet::aggregate(&self.server.trusted_proxies).iter().any(|network| network.prefix_len() == 0)
+    }
+
     /// The claims that header templates and rules of any app read, sorted.
     pub fn wanted_claims(&self) -> Vec<String> {
         let sets = self.apps.iter().map(|app| &app.headers).chain([&self.default_headers]);
@@ -238,7 +245,7 @@ impl Reader {
         let listeners = self.listeners();
         let server = self.server(listeners.as_ref().map(|all| &*all.listen));
         let admin_token = self.admin_token(listeners.as_ref().map(|all| all.admin_listen));
-        let admin_app = self.admin_app(apps.as_ref().map(|apps| &*apps.list));
+        let admin_app = self.admin_app(apps.as_ref(), listeners.as_ref());
         let watch = self.flag("server.watch");
         let journals = self.journals();
         let emergency = self.emergency(apps.as_ref().map(|apps| &*apps.list));

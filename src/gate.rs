@@ -77,6 +77,7 @@ impl Gate {
             Ruling::UnknownHost => return Decision::Forbid(Refusal::UnknownHost),
             Ruling::AmbiguousPath => return Decision::Forbid(Refusal::AmbiguousPath),
             Ruling::AmbiguousQuery => return Decision::Forbid(Refusal::AmbiguousQuery),
+            Ruling::AmbiguousMethod => return Decision::Forbid(Refusal::AmbiguousMethod),
         };
         let person = self.person(&visit.credential, app.limits, counts, now).await;
         if app.emergency

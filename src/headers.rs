@@ -320,10 +320,13 @@ fn look_alikes<'a>(names: impl Iterator<Item = &'a HeaderName>) -> HeaderValue {
 pub struct OwnNames(HashSet<String>);
 
 impl OwnNames {
-    /// The names of all `sets`, and those of the headers for app tokens and of emergency access.
+    /// The names of all `sets`, those of all presets, as backends may believe another one than is configured, and those of the
+    /// headers for app tokens and of emergency access.
     pub fn of<'a>(sets: impl IntoIterator<Item = &'a HeaderSet>) -> Self {
         let names = sets.into_iter().flat_map(|set| set.names().map(|name| fold(name.as_str())));
-        Self(names.chain([fold(APP_TOKEN.as_str()), fold(EMERGENCY.as_str())]).collect())
+        let of_presets = PRESETS.iter().flat_map(|(_, lines)| lines.iter().map(|(name, _)| fold(name)));
+        let more = [APP_TOKEN.as_str(), EMERGENCY.as_str(), "x-remote-user", "x-webauth-user"].map(fold);
+        Self(names.chain(of_presets).chain(more).collect())
     }
 
     /// Whether some backend could take a header with this folded name for one of ours.

@@ -108,6 +108,8 @@ pub enum Ruling<'p> {
     AmbiguousPath,
     /// The query cannot be judged.
     AmbiguousQuery,
+    /// The method cannot be judged.
+    AmbiguousMethod,
 }
 
 /// All apps, found by host in one or two look-ups however many there are.
@@ -136,6 +138,7 @@ pub struct Fallback {
 struct Site {
     apps: Vec<App>,
     paths_matter: bool,
+    methods_matter: bool,
 }
 
 impl Policy {
@@ -200,6 +203,9 @@ impl Policy {
             return Ruling::Rule(&self.own, rule);
         }
         let Some(site) = self.site(&target.host) else { return self.fall_back(target) };
+        if site.methods_matter && target.names_other_method() {
+            return Ruling::AmbiguousMethod;
+        }
         match target.path.canonical() {
             Some(path) => site.rule_for(path, target),
             None if site.paths_matter => Ruling::AmbiguousPath,
@@ -208,7 +214,8 @@ impl Policy {
                 ruling @ (Ruling::Rule(..)
                 | Ruling::UnknownHost
                 | Ruling::AmbiguousPath
-                | Ruling::AmbiguousQuery) => ruling,
+                | Ruling::AmbiguousQuery
+                | Ruling::AmbiguousMethod) => ruling,
             },
         }
     }
@@ -220,8 +227,7 @@ impl Policy {
 
     /// Whether what is decided about a host can depend on the method.
     pub fn minds_methods(&self, host: &str) -> bool {
-        self.site(host)
-            .is_some_and(|site| site.apps.iter().any(|app| app.rules.iter().any(Rule::minds_methods)))
+        self.site(host).is_some_and(|site| site.methods_matter)
     }
 
     /// Whether a line speaks of a host.
@@ -281,6 +287,7 @@ impl Fallback {
 impl Site {
     fn add(&mut self, app: App) {
         self.paths_matter |= app.prefix.is_some() || app.rules.iter().any(|rule| rule.path.is_some());
+        self.methods_matter |= app.rules.iter().any(Rule::minds_methods);
         let length = |app: &App| app.prefix.as_ref().map_or(0, String::len);
         let place = self.apps.partition_point(|other| length(other) >= length(&app));
         self.apps.insert(place, app);

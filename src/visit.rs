@@ -4,6 +4,7 @@ mod app_token;
 mod authorization;
 mod client;
 mod host;
+mod overrides;
 mod path;
 mod tenant;
 
@@ -18,6 +19,7 @@ pub use app_token::{APP_TOKEN, AppToken, RANDOM_BYTES, ShownToken, holds_app_tok
 pub use authorization::{Authorization, Shown};
 pub use client::{Client, Nearest};
 pub use host::{is_within, parse_host};
+pub use overrides::{Overrides, overrides as overrides_method};
 pub use path::Path;
 pub use tenant::{AskedTenant, UnclearTenant};
 
@@ -62,7 +64,26 @@ pub struct Target<'r> {
     pub query: Option<&'r [u8]>,
     /// The method of the visitor's own request.
     pub method: Method,
+    /// Where else some servers would look for a method.
+    pub overrides: Overrides<'r>,
 }
+
+impl Target<'_> {
+    /// Whether some server could act on it as on a request of another method.
+    pub fn names_other_method(&self) -> bool {
+        self.overrides.differ_from(&self.method, self.query)
+    }
+}
+
+/// Whether a method is in the letters that all registered ones have: an unknown one is judged like any other. Methods are
+/// case-sensitive (RFC 9110 9.1), and software that folds `post` into `POST` would step around a rule for it.
+pub fn is_well_formed(method: &Method) -> bool {
+    let word = method.as_str().as_bytes();
+    word.len() <= LONGEST_METHOD && word.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'-')
+}
+
+/// Letters of the longest method looked at.
+const LONGEST_METHOD: usize = 32;
 
 /// The two schemes a visit can have; `ws` and `wss` read as these.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -85,6 +106,14 @@ impl Scheme {
             _ if word.eq_ignore_ascii_case(b"https") || word.eq_ignore_ascii_case(b"wss") => Ok(Self::Https),
             _ if word.eq_ignore_ascii_case(b"http") || word.eq_ignore_ascii_case(b"ws") => Ok(Self::Http),
             _ => Err(Malformed::Scheme),
+        }
+    }
+
+    /// The port of URLs that name none.
+    pub fn port(self) -> u16 {
+        match self {
+            Self::Http => 80,
+            Self::Https => 443,
         }
     }
 

@@ -268,6 +268,7 @@ mod tests {
                 path: Path::parse(path).unwrap(),
                 query,
                 method: http::Method::GET,
+                overrides: crate::visit::Overrides::Nowhere,
             };
             ReturnTo::of_target(&target, &origins).map(|to| to.to_string())
         };

@@ -173,6 +173,22 @@ impl Reader {
         }
     }
 
+    fn prompt(&mut self, path: &str) -> Option<String> {
+        let prompt = self.text(path)?;
+        if prompt.value.split_whitespace().any(|word| word == "none") {
+            let problem = format!(
+                "`{path}`: with `none` the provider may ask nobody for anything, so that nobody could sign in"
+            );
+            self.book.note(
+                &prompt.place,
+                problem,
+                "write such as login, select_account or consent, or remove it",
+            );
+            return None;
+        }
+        Some(prompt.value)
+    }
+
     fn provider(&mut self, table: &str, public_url: Option<&Url>) -> Option<Settings> {
         let at = |leaf: &str| format!("{table}.{leaf}");
         let issuer = self.url(&at("issuer"), Http::OnLoopback);
@@ -180,7 +196,7 @@ impl Reader {
         let client_id = self.text(&at("client_id"));
         let credentials = self.credentials(table);
         let scopes = self.optional(&at("scopes"), Self::scopes);
-        let prompt = self.optional(&at("prompt"), |reader, path| reader.text(path).map(|text| text.value));
+        let prompt = self.optional(&at("prompt"), Self::prompt);
         let internal_url = self.optional(&at("internal_url"), Self::origin);
         let claims = self.claims(table);
         let require_verified_email = self.flag(&at("require_verified_email"));

@@ -10,6 +10,7 @@ use super::keys::rule_keys;
 use super::written::{Entry, Node, Value};
 use crate::identity::Proof;
 use crate::policy::{PathPattern, QueryPattern, Requirement, Rule, TermError, Terms};
+use crate::visit::is_well_formed;
 
 /// Reads who is let in: a term, an array of which any one is enough, `{ any = […] }` or `{ all = […] }`.
 pub(crate) fn read_allow(node: &Node, terms: Terms<'_>, book: &mut Notebook) -> Option<Requirement> {
@@ -60,6 +61,8 @@ fn read_term(text: &str, place: &Place, terms: Terms<'_>, book: &mut Notebook) -
                 | TermError::Pattern(_)
                 | TermError::Claim(_)
                 | TermError::NoTenants(_)
+                | TermError::NoName(_)
+                | TermError::EveryNetwork(_)
                 | TermError::Network(_)
                 | TermError::Braces(_)
                 | TermError::NotInPath(..)
@@ -264,6 +267,9 @@ fn read_path(node: &Node, book: &mut Notebook) -> Option<(String, PathPattern)> 
     }
 }
 
+/// What is no method, and written for all of them.
+const EVERY_METHOD: [&str; 3] = ["*", "ALL", "ANY"];
+
 fn read_methods(node: &Node, book: &mut Notebook) -> Option<Vec<Method>> {
     let fix = "write such as [\"GET\", \"POST\"], or leave it out for all methods";
     let list = match &node.value {
@@ -286,7 +292,21 @@ fn read_methods(node: &Node, book: &mut Notebook) -> Option<Vec<Method>> {
         };
         let upper = !text.bytes().any(|byte| byte.is_ascii_lowercase());
         match Method::from_bytes(text.as_bytes()) {
-            Ok(method) if upper => methods.push(method),
+            Ok(_) if EVERY_METHOD.iter().any(|word| text.eq_ignore_ascii_case(word)) => {
+                book.note(
+                    &node.place,
+                    format!("no request has the method `{text}`"),
+                    "leave `methods` out for all methods",
+                );
+            }
+            Ok(method) if is_well_formed(&method) => methods.push(method),
+            Ok(_) if upper => {
+                book.note(
+                    &node.place,
+                    format!("no request has the method `{text}`: they are of the letters A to Z"),
+                    fix,
+                );
+            }
             Ok(_) => book.note(
                 &node.place,
                 format!("the method `{text}` is not in upper case"),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use url::Url;
 
+use super::apps::Apps;
 use super::findings::Place;
 use super::secrets::NEW_KEY;
 use super::values::{Read, Reader};
@@ -13,7 +14,7 @@ use crate::journal::Output;
 use crate::limits::Rate;
 use crate::policy::{App, HostPattern};
 use crate::secret::Secret;
-use crate::server::{Address, Listen};
+use crate::server::{Address, Listen, Listeners};
 use crate::session::store::Location;
 use crate::{journal, limits, server, session};
 
@@ -90,12 +91,37 @@ impl Reader {
             self.book.note(&token.place, problem, "write letters and digits only");
             return None;
         }
+        let from_elsewhere = admin_listen.is_some_and(|address| !address.ip().to_canonical().is_loopback());
+        if from_elsewhere && token.value.expose().len() < SHORTEST_TOKEN {
+            let problem = format!(
+                "`{path}` is shorter than {SHORTEST_TOKEN} letters, and others than this machine could try it out"
+            );
+            self.book.note(
+                &token.place,
+                problem,
+                "write a long random text, such as `openssl rand -hex 32` prints",
+            );
+            return None;
+        }
         Some(Some(token.value))
     }
 
     /// The app that leads to the operator's page: of one host, with foregate as its proxy, and telling who was let in in a
     /// way that nobody else can.
-    pub(crate) fn admin_app(&mut self, apps: Option<&[(App, Place)]>) -> Option<Option<String>> {
+    pub(crate) fn admin_app(
+        &mut self,
+        apps: Option<&Apps>,
+        listeners: Option<&Listeners>,
+    ) -> Option<Option<String>> {
+        let named = self.named_admin_app(apps.map(|apps| &*apps.list))?;
+        if let (Some(apps), Some(listeners)) = (apps, listeners) {
+            self.note_ourselves(apps, listeners, named.as_ref().map(|(name, _)| name.as_str()));
+        }
+        Some(named.map(|(_, host)| host))
+    }
+
+    /// Its name, and its host.
+    fn named_admin_app(&mut self, apps: Option<&[(App, Place)]>) -> Option<Option<(String, String)>> {
         let path = "server.admin_app";
         if !self.is_written(path) {
             self.node(path);
@@ -111,7 +137,7 @@ impl Reader {
                 assertion: true,
                 ..
             }) => {
-                return Some(Some(host.clone()));
+                return Some(Some((named.value, host.clone())));
             }
             Some(App { assertion: false, .. }) => (
                 "has no `assertion`, by which the page knows whom it let in",
@@ -366,6 +392,8 @@ fn loopback() -> Vec<IpNet> {
     four.into_iter().chain(std::iter::once(six)).collect()
 }
 
+/// Letters of an admin token that nobody finds by trying.
+const SHORTEST_TOKEN: usize = 16;
 /// Peers on Unix sockets, among the trusted proxies.
 const SOCKETS: &str = "unix";
 const SECOND: Duration = Duration::from_secs(1);

@@ -109,7 +109,7 @@ fn every_setting_is_read_and_none_is_inert() {
           {{ cert_file = "{crt}", key_file = "{key_file}" }},
         ] }}
         server.admin_listen = "[::]:81"
-        server.admin_token = "hunter2"
+        server.admin_token = "correct-horse-hunter2"
         server.admin_app = "ops.example.com"
         server.trusted_proxies = ["10.0.0.1", "unix", "10.1.2.3/16"]
         server.watch = false
@@ -537,6 +537,36 @@ fn each_setting_is_refused_for_its_own_reason() {
             "",
             "[server]\nadmin_app = 'o.example.com'\n[apps]\n'o.example.com' = { allow = 'signed-in', assertion = true }",
             "8:13: `server.admin_app`: `o.example.com` is not one whole host that foregate is the proxy of; fix: name an app of one host, with the admin listener as its upstream",
+        ),
+        (
+            "",
+            "[server]\nadmin_listen = '0.0.0.0:4181'\nadmin_token = 'letmein'",
+            "9:15: `server.admin_token` is shorter than 16 letters, and others than this machine could try it out; fix: write a long random text, such as `openssl rand -hex 32` prints",
+        ),
+        (
+            "",
+            "[apps]\n'o.example.com' = { allow = 'signed-in', upstream = 'http://localhost:4180' }",
+            "8:1: the upstream of `o.example.com` is foregate itself, so that requests would go in a circle; fix: write the address of the app's own server",
+        ),
+        (
+            "",
+            "[apps]\n'o.example.com' = { allow = 'signed-in', upstream = 'http://127.0.0.1:4181' }",
+            "8:1: the upstream of `o.example.com` is `server.admin_listen`: whoever the app lets in could end sessions and disable people; fix: name the app in server.admin_app, or write the address of its own server",
+        ),
+        (
+            "",
+            "[apps]\n'o.example.com' = { allow = 'signed-in', rules = [{ methods = ['*'], allow = 'group:a' }] }",
+            "8:64: no request has the method `*`; fix: leave `methods` out for all methods",
+        ),
+        (
+            "",
+            "[apps]\n'o.example.com' = { allow = 'signed-in', rules = [{ methods = ['GE_T'], allow = 'group:a' }] }",
+            "8:64: no request has the method `GE_T`: they are of the letters A to Z; fix: write such as [\"GET\", \"POST\"], or leave it out for all methods",
+        ),
+        (
+            "",
+            "[apps]\n'o.example.com' = 'group:*'",
+            "8:19: `group:*` is one name, letter by letter, and nobody has it; fix: write signed-in for everybody, or one term for each name",
         ),
         (
             "",

@@ -304,6 +304,12 @@ fn url_problem(url: &Url, text: &str, http: Http) -> Option<(&'static str, &'sta
             "write one such as https://auth.example.com",
         ));
     }
+    if url.port() == Some(0) || url.host_str().is_some_and(|host| host.contains('*')) {
+        return Some((
+            "names no one place: a port is not 0, and a host has no `*`",
+            "write one such as https://auth.example.com",
+        ));
+    }
     match url.scheme() {
         "https" => None,
         "http" if http == Http::Anywhere || is_loopback(url) => None,

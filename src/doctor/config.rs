@@ -37,6 +37,10 @@ fn what_should_be_known(config: &Config, sheet: &mut Sheet<'_>) {
         let seen = format!("the certificate of the upstream of {app} is not verified");
         sheet.warn("upstream", seen, "name the authority that signed it in place of switching this off");
     }
+    if config.trusts_everybody() {
+        let seen = "server.trusted_proxies holds every address there is: whoever reaches this listener may forge who asks and from where";
+        sheet.warn("front proxies", seen, "name the addresses of the front proxies alone");
+    }
     let proxied = config.apps.iter().any(|app| app.route.is_some());
     let trusts = !config.server.trusted_proxies.is_empty() || config.server.trusted_sockets;
     if !trusts && !proxied {

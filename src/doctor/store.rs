@@ -135,7 +135,7 @@ fn write_fix(place: &Location) -> &'static str {
     match place {
         #[cfg(feature = "sqlite")]
         Location::Sqlite(_) | Location::Memory => {
-            "let foregate's user write the file and its directory, or name another place in session.store"
+            "let foregate's user write the file and its directory, make room on the disk, or name another place in session.store"
         }
         #[cfg(feature = "postgres")]
         Location::Postgres(_) => {

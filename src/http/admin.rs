@@ -11,15 +11,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
-use http::header::{CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue, WWW_AUTHENTICATE};
+use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
 use super::body::Body;
+use super::denial::too_many;
 use super::{Site, answer, unix_now};
+use crate::limits::{Kind, Limited};
 use crate::server::{Peer, Serve};
+use crate::visit::Intent;
 use access::Refused;
 pub use reload::{Reloaded, Reloads, Wish};
 
@@ -37,16 +41,16 @@ impl Serve for Admin {
 
     async fn serve(&self, mut request: Request<Incoming>, peer: Peer) -> Response<Body> {
         let site = self.site.load_full();
+        // For what is written down of it.
+        request.extensions_mut().insert(peer);
         if request.uri().path().starts_with("/api/") {
-            // For what is written down of it.
-            request.extensions_mut().insert(peer);
             let (parts, body) = request.into_parts();
             return match access::check(site.admin_token.as_ref(), &parts) {
                 Ok(()) if parts.uri.path() == "/api/v1/reload" => {
                     Box::pin(reload::answer(self.reloads.as_ref(), &parts)).await
                 }
                 Ok(()) => Box::pin(api::answer(&site, Request::from_parts(parts, body))).await,
-                Err(refused) => refuse(refused),
+                Err(refused) => refused_by(&site, &parts, (refused, peer)),
             };
         }
         if page::is_ours(request.uri().path()) {
@@ -65,6 +69,27 @@ impl Serve for Admin {
             ),
         }
     }
+}
+
+/// The same for somebody who shows a wrong token, whom the log tells of; and not any more after many.
+fn refused_by(site: &Site, parts: &Parts, (refused, peer): (Refused, Peer)) -> Response<Body> {
+    if refused != Refused::Token || !parts.headers.contains_key(AUTHORIZATION) {
+        return refuse(refused);
+    }
+    match wrong_token(site, peer) {
+        Ok(()) => refuse(refused),
+        Err(limited) => too_many(site, limited, Intent::Call),
+    }
+}
+
+/// Counts a wrong token, and tells the log.
+///
+/// # Errors
+/// [`Limited`] after many.
+fn wrong_token(site: &Site, peer: Peer) -> Result<(), Limited> {
+    site.limiter.take(Kind::Token, Some(peer.address), unix_now())?;
+    tracing::warn!(peer = %peer.address, "somebody showed a wrong token at the admin listener");
+    Ok(())
 }
 
 /// Says no to somebody who may not use the API, and how they could.

@@ -40,32 +40,32 @@ pub(super) fn wrong_method(allowed: &'static str) -> Response<Body> {
 
 /// A plain text for whoever set something up wrong.
 pub(super) fn text(status: StatusCode, text: impl Into<String>) -> Response<Body> {
+    typed(status, "text/plain; charset=utf-8", Body::from(text.into()))
+}
+
+/// A body that is what it says it is.
+fn typed(status: StatusCode, kind: &'static str, body: Body) -> Response<Body> {
     let mut response = empty(status);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    *response.body_mut() = Body::from(text.into());
+    let headers = response.headers_mut();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(kind));
+    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
+    *response.body_mut() = body;
     response
 }
 
 /// A page for a person.
 pub(super) fn page(status: StatusCode, page: Page) -> Response<Body> {
-    let mut response = empty(status);
+    let mut response = typed(status, "text/html; charset=utf-8", Body::from(page.html));
     let headers = response.headers_mut();
-    headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/html; charset=utf-8"));
     headers.insert(CONTENT_SECURITY_POLICY, page.policy);
-    headers.insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
     // Not `no-referrer`: browsers then hide the Origin of our own forms from us.
     headers.insert(REFERRER_POLICY, HeaderValue::from_static("same-origin"));
-    *response.body_mut() = Body::from(page.html);
     response
 }
 
 /// What a program asked for.
 pub(super) fn json(status: StatusCode, told: &Value) -> Response<Body> {
-    let mut response = empty(status);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    response.headers_mut().insert(X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff"));
-    *response.body_mut() = Body::from(told.to_string());
-    response
+    typed(status, "application/json", Body::from(told.to_string()))
 }
 
 /// A problem for a program (RFC 9457).
@@ -75,19 +75,13 @@ pub(super) fn problem(status: StatusCode, reason: &str, title: &str, more: Value
     if let (Value::Object(object), Value::Object(more)) = (&mut object, more) {
         object.extend(more);
     }
-    let mut response = empty(status);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-    *response.body_mut() = Body::from(object.to_string());
-    response
+    typed(status, "application/problem+json", Body::from(object.to_string()))
 }
 
 /// An error as OAuth has it (RFC 6749 5.2), which providers read.
 pub(super) fn oauth_error(status: StatusCode, error: &str, description: &str) -> Response<Body> {
-    let mut response = empty(status);
-    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    *response.body_mut() =
-        Body::from(json!({ "error": error, "error_description": description }).to_string());
-    response
+    let body = json!({ "error": error, "error_description": description });
+    typed(status, "application/json", Body::from(body.to_string()))
 }
 
 /// Tells when to come again.

@@ -1,6 +1,8 @@
 //! Saying no in the form that helps: a way to sign in, a page that explains, or a problem a program can read.
 //! Knows no dialect but that nginx wants 401 where others take a redirect.
 
+mod story;
+
 use std::time::Duration;
 
 use http::header::{HeaderName, HeaderValue, REFERER, RETRY_AFTER, SET_COOKIE, WWW_AUTHENTICATE};
@@ -28,6 +30,7 @@ use crate::login::{Account, BINDING_LIFETIME, Begun, LoginError, Wish};
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant, Refusal, StepUp};
 use crate::visit::{Intent, Shown, Visit};
+use story::{SILENT, Story};
 
 /// Why somebody is not let in.
 #[derive(Debug)]
@@ -246,6 +249,7 @@ pub(super) fn forbidden(site: &Site, visit: &Visit<'_>, refusal: &Refusal, inten
         Refusal::UnknownHost => return unknown_host(host, intent, &reference),
         Refusal::AmbiguousPath => return unclear(host, UNCLEAR_PATH, &reference),
         Refusal::AmbiguousQuery => return unclear(host, UNCLEAR_QUERY, &reference),
+        Refusal::AmbiguousMethod => return unclear(host, UNCLEAR_METHOD, &reference),
         Refusal::AmbiguousTenant => return unclear(host, UNCLEAR_TENANT, &reference),
         Refusal::NotAllowed { missing, person, by_token } => (missing, person, *by_token),
     };
@@ -401,112 +405,14 @@ pub(super) fn trouble_as(
     if story.status == StatusCode::SERVICE_UNAVAILABLE { answer::retry(response) } else { response }
 }
 
-/// What a person and their operator are told of an error.
-struct Story {
-    status: StatusCode,
-    title: &'static str,
-    happened: &'static str,
-    advice: &'static str,
-    causes: &'static [(&'static str, &'static str)],
-}
-
-impl Story {
-    fn of(error: &LoginError) -> Self {
-        let told = |status, title, happened, advice, causes| Self { status, title, happened, advice, causes };
-        match error {
-            LoginError::Circle(cause) => {
-                told(StatusCode::FORBIDDEN, CIRCLE, cause.story(), TRY_AGAIN_OR_TELL, cause.causes())
-            }
-            LoginError::State => told(StatusCode::BAD_REQUEST, NOT_FINISHED, FOREIGN, START_OVER, &[]),
-            LoginError::Denied(_) => {
-                told(StatusCode::FORBIDDEN, NOT_FINISHED, DENIED, TRY_AGAIN_OR_TELL, DENIED_CAUSES)
-            }
-            LoginError::Silent => told(StatusCode::SERVICE_UNAVAILABLE, BUSY, NO_ANSWER, WAIT, &[]),
-            LoginError::Provider(error) if error.is_outage() => {
-                told(StatusCode::SERVICE_UNAVAILABLE, BUSY, SILENT, WAIT, &[])
-            }
-            LoginError::Store(_) | LoginError::Random | LoginError::Tokens => {
-                told(StatusCode::SERVICE_UNAVAILABLE, BUSY, "You could not be signed in just now.", WAIT, &[])
-            }
-            LoginError::Provider(_) | LoginError::Token(_) | LoginError::Issuer => {
-                told(StatusCode::BAD_GATEWAY, NOT_FINISHED, MISMATCH, TELL, MISMATCH_CAUSES)
-            }
-            LoginError::Disabled => told(StatusCode::FORBIDDEN, DISABLED, SHUT_OUT, A_MISTAKE, &[]),
-            LoginError::Profile(_) => {
-                told(StatusCode::FORBIDDEN, NOT_FINISHED, UNUSABLE, TELL, UNUSABLE_CAUSES)
-            }
-        }
-    }
-}
-
-impl crate::login::Cause {
-    fn story(self) -> &'static str {
-        match self {
-            Self::LoginCookie => {
-                "You came back from the sign-in, but your browser did not bring the cookie that belongs to it."
-            }
-            Self::SessionCookie => {
-                "You signed in, but your browser came back without the session cookie it was given."
-            }
-            Self::HostCookie => {
-                "You are signed in, but your browser did not keep the cookie of the page you wanted."
-            }
-            Self::Code => "You signed in, but the sign-in service did not confirm it.",
-            Self::Late => "You signed in, but it took too long to count.",
-        }
-    }
-
-    fn causes(self) -> &'static [(&'static str, &'static str)] {
-        match self {
-            Self::LoginCookie | Self::SessionCookie => &[
-                ("The browser refuses cookies", "Allow cookies for this site, or leave private browsing."),
-                (
-                    "The cookie domain does not fit",
-                    "The app and foregate's public_url must lie in session.cookie_domain.",
-                ),
-                (
-                    "The scheme does not fit",
-                    "With an https public_url, people must reach every app by https.",
-                ),
-                ("The front proxy drops Set-Cookie", "Compare its configuration with `foregate snippet`."),
-            ],
-            Self::HostCookie => &[
-                ("The browser refuses cookies", "Allow cookies for that site, or leave private browsing."),
-                (
-                    "The scheme does not fit",
-                    "With an https public_url, people must reach every app by https.",
-                ),
-                ("The front proxy drops Set-Cookie", "Compare its configuration with `foregate snippet`."),
-                ("Clocks differ", "Compare the clocks of all machines that run foregate."),
-                (
-                    "Two foregates do not share their store",
-                    "One that answers for a host must know the sessions of the one at public_url.",
-                ),
-            ],
-            Self::Code => &[
-                (
-                    "The redirect address differs",
-                    "The provider must know exactly public_url + /.foregate/callback.",
-                ),
-                (
-                    "Something asks for the callback twice",
-                    "Look for a browser extension or proxy that repeats requests.",
-                ),
-            ],
-            Self::Late => &[
-                ("Clocks differ", "Compare the clocks of all machines that run foregate."),
-                ("The page was left open", "Signing in again is all it takes."),
-            ],
-        }
-    }
-}
-
 /// How long a check waits for the provider: together with the store less than the 5 s in which it must be answered.
 const BEGIN_TIME: Duration = Duration::from_millis(2500);
 const UNCLEAR_PATH: &str =
     "this path means different things to different servers, so no rule can be sure of it";
 const UNCLEAR_QUERY: &str =
     "this query means different things to different servers, and a rule depends on it";
+const UNCLEAR_METHOD: &str =
+    "a header or the query names another method than the request has, and a rule depends on the method";
 const UNCLEAR_TENANT: &str =
     "the request does not name one tenant: the header is there twice, or holds a list";
 /// RFC 6750 3.1, for a token that is good and not good enough.
@@ -516,37 +422,4 @@ const FOREGATE_SIGN_IN: HeaderName = HeaderName::from_static("foregate-sign-in")
 const EMERGENCY_CHALLENGE: HeaderValue =
     HeaderValue::from_static("Basic realm=\"Emergency Access\", charset=\"UTF-8\"");
 const EMERGENCY_ADVICE: &str = "Whoever has a name and a password for emergency access can load this page again and type them. All others wait a moment.";
-const SILENT: &str = "The sign-in service does not answer.";
 const TOO_MANY: &str = "There were too many tries from your network, or from everywhere.";
-const CIRCLE: &str = "The sign-in went in a circle";
-const NOT_FINISHED: &str = "The sign-in could not be finished";
-const BUSY: &str = "Please try again in a moment";
-const NO_ANSWER: &str = "The sign-in service does not answer.";
-const FOREIGN: &str = "This sign-in was not started here, or its address was changed on the way.";
-const DENIED: &str = "The sign-in service did not let you in.";
-const MISMATCH: &str = "What the sign-in service answered does not fit what was asked.";
-const UNUSABLE: &str = "The sign-in service did not say enough about your account.";
-const DISABLED: &str = "Your account is disabled";
-const SHUT_OUT: &str =
-    "Your name and password are right, but whoever runs this site does not let this account in.";
-const A_MISTAKE: &str = "If you think this is a mistake, show this page to whoever runs this site.";
-const START_OVER: &str = "Open the page you wanted once more.";
-const TRY_AGAIN_OR_TELL: &str = "Try again. If it happens again, show this page to whoever runs this site.";
-const TELL: &str = "Show this page to whoever runs this site; the log tells more under the same reference.";
-const WAIT: &str = "Wait a moment, then try again.";
-const DENIED_CAUSES: &[(&str, &str)] = &[
-    ("The account may not use this application", "Look at the bindings of the application at the provider."),
-    ("The sign-in was cancelled", "Trying again is all it takes."),
-];
-const MISMATCH_CAUSES: &[(&str, &str)] = &[
-    ("The issuer differs", "provider.issuer must be letter by letter what the provider calls itself."),
-    ("The client secret is wrong", "Compare provider.client_secret with the provider's setting."),
-    ("Clocks differ", "Compare the clocks of foregate and the provider."),
-];
-const UNUSABLE_CAUSES: &[(&str, &str)] = &[
-    (
-        "The e-mail address is not verified",
-        "Verify it at the provider, or turn off provider.require_verified_email.",
-    ),
-    ("A claim is missing", "Compare [provider.claims] with what the provider sends."),
-];

@@ -9,7 +9,9 @@ use http::request::Parts;
 
 use crate::browser::Cookies;
 use crate::headers::fold;
-use crate::visit::{AskedTenant, Authorization, Malformed, Path, Scheme, Target, Visit, parse_host};
+use crate::visit::{
+    AskedTenant, Authorization, Malformed, Overrides, Path, Scheme, Target, Visit, is_well_formed, parse_host,
+};
 
 /// The front proxies foregate speaks with.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,6 +81,7 @@ impl Dialect {
             Self::Nginx => original_url(&parts.headers)?,
             Self::Envoy => request_line(parts, fallback)?,
         };
+        let target = Target { overrides: Overrides::In(&parts.headers), ..target };
         Ok(visit(target, &parts.headers, cookies))
     }
 }
@@ -150,7 +153,8 @@ pub(super) fn target<'r>(
     if query.is_some_and(|query| query.iter().any(|byte| byte.is_ascii_control() || *byte == b'#')) {
         return Err(Malformed::Query);
     }
-    Ok(Target { scheme, host, path: Path::parse(path)?, query, method })
+    // Where foregate is the proxy itself, none of these headers reaches a backend.
+    Ok(Target { scheme, host, path: Path::parse(path)?, query, method, overrides: Overrides::Nowhere })
 }
 
 /// The visit of a request to foregate as the proxy itself: what is judged is what will be sent.
@@ -185,13 +189,6 @@ fn one<'r>(headers: &'r HeaderMap, name: &HeaderName, called: &'static str) -> R
 
 fn parse_method(word: &[u8]) -> Result<Method, Malformed> {
     Method::from_bytes(word).map_err(|_| Malformed::Method)
-}
-
-/// Whether a method is in the letters that all registered ones have: an unknown one is judged like any other. Methods are
-/// case-sensitive (RFC 9110 9.1), and software that folds `post` into `POST` would step around a rule for it.
-fn is_well_formed(method: &Method) -> bool {
-    let word = method.as_str().as_bytes();
-    word.len() <= LONGEST_METHOD && word.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'-')
 }
 
 /// The values of headers that must each be there exactly once, from one walk over all headers, which costs less than
@@ -249,8 +246,6 @@ const ORIGINAL_METHOD: Wanted = Wanted { name: "x-original-method", called: "X-O
 const FORWARDED_FOR: &str = "x-forwarded-for";
 const ENVOY_PREFIX: &str = "/.foregate/auth/envoy";
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static(PROTO.name);
-/// Letters of the longest method looked at.
-const LONGEST_METHOD: usize = 32;
 /// A look-alike has at least the letters of the shortest folded name.
 const SHORTEST_LOOK_ALIKE: usize = 12;
 const FOLDED: [(&str, &str); 7] = [

@@ -185,6 +185,7 @@ fn in_form(dialect: Dialect, mut response: Response<Body>) -> Response<Body> {
         *response.body_mut() = Body::Empty;
         response.headers_mut().remove(http::header::CONTENT_TYPE);
         response.headers_mut().remove(http::header::CONTENT_SECURITY_POLICY);
+        response.headers_mut().remove(http::header::X_CONTENT_TYPE_OPTIONS);
     }
     response
 }

@@ -24,7 +24,7 @@ use crate::identity::{Field, Proof};
 use crate::policy::{Decision, Grant, Refusal};
 use crate::server::Peer;
 use crate::session::random;
-use crate::visit::{AskedTenant, Authorization, Client, Credential, Path, Scheme, Target, Visit};
+use crate::visit::{AskedTenant, Authorization, Client, Credential, Overrides, Path, Scheme, Target, Visit};
 
 /// How many forms may be read at a time. Whoever is one too many is answered as if forms were not kept.
 #[derive(Clone, Debug)]
@@ -161,7 +161,8 @@ impl<'a> Window<'a> {
         let Ok(path) = Path::parse(path.as_bytes()) else { return self.trouble(&BROKEN) };
         let (scheme, credential, client) = by;
         let (host, query) = (Cow::Borrowed(self.host), query.map(str::as_bytes));
-        let target = Target { scheme, host, path, query, method: Method::POST };
+        let target =
+            Target { scheme, host, path, query, method: Method::POST, overrides: Overrides::Nowhere };
         // A person sends it, who has a session.
         let authorization = Authorization::default();
         // A page names no tenant.

@@ -1,5 +1,6 @@
 //! foregate as the proxy itself: the same judge, then the backend with the identity headers. Knows no rules.
 
+mod circle;
 mod clear;
 mod homeward;
 mod hop;
@@ -37,7 +38,7 @@ use crate::metrics::Outcome;
 use crate::policy::Grant;
 use crate::server::Peer;
 use crate::upstream::{Outgoing, ReplyBody, UpstreamError};
-use crate::visit::{Scheme, Visit};
+use crate::visit::{Scheme, Target, Visit};
 pub use homeward::Meddlers;
 use hop::Hop;
 pub use live::LiveBody;
@@ -70,7 +71,9 @@ pub(crate) fn look_at_hop(mut headers: HeaderMap) {
 struct Told {
     hop: Hop,
     way: Way,
-    /// The port of the app, where the visitor names none.
+    /// The host that was judged, in one spelling, with the app's port where that is not the scheme's own.
+    host: HeaderValue,
+    /// The port of the app.
     port: Option<u16>,
     identity: HeaderMap,
 }
@@ -89,8 +92,18 @@ impl Told {
             identity.insert(EMERGENCY, HeaderValue::from_static("true"));
         }
         let way = Way::of(&parts.headers, peer, &site.trusted_proxies);
-        Self { hop, way, port, identity }
+        Self { hop, way, host: written(visit, port), port, identity }
     }
+}
+
+/// The host of a visit as backends are told it: other spellings and ports than the app's own are the visitor's invention, and
+/// backends build links and cache keys from them.
+fn written(visit: &Visit<'_>, port: Option<u16>) -> HeaderValue {
+    let Target { host, scheme, .. } = &visit.target;
+    let port = port.filter(|port| *port != scheme.port());
+    let text = port.map_or_else(|| host.to_string(), |port| format!("{host}:{port}"));
+    // A host that was judged is of letters that a header can have.
+    HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
 /// Answers a request to a host with an upstream, and counts the decision; on any other host there is nothing. Whatever
@@ -171,14 +184,18 @@ fn unread(site: &Site, parts: &Parts, peer: Peer, mut response: Response<Body>) 
     response
 }
 
-/// The answer to what is not for a backend, with the decision it was, if it was one: another host, clear text, and
-/// foregate's own pages on a host outside the cookie domain. All of it is boxed.
+/// The answer to what is not for a backend, with the decision it was, if it was one: what was sent on from here before, another
+/// host, clear text, and foregate's own pages on a host outside the cookie domain. All of it is boxed.
 async fn aside(
     site: &Site,
     parts: &Parts,
     visit: &Visit<'_>,
     peer: Peer,
 ) -> Option<(Option<Outcome>, Response<Body>)> {
+    if circle::comes_back(&parts.headers) {
+        let response = denial::refused(site, StatusCode::LOOP_DETECTED, COMES_BACK);
+        return Some((Some(Outcome::Malformed), response));
+    }
     if !site.gate.policy.is_proxied(&visit.target.host) {
         return Some((None, Box::pin(without_app(site, parts, &visit.target.host, peer)).await));
     }
@@ -282,7 +299,7 @@ impl Passage<'_> {
 
     fn bring(&self, response: Response<ReplyBody>, watched: Watched) -> Response<Body> {
         let (mut parts, body) = response.into_parts();
-        homeward::prepare(self.site, self.grant.app(), &mut parts);
+        homeward::prepare(self.site, &self.grant, &mut parts);
         let body = if is_long(&body) {
             Body::Live(Box::new(LiveBody::new(body, watched.live(self.house))))
         } else {
@@ -296,7 +313,7 @@ impl Passage<'_> {
         let backend = hyper::upgrade::on(&mut response);
         let (mut parts, _) = response.into_parts();
         let held = parts.extensions.remove();
-        homeward::prepare(self.site, self.grant.app(), &mut parts);
+        homeward::prepare(self.site, &self.grant, &mut parts);
         let visitor = socket.tell(&mut parts);
         self.site.tunnels.open(visitor, (backend, held), live);
         Response::from_parts(parts, Body::Empty)
@@ -332,4 +349,5 @@ impl Watched {
 /// How long an answer may be waited for before somebody watches over its session.
 const LONG_WAIT: Duration = Duration::from_secs(5);
 const NOTHING_HERE: &str = "foregate is here, but no app of its own is on this host.";
+const COMES_BACK: &str = "foregate: this request was sent on from here and came back; the upstream of its app leads to foregate again.";
 const NAMES_MORE: &str = "foregate: the header Connection names a field that is meant for the app.";

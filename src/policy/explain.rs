@@ -75,6 +75,9 @@ impl Policy {
             Ruling::AmbiguousQuery => {
                 return Explanation::without_rule(Verdict::Malformed, AMBIGUOUS_QUERY.to_owned());
             }
+            Ruling::AmbiguousMethod => {
+                return Explanation::without_rule(Verdict::Malformed, AMBIGUOUS_METHOD.to_owned());
+            }
         };
         let mut steps = vec![format!("app: {}", app.name)];
         steps.extend(passed_over(app, rule, visit));
@@ -100,7 +103,12 @@ impl Policy {
             Decision::StepUp(_) => (Verdict::StepUp, Vec::new()),
             Decision::Forbid(Refusal::NotAllowed { missing, .. }) => (Verdict::Forbid, missing),
             Decision::Forbid(Refusal::AmbiguousTenant) => (Verdict::Malformed, Vec::new()),
-            Decision::Forbid(Refusal::UnknownHost | Refusal::AmbiguousPath | Refusal::AmbiguousQuery)
+            Decision::Forbid(
+                Refusal::UnknownHost
+                | Refusal::AmbiguousPath
+                | Refusal::AmbiguousQuery
+                | Refusal::AmbiguousMethod,
+            )
             | Decision::BadToken(_)
             | Decision::Emergency
             | Decision::Limited { .. }
@@ -235,3 +243,5 @@ const AMBIGUOUS_PATH: &str =
     "the path means different things to different servers, and rules of this host look at paths";
 const AMBIGUOUS_QUERY: &str =
     "the query means different things to different servers, and a rule depends on it";
+const AMBIGUOUS_METHOD: &str =
+    "the query names another method, which some servers act on in place of the request's own";

@@ -230,6 +230,7 @@ impl Decision<'_> {
                 Refusal::UnknownHost
                 | Refusal::AmbiguousPath
                 | Refusal::AmbiguousQuery
+                | Refusal::AmbiguousMethod
                 | Refusal::AmbiguousTenant,
             )
             | Self::BadToken(_)
@@ -287,6 +288,8 @@ pub enum Refusal {
     AmbiguousPath,
     /// Whether a rule speaks of the query depends on the server that reads it.
     AmbiguousQuery,
+    /// Some servers would act on another method than was asked for, and rules of this host look at methods.
+    AmbiguousMethod,
     /// The visit does not name one tenant.
     AmbiguousTenant,
     /// The rule wants something the person does not have; in words, any one of which would do.

@@ -48,6 +48,14 @@ pub enum TermError {
     /// A tenant where there are none.
     #[error("`{0}` speaks of a tenant, and there are none: write a table [tenants]")]
     NoTenants(String),
+    /// A name that is a pattern, or a list.
+    #[error(
+        "`{0}` is one name, letter by letter, and nobody has it: write signed-in for everybody, or one term for each name"
+    )]
+    NoName(String),
+    /// A network that everybody is in.
+    #[error("`{0}` holds every address there is: write public, or signed-in")]
+    EveryNetwork(String),
     /// Not a network.
     #[error("`{0}` is no network: write such as network:10.0.0.0/8 or network:192.0.2.7")]
     Network(String),
@@ -85,6 +93,9 @@ impl Terms<'_> {
         if name.trim().is_empty() {
             return Err(TermError::Empty(text.to_owned()));
         }
+        if ["user", "group", "tenant"].contains(&kind) && is_no_name(name) {
+            return Err(TermError::NoName(text.to_owned()));
+        }
         if !["user", "group", "claim", "tenant"].contains(&kind) && name.contains(['{', '}']) {
             return Err(TermError::NoCapture(text.to_owned()));
         }
@@ -105,7 +116,11 @@ impl Terms<'_> {
             "claim" => self.claim(text, name),
             "tenant" if !self.tenants => Err(TermError::NoTenants(text.to_owned())),
             "tenant" => Ok(Requirement::Tenant(self.name(text, name)?)),
-            _ => network(name).map(Requirement::Network).ok_or_else(|| TermError::Network(name.to_owned())),
+            _ => match network(name) {
+                Some(network) if network.prefix_len() == 0 => Err(TermError::EveryNetwork(text.to_owned())),
+                Some(network) => Ok(Requirement::Network(network)),
+                None => Err(TermError::Network(name.to_owned())),
+            },
         }
     }
 
@@ -126,6 +141,12 @@ impl Terms<'_> {
             Err(CaptureError::NotInPath(name)) => Err(TermError::NotInPath(text.to_owned(), name)),
         }
     }
+}
+
+/// Whether a name is a pattern for all names, or further terms are in it.
+fn is_no_name(name: &str) -> bool {
+    let mut parts = name.split(',').skip(1).map(str::trim_start);
+    name == "*" || parts.any(|part| part.split_once(':').is_some_and(|(kind, _)| KINDS.contains(&kind)))
 }
 
 /// A network, or one address, in the spelling in which visitors' addresses are compared.
@@ -165,6 +186,10 @@ mod tests {
             "Public",
             "group:",
             "user: ",
+            "user:*",
+            "group:a, group:b",
+            "network:0.0.0.0/0",
+            "network:::/0",
             "group",
             "email:*",
             "mail:x@y",

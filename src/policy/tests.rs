@@ -15,7 +15,14 @@ fn term(text: &str) -> Requirement {
 
 fn visit(host: &'static str) -> Visit<'static> {
     let path = Path::parse(b"/").unwrap();
-    let target = Target { scheme: Scheme::Https, host: host.into(), path, query: None, method: Method::GET };
+    let target = Target {
+        scheme: Scheme::Https,
+        host: host.into(),
+        path,
+        query: None,
+        method: Method::GET,
+        overrides: visit::Overrides::Nowhere,
+    };
     Visit {
         target,
         credential: Credential::None,
@@ -81,12 +88,14 @@ fn decide(policy: &Policy, host: &str, path: &str, method: &str) -> String {
         path: Path::parse(path.as_bytes()).unwrap(),
         query: None,
         method: method.parse().unwrap(),
+        overrides: visit::Overrides::Nowhere,
     };
     match policy.rule_for(&target) {
         Ruling::Rule(app, rule) => format!("{} {}", app.name, rule.name),
         Ruling::UnknownHost => "unknown".to_owned(),
         Ruling::AmbiguousPath => "ambiguous".to_owned(),
         Ruling::AmbiguousQuery => "ambiguous query".to_owned(),
+        Ruling::AmbiguousMethod => "ambiguous method".to_owned(),
     }
 }
 
@@ -284,11 +293,12 @@ fn a_rule_for_some_queries_is_passed_over_only_if_no_server_would_apply_it() {
             path: Path::parse(path.as_bytes()).unwrap(),
             query: query.map(str::as_bytes),
             method: Method::GET,
+            overrides: visit::Overrides::Nowhere,
         };
         let found = match policy.rule_for(&target) {
             Ruling::Rule(_, rule) => rule.name.clone(),
             Ruling::AmbiguousQuery => "ambiguous query".to_owned(),
-            Ruling::UnknownHost | Ruling::AmbiguousPath => "other".to_owned(),
+            Ruling::UnknownHost | Ruling::AmbiguousPath | Ruling::AmbiguousMethod => "other".to_owned(),
         };
         assert_eq!(found, decided, "{path} {query:?}");
     }
@@ -340,7 +350,10 @@ fn a_path_that_is_changed_on_the_way_is_judged_under_both_names() {
                 | Decision::Limited { .. }
                 | Decision::Unavailable => "ambiguous".to_owned(),
             },
-            Ruling::UnknownHost | Ruling::AmbiguousPath | Ruling::AmbiguousQuery => "ambiguous".to_owned(),
+            Ruling::UnknownHost
+            | Ruling::AmbiguousPath
+            | Ruling::AmbiguousQuery
+            | Ruling::AmbiguousMethod => "ambiguous".to_owned(),
         };
         assert_eq!(found, decided, "{method} {asked}");
     }

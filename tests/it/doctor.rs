@@ -1,5 +1,7 @@
 //! `foregate check`: every fault is really made, and must be named on one line with what helps.
 
+mod faults;
+
 use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::path::Path;

@@ -25,18 +25,24 @@ impl Site {
         let port = free_port();
         let provider = Provider::for_foregate(&format!("http://auth.foregate.localhost:{port}"), Value::Null);
         let backend = Backend::start();
-        let config = format!(
+        let admin = if server.contains("admin_app") { "http://ADMIN".to_owned() } else { backend.url() };
+        let config = Self::config(port, (server, &admin), &provider.config(), &backend);
+        Self { foregate: Foregate::start_at(&config, port), provider, backend, config, port }
+    }
+
+    /// With these lines of `[server]`, and this upstream of the app that is to lead to the page.
+    fn config(port: u16, (server, admin): (&str, &str), provider: &str, backend: &Backend) -> String {
+        format!(
             "public_url = \"http://auth.foregate.localhost:{port}\"\nassertion = true\n[server]\nlisten = \"LISTEN\"\n\
              admin_listen = \"ADMIN\"\n{server}\n[session]\nstore = \"sqlite:DIR/f.db\"\n{}\n\
              [apps.\"app.foregate.localhost\"]\nupstream = \"{}\"\nallow = \"signed-in\"\n\
-             [apps.\"ops.foregate.localhost\"]\nupstream = \"http://ADMIN\"\nallow = \"nobody\"\n\
+             [apps.\"ops.foregate.localhost\"]\nupstream = \"{admin}\"\nallow = \"nobody\"\n\
              rules = [{{ path = \"/operator/**\", allow = \"group:Home Server Admins\" }}]\n\
              [apps.\"gone.foregate.localhost\"]\nupstream = \"http://127.0.0.1:{}\"\nallow = \"signed-in\"\n",
-            provider.config(),
+            provider,
             backend.url(),
             free_port(),
-        );
-        Self { foregate: Foregate::start_at(&config, port), provider, backend, config, port }
+        )
     }
 
     fn url(&self, host: &str, page: &str) -> String {
@@ -240,13 +246,20 @@ fn as_an_app_its_own_rules_decide() {
 }
 
 #[test]
-fn without_the_setting_an_app_that_leads_there_opens_nothing() {
+fn without_the_setting_no_app_leads_there() {
+    let (backend, provider) =
+        (Backend::start(), "[provider]\nissuer = \"http://127.0.0.1:1/\"\nclient_id = \"f\"\n");
+    let config = Site::config(free_port(), ("", "http://ADMIN"), provider, &backend);
+    let (code, told) = Foregate::refuses(&config);
+    assert!(code == Some(1) && told.contains("is `server.admin_listen`"), "{told}");
+    // By a name that may lead anywhere, it is the admin listener that says no.
     let site = Site::with("");
-    let mut alice = site.signed_in("alice");
-    assert_eq!(alice.open(&site.url("ops", "/operator")).status, 403, "a proxy is not this machine");
-    let site = Site::with(&format!("admin_token = \"{TOKEN}\""));
-    let mut alice = site.signed_in("alice");
-    assert_eq!(alice.open(&site.url("ops", "/operator")).status, 401, "the token is asked for");
+    for lines in [["X-Forwarded-Host: ops.foregate.localhost"], ["Via: 1.1 proxy"], ["X-Real-IP: 127.0.0.1"]]
+    {
+        for target in ["/operator", "/api/v1/sessions"] {
+            assert_eq!(site.ask("GET", target, &lines, "").status, 403, "{target} {lines:?}");
+        }
+    }
 }
 
 #[test]

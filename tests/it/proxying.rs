@@ -1,13 +1,13 @@
 //! foregate as the reverse proxy, byte by byte: what a backend gets, and what comes back of its answer.
 
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
 
-use crate::support::foregate::free_port;
-use crate::support::http::{Browser, NAVIGATES};
+use crate::support::foregate::{Foregate, free_port};
+use crate::support::http::{Browser, NAVIGATES, get};
 use crate::support::provider::Provider;
 use crate::support::stage::Stage;
 
@@ -25,7 +25,8 @@ fn lines(head: &str, usual: &[&str]) -> Vec<String> {
 }
 
 const IDENTITY: [&str; 4] = ["remote-user", "remote-name", "remote-email", "remote-groups"];
-const WAY: [&str; 7] = [
+const WAY: [&str; 8] = [
+    "cdn-loop",
     "host",
     "forwarded",
     "x-forwarded-for",
@@ -60,7 +61,7 @@ fn a_backend_gets_what_was_asked_and_how_it_came() {
         "remote-groups: ".into(),
     ];
     wanted.sort();
-    assert_eq!(lines(&head, &[]), wanted);
+    assert_eq!(lines(&head, &["cdn-loop"]), wanted);
     backend.write(b"HTTP/1.1 299 Own Words\r\nContent-Length: 2\r\nX-A: 1\r\nX-A: 2\r\n\r\nok");
     let reply = visitor.read(false).expect("an answer");
     assert_eq!((reply.status, reply.body.as_str(), reply.all("x-a")), (299, "ok", vec!["1", "2"]));
@@ -133,14 +134,103 @@ fn a_whole_address_is_sent_as_a_path_to_one_host() {
 }
 
 #[test]
-fn the_port_is_known_of_a_host_in_any_spelling() {
+fn a_backend_is_told_the_host_in_one_spelling_however_it_was_written() {
     let stage = Stage::new();
-    for host in ["app.foregate.localhost", "APP.Foregate.localhost", "app.foregate.localhost."] {
+    let wrong_port = format!("app.foregate.localhost:{}", stage.port ^ 1);
+    for host in ["app.foregate.localhost", "APP.Foregate.localhost", "app.foregate.localhost.", &wrong_port] {
         let mut visitor = stage.visit();
         visitor.write(format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes());
         let head = stage.accept().head();
-        assert!(head.contains(&format!("\r\nx-forwarded-port: {}\r\n", stage.port)), "{head}");
-        assert!(head.contains(&format!("\r\nx-forwarded-host: {host}\r\n")), "{head}");
+        for line in [
+            format!("host: {}", stage.host()),
+            format!("x-forwarded-host: {}", stage.host()),
+            format!("x-forwarded-port: {}", stage.port),
+            format!("forwarded: for=127.0.0.1;host=\"{}\";proto=http", stage.host()),
+        ] {
+            assert!(head.contains(&format!("\r\n{line}\r\n")), "{host}: no {line} in {head}");
+        }
+    }
+}
+
+#[test]
+fn what_is_a_name_of_its_own_only_to_some_backends_stays_behind() {
+    let stage = Stage::new();
+    let strange = [
+        "Transfer_Encoding: chunked",
+        "Content_Length: 50",
+        "Content.Length: 50",
+        "X-Host: evil.test",
+        "X-Envoy-Original-Path: /other",
+        "X-Remote-IP: 10.0.0.1",
+        "Fly-Client-IP: 10.0.0.1",
+        "CF-Connecting-IPv6: ::1",
+        "X-Middleware-Subrequest: middleware",
+        "X-Authentik-Meta-Outpost: x",
+        "X-Authentik-Username: admin",
+        "X-Auth-Request-User: admin",
+        "X-WEBAUTH-USER: admin",
+        "X-Method-Override: DELETE",
+        "_method: DELETE",
+    ];
+    let _visitor = stage.ask("GET /", &strange);
+    let head = stage.accept().head();
+    let usual = [&WAY[..], &IDENTITY[..]].concat();
+    assert_eq!(lines(&head, &usual), Vec::<String>::new(), "{head}");
+}
+
+#[test]
+fn a_request_that_comes_back_goes_no_further() {
+    // What lies between is a way that no configuration tells of.
+    let (port, between) = (free_port(), TcpListener::bind("127.0.0.1:0").expect("a port"));
+    let upstream =
+        format!("allow = \"public\"\nupstream = \"http://{}\"", between.local_addr().expect("an address"));
+    std::thread::spawn(move || {
+        for visitor in between.incoming().map_while(Result::ok) {
+            let backend = TcpStream::connect(("127.0.0.1", port)).expect("foregate");
+            for (mut from, mut to) in [(visitor.try_clone(), backend.try_clone()), (Ok(backend), Ok(visitor))]
+                .map(|(from, to)| (from.expect("a socket"), to.expect("a socket")))
+            {
+                std::thread::spawn(move || std::io::copy(&mut from, &mut to));
+            }
+        }
+    });
+    let config = format!(
+        "public_url = \"http://auth.foregate.localhost:{port}\"\n[server]\nlisten = \"LISTEN\"\nadmin_listen = \"ADMIN\"\n\
+         [session]\nstore = \"sqlite:DIR/f.db\"\n[provider]\nissuer = \"http://127.0.0.1:1/\"\nclient_id = \"f\"\n\
+         client_auth = \"none\"\n[apps.\"app.foregate.localhost\"]\n{upstream}\n"
+    );
+    let foregate = Foregate::start_at(&config, port);
+    let reply = get(foregate.public, "/", &["Host: app.foregate.localhost", "Connection: close"]);
+    assert!(reply.status == 508 && reply.body.contains("came back"), "{reply:?}");
+    assert!(reply.header("foregate-ref").is_some(), "{reply:?}");
+}
+
+#[test]
+fn what_somebody_was_let_in_for_is_kept_by_no_shared_cache() {
+    let port = free_port();
+    let provider = Provider::for_foregate(&format!("http://auth.foregate.localhost:{port}"), Value::Null);
+    let rules = "allow = \"signed-in\"\nrules = [{ path = \"/open\", allow = \"public\" }]";
+    let stage = Stage::at(port, &provider.config(), rules);
+    let mut browser = Browser::default();
+    browser.sign_in(&format!("http://auth.foregate.localhost:{port}/.foregate/sign-in"), "alice");
+    let cookie = format!("Cookie: foregate={}", browser.cookie("foregate").expect("a session").value);
+    for (path, lines, told, cdn) in [
+        ("/mine", &[cookie.as_str()][..], "private, max-age=3600", None),
+        ("/open", &[], "public, max-age=3600, s-maxage=9", Some("max-age=9")),
+    ] {
+        let mut visitor = stage.ask(&format!("GET {path}"), lines);
+        let mut backend = stage.accept();
+        backend.head();
+        backend.write(
+            b"HTTP/1.1 200 OK\r\nCache-Control: public, max-age=3600, s-maxage=9\r\nCDN-Cache-Control: max-age=9\r\n\
+              Content-Length: 0\r\n\r\n",
+        );
+        let reply = visitor.read(false).expect("an answer");
+        assert_eq!(
+            (reply.header("cache-control"), reply.header("cdn-cache-control")),
+            (Some(told), cdn),
+            "{reply:?}"
+        );
     }
 }
 
@@ -184,7 +274,7 @@ fn only_a_trusted_peer_knows_who_came_before_it() {
             format!("x-real-ip: {client}"),
         ];
         wanted.sort();
-        assert_eq!(lines(&head, &IDENTITY), wanted, "{server}");
+        assert_eq!(lines(&head, &[&IDENTITY[..], &["cdn-loop"]].concat()), wanted, "{server}");
     }
 }
 
@@ -203,6 +293,7 @@ fn a_backend_cannot_set_cookies_of_ours() {
         let reply = visitor.read(false).expect("an answer");
         assert_eq!(reply.all("set-cookie"), ["foregate2=own"]);
     }
+    stage.foregate.wait_for_log("foregate's own");
     assert_eq!(stage.foregate.logged("foregate's own"), 1);
 }
 

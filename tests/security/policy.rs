@@ -13,6 +13,54 @@ use crate::support::foregate::{Foregate, free_port};
 use crate::support::http::{get, raw, request};
 use crate::support::tls::Authority;
 
+/// Frameworks act on a POST as on a DELETE where a header or a parameter says so.
+///
+/// Tried: the headers and parameters that are read so, through all entrances, where a rule asks for the method.
+#[test]
+fn a_method_beside_the_request_line_gets_around_no_rule() {
+    let (world, bob) = (world(), world().cookie("bob"));
+    let host = "methods.foregate.localhost";
+    let ask = |entrance: Entrance, uri: &str, line: &str| {
+        world.ask_by(entrance, "GET", ("http", host, uri), &[&bob, line])
+    };
+    for entrance in ENTRANCES {
+        for uri in
+            ["/?_method=POST", "/?a=b&%5Fmethod=post", "/?.method=POST", "/?X-HTTP-Method-Override=POST"]
+        {
+            assert_closed(&ask(entrance, uri, "X-Other: 1"), entrance, uri);
+        }
+        for name in [
+            "X-HTTP-Method-Override",
+            "X-Method-Override",
+            "X-HTTP-Method",
+            "x_http_method_override",
+            "_method",
+        ] {
+            let reply = ask(entrance, "/", &format!("{name}: POST"));
+            if entrance.is_check() {
+                assert_closed(&reply, entrance, name);
+            } else {
+                // foregate itself takes it off.
+                assert_open(&reply, entrance, name);
+                assert!(!reply.body.contains(": POST"), "{reply:?}");
+            }
+        }
+        // The outpost's address for nginx is told no method.
+        if entrance != Entrance::OutpostNginx {
+            assert_open(
+                &ask(entrance, "/?method=POST", "X-HTTP-Method-Override: get"),
+                entrance,
+                "the same method",
+            );
+            assert_open(
+                &world.ask(entrance, APP, "/?_method=POST", &[&bob]),
+                entrance,
+                "no rule asks for methods",
+            );
+        }
+    }
+}
+
 /// `CVE-2021-21411 / GHSA-652x-m2gr-hppm` oauth2-proxy: an option that lets in fewer people, and silently lets in all.
 ///
 /// Tried: each term of a rule, with whoever should be refused, through all entrances with each kind of evidence; and

@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
-use http::header::{AUTHORIZATION, CONTENT_TYPE, HOST, HeaderMap, ORIGIN};
+use http::header::{AUTHORIZATION, CONTENT_TYPE, FORWARDED, HOST, HeaderMap, ORIGIN, VIA};
 use http::request::Parts;
 use http::{HeaderName, Method};
 
@@ -46,7 +46,7 @@ fn shows(token: &Secret, headers: &HeaderMap) -> bool {
 
 fn check_local(parts: &Parts) -> Result<(), Refused> {
     let headers = &parts.headers;
-    if !is_local(parts) {
+    if !is_local(parts) || is_brought(headers) {
         return Err(Refused::Host);
     }
     // Without CORS no page can read an answer, or send a header of its own making (Fetch, CORS protocol).
@@ -59,6 +59,12 @@ fn check_local(parts: &Parts) -> Result<(), Refused> {
         return Err(Refused::Plain);
     }
     Ok(())
+}
+
+/// Whether a proxy says that it brings a request from elsewhere.
+pub(super) fn is_brought(headers: &HeaderMap) -> bool {
+    [FORWARDED, VIA].iter().any(|name| headers.contains_key(name))
+        || headers.keys().any(|name| name == "x-real-ip" || name.as_str().starts_with("x-forwarded-"))
 }
 
 /// Whether the one host that is asked for is this machine by an address or a name that nobody else can give.

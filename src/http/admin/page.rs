@@ -11,9 +11,12 @@ use http::{Method, Request, Response, StatusCode};
 use hyper::body::Incoming;
 
 use super::super::body::{Body, read_form};
+use super::super::denial::too_many;
 use super::super::pages::{CSS, OperatorSignIn, OperatorTold, Page};
 use super::super::portal::query::Query;
 use super::super::{Site, answer, unix_now};
+use super::wrong_token;
+use crate::visit::Intent;
 use door::{Closed, Operator};
 
 /// Whether an address is one of the page's.
@@ -88,10 +91,10 @@ async fn enter(site: &Site, parts: &Parts, body: Incoming) -> Response<Body> {
             response.headers_mut().append(SET_COOKIE, cookie);
             response
         }
-        None => {
-            tracing::warn!("somebody showed another token at the operator's page");
-            sign_in("That is another token.")
-        }
+        None => match parts.extensions.get().map_or(Ok(()), |peer| wrong_token(site, *peer)) {
+            Ok(()) => sign_in("That is another token."),
+            Err(limited) => too_many(site, limited, Intent::Navigation),
+        },
     }
 }
 

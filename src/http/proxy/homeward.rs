@@ -3,16 +3,18 @@
 use std::collections::HashSet;
 use std::sync::Mutex;
 
-use http::header::{CONTENT_LENGTH, HeaderMap, SET_COOKIE, TRANSFER_ENCODING};
+use http::header::{
+    CACHE_CONTROL, CONTENT_LENGTH, HeaderMap, HeaderName, HeaderValue, SET_COOKIE, TRANSFER_ENCODING,
+};
 use http::{Version, response};
 
 use super::super::Site;
-use super::hop::Hop;
-use crate::policy::App;
+use super::hop::{Hop, tokens};
+use crate::policy::{App, Grant};
 
-/// Takes off what concerns the connection to the backend alone, and cookies that are ours to set. Everything else stays
-/// as it came.
-pub(super) fn prepare(site: &Site, app: &App, parts: &mut response::Parts) {
+/// Takes off what concerns the connection to the backend alone, and cookies that are ours to set; keeps what somebody was let in
+/// for out of caches that others share. Everything else stays as it came.
+pub(super) fn prepare(site: &Site, grant: &Grant<'_>, parts: &mut response::Parts) {
     // The version is that of the connection to the backend, not of this one (RFC 9110 2.5).
     parts.version = Version::HTTP_11;
     parts.extensions.clear();
@@ -22,13 +24,60 @@ pub(super) fn prepare(site: &Site, app: &App, parts: &mut response::Parts) {
     }
     Hop::of_response(&parts.headers).remove_from(&mut parts.headers);
     if parts.headers.contains_key(SET_COOKIE) {
-        drop_own_cookies(site, app, &mut parts.headers);
+        drop_own_cookies(site, grant.app(), &mut parts.headers);
+    }
+    if grant.person().is_some() {
+        keep_private(&mut parts.headers);
     }
 }
 
+/// A cache in front of foregate asks nobody who may see what it keeps (RFC 9111 5.2.2.7): an answer to somebody is for their own
+/// browser, whatever the backend says of it, which knows of no sign-in.
+fn keep_private(headers: &mut HeaderMap) {
+    for name in OF_SHARED_CACHES {
+        headers.remove(name);
+    }
+    let mut lines = headers.get_all(CACHE_CONTROL).iter();
+    match (lines.next(), lines.next()) {
+        (None, _) => {
+            headers.insert(CACHE_CONTROL, PRIVATE);
+        }
+        (Some(line), None) if line == PRIVATE || line == NO_STORE => {}
+        (Some(_), _) => {
+            if let Some(value) = as_private(tokens(headers, &CACHE_CONTROL)) {
+                headers.insert(CACHE_CONTROL, value);
+            }
+        }
+    }
+}
+
+/// The directives, of which none lets a shared cache keep anything; `None` if that is so already.
+fn as_private<'h>(directives: impl Iterator<Item = &'h str>) -> Option<HeaderValue> {
+    let mut kept = vec!["private"];
+    let mut is_so = false;
+    for directive in directives {
+        let name = directive.split('=').next().unwrap_or_default().trim_end();
+        // With field names it speaks of those alone.
+        is_so |= ["private", "no-store"].iter().any(|word| directive.eq_ignore_ascii_case(word));
+        if !["public", "s-maxage", "private"].iter().any(|word| name.eq_ignore_ascii_case(word)) {
+            kept.push(directive);
+        }
+    }
+    if is_so { None } else { Some(HeaderValue::from_str(&kept.join(", ")).unwrap_or(PRIVATE)) }
+}
+
+const PRIVATE: HeaderValue = HeaderValue::from_static("private");
+const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
+/// What shared caches obey in place of `Cache-Control` (RFC 9213, Edge Architecture 2.2).
+const OF_SHARED_CACHES: [HeaderName; 3] = [
+    HeaderName::from_static("cdn-cache-control"),
+    HeaderName::from_static("cloudflare-cdn-cache-control"),
+    HeaderName::from_static("surrogate-control"),
+];
+
 /// A backend that could set our cookies could sign its visitors in as somebody else, or out.
 fn drop_own_cookies(site: &Site, app: &App, headers: &mut HeaderMap) {
-    let ours = |line: &&_| site.cookies.sets_ours(http::HeaderValue::as_bytes(line));
+    let ours = |line: &&_| site.cookies.sets_ours(HeaderValue::as_bytes(line));
     if !headers.get_all(SET_COOKIE).iter().any(|line| ours(&line)) {
         return;
     }
@@ -52,5 +101,32 @@ pub struct Meddlers(Mutex<HashSet<String>>);
 impl Meddlers {
     fn is_new(&self, app: &str) -> bool {
         self.0.lock().is_ok_and(|mut known| !known.contains(app) && known.insert(app.to_owned()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_shared_cache_keeps_what_somebody_was_let_in_for() {
+        for (written, told) in [
+            (&[][..], "private"),
+            (&["private, max-age=60"], "private, max-age=60"),
+            (&["no-store"], "no-store"),
+            (&["public, max-age=3600"], "private, max-age=3600"),
+            (&["max-age=3600, s-maxage=9", "Public"], "private, max-age=3600"),
+            (&["no-cache"], "private, no-cache"),
+            (&["PRIVATE"], "PRIVATE"),
+            (&["private=\"set-cookie\", max-age=5"], "private, max-age=5"),
+        ] {
+            let mut headers: HeaderMap = written
+                .iter()
+                .map(|line| (CACHE_CONTROL, HeaderValue::from_static(line)))
+                .chain(OF_SHARED_CACHES.map(|name| (name, HeaderValue::from_static("max-age=9"))))
+                .collect();
+            keep_private(&mut headers);
+            assert_eq!((headers.len(), headers[CACHE_CONTROL].to_str().unwrap()), (1, told), "{written:?}");
+        }
     }
 }

@@ -3,16 +3,16 @@
 
 use std::sync::Arc;
 
-use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue};
+use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderName};
 use http::uri::PathAndQuery;
 use http::{Uri, Version, request};
 
 use super::super::Site;
-use super::Told;
 use super::hop::HOP_BY_HOP;
 use super::shown::Shown;
 use super::upgrade::Socket;
 use super::way::{Asked, leads_astray};
+use super::{Told, circle};
 use crate::headers::{OwnNames, fold, remove_folded};
 use crate::policy::Grant;
 use crate::upstream::Strainer;
@@ -26,11 +26,11 @@ pub(super) fn prepare(
     socket: Option<&Socket>,
     parts: &mut request::Parts,
 ) {
-    let host = parts.headers.get(HOST).cloned().or_else(|| authority_of(&parts.uri));
     let headers = &mut parts.headers;
     let is_theirs = authorizes_elsewhere(grant, headers);
     told.hop.remove_from(headers);
     remove_folded(headers, |folded| leads_astray(folded) || site.own_names.holds(folded));
+    drop_twins(headers);
     site.cookies.hide(headers);
     headers.extend(told.identity);
     if !is_theirs {
@@ -38,13 +38,12 @@ pub(super) fn prepare(
         headers.remove(AUTHORIZATION);
     }
     shown.set_in(headers);
-    if let Some(host) = host {
-        let prefix = grant.app().route.as_ref().filter(|route| route.strip_prefix);
-        let prefix = prefix.and_then(|_| grant.app().prefix.as_deref());
-        let asked = Asked { scheme: site.scheme(), host: &host, port: told.port, prefix };
-        told.way.tell(&asked, headers);
-        headers.insert(HOST, host);
-    }
+    let prefix = grant.app().route.as_ref().filter(|route| route.strip_prefix);
+    let prefix = prefix.and_then(|_| grant.app().prefix.as_deref());
+    let asked = Asked { scheme: site.scheme(), host: &told.host, port: told.port, prefix };
+    told.way.tell(&asked, headers);
+    headers.insert(HOST, told.host);
+    circle::mark(headers);
     if let Some(socket) = socket {
         socket.ask(headers);
     }
@@ -84,9 +83,32 @@ fn path_of(grant: &Grant<'_>, asked: &Uri) -> Uri {
     }
 }
 
-fn authority_of(uri: &Uri) -> Option<HeaderValue> {
-    HeaderValue::from_str(uri.authority()?.as_str()).ok()
+/// Removes names that are no others to servers which read `_` as `-`, such as `Content_Length`: what frames and routes a request
+/// is there once.
+fn drop_twins(headers: &mut HeaderMap) {
+    let is_odd =
+        |name: &HeaderName| name.as_str().bytes().any(|byte| !byte.is_ascii_alphanumeric() && byte != b'-');
+    let is_twin = |name: &&HeaderName| is_odd(name) && SINGULAR.contains(&fold(name.as_str()).as_str());
+    let twins: Vec<HeaderName> = headers.keys().filter(is_twin).cloned().collect();
+    for name in twins {
+        headers.remove(name);
+    }
 }
+
+/// Folded names that no backend may read in another spelling.
+const SINGULAR: [&str; 11] = [
+    "authorization",
+    "connection",
+    "contentlength",
+    "contenttype",
+    "cookie",
+    "expect",
+    "host",
+    "te",
+    "trailer",
+    "transferencoding",
+    "upgrade",
+];
 
 /// What frames, routes, authenticates or says how a body is to be read has no place in trailers (RFC 9110 6.5.1): folded
 /// names.
@@ -108,7 +130,7 @@ const IN_HEADS_ALONE: [&str; 13] = [
 
 #[cfg(test)]
 mod tests {
-    use http::header::HeaderName;
+    use http::header::HeaderValue;
 
     use super::*;
     use crate::headers::HeaderSet;

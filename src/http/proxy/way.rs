@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use super::super::intent::client_address;
 use super::hop::tokens;
 use crate::server::Peer;
-use crate::visit::Scheme;
+use crate::visit::{Scheme, overrides_method};
 
 /// Who asked, and by whom it came here.
 #[derive(Debug)]
@@ -24,7 +24,7 @@ pub(super) struct Way {
 /// What was asked for, in the words of the visitor.
 pub(super) struct Asked<'a> {
     pub(super) scheme: Scheme,
-    /// As sent, with its port.
+    /// With its port where that is not the scheme's own.
     pub(super) host: &'a HeaderValue,
     /// The port of the app where `host` names none.
     pub(super) port: Option<u16>,
@@ -88,8 +88,10 @@ impl Way {
 /// Whether a header of this folded name says by which way a client came here, or names another address, method or scheme
 /// than those that were judged, which some backends would serve instead.
 pub(in crate::http) fn leads_astray(folded: &str) -> bool {
-    ["xforwarded", "xoriginal", "xrewrite"].iter().any(|start| folded.starts_with(start))
+    OTHER_STARTS.iter().any(|start| folded.starts_with(start))
+        || OTHER_ENDS.iter().any(|end| folded.ends_with(end))
         || OTHER_WAYS.contains(&folded)
+        || overrides_method(folded)
 }
 
 /// An address as a node (RFC 7239 6): in quotes where it has colons.
@@ -115,25 +117,43 @@ const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// Hops that are passed on, the nearest ones.
 const MOST_HOPS: usize = 32;
 /// Further names, folded, by which backends are told of another address, scheme, method or person than the one judged.
-const OTHER_WAYS: [&str; 18] = [
-    "cfconnectingip",
-    "clientip",
-    "fastlyclientip",
+const OTHER_WAYS: [&str; 14] = [
     "forwarded",
     "forwardedfor",
     "foregateassertion",
     "foregateprobe",
     "frontendhttps",
     "http2settings",
-    "xclientip",
-    "xclusterclientip",
-    "xhttpmethod",
-    "xhttpmethodoverride",
-    "xmethodoverride",
+    "https",
+    "ssl",
+    "xhost",
+    "xhttphostoverride",
     "xrealip",
     "xscheme",
+    "xscriptname",
     "xurlscheme",
-    "trueclientip",
+];
+/// How such names begin. The middleware of Next.js takes a request for one that it has let through already.
+const OTHER_STARTS: [&str; 8] = [
+    "xauthentikmeta",
+    "xenvoyexternaladdress",
+    "xenvoyoriginal",
+    "xforwarded",
+    "xmiddleware",
+    "xoriginal",
+    "xrewrite",
+    "xwawsunencodedurl",
+];
+/// How names end by which proxies and clouds tell the visitor's address.
+const OTHER_ENDS: [&str; 8] = [
+    "clientip",
+    "connectingip",
+    "connectingipv6",
+    "pseudoipv4",
+    "remoteaddr",
+    "remoteip",
+    "socketip",
+    "userip",
 ];
 
 #[cfg(test)]

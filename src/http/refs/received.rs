@@ -132,7 +132,10 @@ impl Received {
         let target = &visit.target;
         let (app, rule) = match site.gate.policy.rule_for(target) {
             Ruling::Rule(app, rule) => (cut(&app.name, LONGEST_NAME), cut(&rule.name, LONGEST_NAME)),
-            Ruling::UnknownHost | Ruling::AmbiguousPath | Ruling::AmbiguousQuery => Default::default(),
+            Ruling::UnknownHost
+            | Ruling::AmbiguousPath
+            | Ruling::AmbiguousQuery
+            | Ruling::AmbiguousMethod => Default::default(),
         };
         Self {
             read: true,

@@ -8,7 +8,9 @@ use serde_json::json;
 use super::*;
 use crate::identity::{Profile, Role, Roles};
 use crate::policy::{PathPattern, Terms};
-use crate::visit::{AskedTenant, Authorization, Client, Credential, Nearest, Path, Scheme, Target};
+use crate::visit::{
+    AskedTenant, Authorization, Client, Credential, Nearest, Overrides, Path, Scheme, Target,
+};
 
 fn bob() -> Identity {
     let profile = Profile {
@@ -50,6 +52,7 @@ fn visit<'r>(path: &'r str, client: Option<Client<'r>>) -> Visit<'r> {
         path: Path::parse(path.as_bytes()).unwrap(),
         query: None,
         method: Method::GET,
+        overrides: Overrides::Nowhere,
     };
     let (authorization, tenant) = (Authorization::default(), AskedTenant::Nothing);
     Visit { target, credential: Credential::None, authorization, tenant, client }
@@ -129,9 +132,9 @@ fn a_network_is_where_the_visitor_surely_is() {
         ("network:10.0.0.0/8", Some(from("11.1.2.3")), false),
         ("network:10.1.2.3", Some(from("10.1.2.3")), true),
         ("network:2001:db8::/32", Some(from("2001:db8::7")), true),
-        ("network:0.0.0.0/0", Some(from("2001:db8::7")), false),
+        ("network:0.0.0.0/1", Some(from("2001:db8::7")), false),
         ("network:10.0.0.0/8", Some(silent), false),
-        ("network:0.0.0.0/0", None, false),
+        ("network:0.0.0.0/1", None, false),
     ] {
         let (wanted, visit) = (parse(term), visit("/", client));
         assert_eq!(wanted.met_by(None, &visit), met, "{term} {client:?}");

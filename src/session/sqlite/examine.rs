@@ -1,6 +1,7 @@
 //! A look at a database file without making or changing it. Knows no sessions but the size of what is kept of people.
 
 use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
@@ -44,13 +45,18 @@ pub(in crate::session) fn examine(path: &Path) -> Result<Found, StoreError> {
     look().map_err(|error: rusqlite::Error| told(&error))
 }
 
-/// Whether a file can be made beside the database: one is made, and removed at once.
+/// Whether a file can be made beside the database, and filled: one is, and removed at once. A change of the database that is taken
+/// back never reaches the disk, so that it passes on a full one.
 fn has_room_beside(path: &Path) -> Result<(), String> {
     let mark: [u8; 16] = crate::session::random().map_err(|error| error.to_string())?;
     let dir = path.parent().unwrap_or_else(|| Path::new("/"));
     let file = dir.join(format!(".foregate-check-{}", name_of(&mark)));
     let made = OpenOptions::new().write(true).create_new(true).open(&file);
-    made.and_then(|_| std::fs::remove_file(&file)).map_err(|error| format!("{}: {error}", dir.display()))
+    let filled = made.and_then(|mut made| {
+        let filled = made.write_all(&[0; ROOM_BYTES]).and_then(|()| made.sync_all());
+        std::fs::remove_file(&file).and(filled)
+    });
+    filled.map_err(|error| format!("{}: {error}", dir.display()))
 }
 
 /// Whether the database takes a change: one is begun, and taken back.
@@ -58,3 +64,6 @@ fn takes_changes(connection: &Connection) -> Result<(), String> {
     let tried = connection.execute_batch("BEGIN IMMEDIATE; CREATE TABLE foregate_check (tried); ROLLBACK");
     tried.map_err(|error| format!("SQLite: {error}"))
 }
+
+/// Room that there must be for a few sign-ins.
+const ROOM_BYTES: usize = 64 * 1024;

@@ -4,7 +4,7 @@
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use aws_lc_rs::digest::{SHA256, digest};
 use http::HeaderName;
-use http::header::{COOKIE, FORWARDED, HOST, HeaderMap, HeaderValue, ORIGIN};
+use http::header::{COOKIE, HOST, HeaderMap, HeaderValue, ORIGIN};
 use http::request::Parts;
 
 use super::super::access::{self, Refused};
@@ -59,8 +59,7 @@ fn person(site: &Site, headers: &HeaderMap) -> Option<Operator> {
 
 /// As for the API, but for pages of our own; and whatever a proxy brings is not from this machine.
 fn local(parts: &Parts) -> Result<Operator, Closed> {
-    let brought = [FORWARDED, X_FORWARDED_FOR].iter().any(|name| parts.headers.contains_key(name));
-    if brought || !access::is_local(parts) {
+    if access::is_brought(&parts.headers) || !access::is_local(parts) {
         return Err(Closed::Refused(Refused::Host));
     }
     let from_page = |site: &HeaderValue| !(site == "none" || site == "same-origin");
@@ -165,5 +164,4 @@ const NAME: &str = "foregate-operator";
 /// How long a cookie counts.
 const LASTS_SECONDS: u64 = 8 * 60 * 60;
 const SEC_FETCH_SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
-const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");

@@ -1,0 +1,92 @@
+//! Another method than that of the request line, as which some servers act on a request: by a header, or by a parameter of
+//! the query. Knows no rules.
+
+use http::{HeaderMap, Method};
+
+/// Where such servers would look, beside the query.
+#[derive(Clone, Copy, Debug, Default)]
+pub enum Overrides<'r> {
+    /// Nowhere, or where nothing of it reaches the server.
+    #[default]
+    Nowhere,
+    /// In these headers.
+    In(&'r HeaderMap),
+}
+
+impl Overrides<'_> {
+    /// Whether some server could take the request for one of another method. The same one said again is none.
+    pub fn differ_from(self, method: &Method, query: Option<&[u8]>) -> bool {
+        let other = |value: &[u8]| !value.trim_ascii().eq_ignore_ascii_case(method.as_str().as_bytes());
+        let in_headers = match self {
+            Self::Nowhere => false,
+            Self::In(headers) => headers
+                .iter()
+                .any(|(name, value)| overrides(&letters_of(name.as_str())) && other(value.as_bytes())),
+        };
+        let mut pairs = url::form_urlencoded::parse(query.unwrap_or_default());
+        in_headers || pairs.any(|(name, value)| is_parameter(&name) && other(value.as_bytes()))
+    }
+}
+
+/// Whether some server reads a method in a header of these letters, however they are joined.
+pub fn overrides(letters: &str) -> bool {
+    HEADERS.contains(&letters)
+}
+
+fn letters_of(name: &str) -> String {
+    name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
+}
+
+/// The same for a parameter of the query. PHP drops spaces before a name and reads dots and spaces in it as underscores.
+fn is_parameter(name: &str) -> bool {
+    let name = name.trim_start_matches(' ');
+    let plain = |byte: u8| if matches!(byte, b'.' | b' ' | b'-') { b'_' } else { byte.to_ascii_lowercase() };
+    PARAMETERS.iter().any(|known| name.bytes().map(plain).eq(known.bytes()))
+}
+
+/// Letters of the headers that frameworks read: Rails, Laravel, Symfony, Django, Express, ASP.NET and the SDKs of clouds.
+const HEADERS: [&str; 6] =
+    ["method", "xmethod", "xhttpmethod", "xhttpmethodoverride", "xmethodoverride", "xhttpoverride"];
+const PARAMETERS: [&str; 4] = ["_method", "x_http_method_override", "x_http_method", "x_method_override"];
+
+#[cfg(test)]
+mod tests {
+    use http::header::{HeaderName, HeaderValue};
+
+    use super::*;
+
+    #[test]
+    fn a_method_beside_the_request_line_is_seen_in_every_spelling() {
+        let none = HeaderMap::new();
+        for (query, differs) in [
+            ("_method=DELETE", true),
+            ("a=1&_METHOD=put", true),
+            ("%5Fmethod=DELETE", true),
+            (".method=DELETE", true),
+            ("+_method=DELETE", true),
+            ("X-HTTP-Method-Override=DELETE", true),
+            ("_method", true),
+            ("_method=post", false),
+            ("method=delete", false),
+            ("a_method=delete", false),
+            ("", false),
+        ] {
+            let told = Overrides::In(&none).differ_from(&Method::POST, Some(query.as_bytes()));
+            assert_eq!(told, differs, "{query}");
+        }
+        for (name, value, differs) in [
+            ("x-http-method-override", "DELETE", true),
+            ("x_http_method_override", "DELETE", true),
+            ("x-method-override", "PATCH", true),
+            ("x-http-method", "GET, DELETE", true),
+            ("_method", "delete", true),
+            ("x-http-method-override", " post ", false),
+            ("x-original-method", "DELETE", false),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+            assert_eq!(Overrides::In(&headers).differ_from(&Method::POST, None), differs, "{name}: {value}");
+            assert!(!Overrides::Nowhere.differ_from(&Method::POST, None));
+        }
+    }
+}
