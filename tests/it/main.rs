@@ -25,6 +25,7 @@ mod commands;
 mod compat;
 mod demo;
 mod deploy;
+mod differential;
 mod doctor;
 mod domains;
 mod emergency;
