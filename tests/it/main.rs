@@ -59,6 +59,7 @@ mod sessions;
 mod smuggling;
 mod step_up;
 mod stores;
+mod supply;
 mod tenants;
 mod tls;
 mod tokens;
