@@ -17,18 +17,19 @@ pub fn parse_host(value: &[u8]) -> Result<Cow<'_, str>, Malformed> {
     let name = without_port(text)?;
     let name = name.strip_suffix('.').unwrap_or(name);
     if !name.is_empty() && name.bytes().all(is_plain) {
-        return if name.starts_with('.') || name.contains("..") {
-            Err(Malformed::Host)
-        } else {
-            Ok(Cow::Borrowed(name))
-        };
+        return if has_empty_label(name) { Err(Malformed::Host) } else { Ok(Cow::Borrowed(name)) };
     }
     let allowed = |byte: u8| !byte.is_ascii() || byte.is_ascii_alphanumeric() || b".-_[]:".contains(&byte);
     if !name.bytes().all(allowed) {
         return Err(Malformed::Host);
     }
     let host = url::Host::parse(name).map_err(|_| Malformed::Host)?.to_string();
-    if host.starts_with('.') || host.contains("..") { Err(Malformed::Host) } else { Ok(Cow::Owned(host)) }
+    if has_empty_label(&host) { Err(Malformed::Host) } else { Ok(Cow::Owned(host)) }
+}
+
+/// Also at its end: one dot of the root was taken off already, and a second one would leave another spelling of the host.
+fn has_empty_label(name: &str) -> bool {
+    name.split('.').any(str::is_empty)
 }
 
 /// Whether `host` is `domain` or lies below it, label by label.
@@ -113,6 +114,10 @@ mod tests {
             "%61pp.test",
             "app..test",
             "..app.test",
+            "app.test..",
+            "APP.test..",
+            "app.test..:443",
+            "bücher.test..",
             "app.test...",
             ".app.test",
             "[::1",

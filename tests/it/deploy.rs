@@ -127,7 +127,17 @@ fn compose_tells_foregate_and_traefik_the_same() {
     let label =
         &foregate["labels"]["traefik.http.middlewares.foregate-check.forwardAuth.authResponseHeadersRegex"];
     assert!(snippet.contains(label.as_str().expect("text")), "{label}");
-    for header in ["X-Original-URL", "X-Rewrite-URL", "Forwarded"] {
+    for header in [
+        "X-Original-URL",
+        "X-Original-Method",
+        "X-Rewrite-URL",
+        "X-Forwarded-Uri",
+        "X-Forwarded-Method",
+        "X-HTTP-Method-Override",
+        "X-HTTP-Method",
+        "X-Method-Override",
+        "Forwarded",
+    ] {
         let name =
             format!("traefik.http.middlewares.foregate-overrides.headers.customRequestHeaders.{header}");
         assert_eq!(foregate["labels"][name], "", "{header}");

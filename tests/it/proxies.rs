@@ -246,6 +246,7 @@ fn what_clients_forge_reaches_nobody(name: &'static str) {
     assert_ne!(closed.status, 200, "{name}: {closed:?}");
     let open = street.ask("GET", "/open/page", &forged, "");
     assert_eq!(open.status, 200, "{name}: {open:?}");
+    backends_get_the_address_and_method_that_were_checked(&street);
     for folded in ["remoteuser", "remotegroups"] {
         assert!(got(&open.body, folded).iter().all(|value| value.is_empty()), "{name}: {}", open.body);
     }
@@ -256,6 +257,20 @@ fn what_clients_forge_reaches_nobody(name: &'static str) {
     assert_eq!(got(&reply.body, "remotegroups"), ["family"], "{name}: {}", reply.body);
     assert_eq!(got(&reply.body, "remoteuser"), ["bob"], "{name}: {}", reply.body);
     assert_ne!(street.ask("GET", "/admin/x", &lines, "").status, 200, "{name}");
+}
+
+fn backends_get_the_address_and_method_that_were_checked(street: &Street) {
+    let name = street.name;
+    let other = ["X-HTTP-Method-Override: DELETE", "X-HTTP-Method: DELETE", "X-Method-Override: DELETE"];
+    let reply = street.ask("GET", "/open/page", &other, "");
+    assert!(reply.status == 200 && !reply.body.contains("DELETE"), "{name}: {reply:?}");
+    // Whole addresses in request lines, of which the second is one for browsers and for servers in JavaScript alone.
+    let whole = format!("http://{}:{}/open/whole", street.host, street.port);
+    let reply = street.ask("GET", &whole, &[], "");
+    assert!(reply.status == 200 && reply.body.starts_with("GET /open/whole HTTP/1.1"), "{name}: {reply:?}");
+    street.ask("GET", &format!("http:///{}/admin/x", street.host), &[], "");
+    let seen = street.backend.seen();
+    assert!(!seen.iter().any(|request| request.starts_with("GET http")), "{name}: {seen:?}");
 }
 
 fn a_programs_token_is_checked(name: &'static str) {

@@ -12,4 +12,4 @@ mod provider;
 mod redirects;
 mod sessions;
 mod wire;
-mod world;
+pub mod world;

@@ -31,6 +31,11 @@ impl Backend {
         self.seen.lock().expect("the requests").clone()
     }
 
+    /// The requests behind the first so many of them.
+    pub fn seen_after(&self, count: usize) -> Vec<String> {
+        self.seen.lock().expect("the requests")[count..].to_vec()
+    }
+
     /// Waits until it was asked for a path.
     pub fn wait_for(&self, path: &str) {
         let end = std::time::Instant::now() + std::time::Duration::from_secs(20);

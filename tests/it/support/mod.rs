@@ -10,6 +10,7 @@ pub mod pgbouncer;
 pub mod postgres;
 pub mod provider;
 pub mod proxies;
+pub mod readings;
 pub mod scene;
 pub mod stage;
 pub mod tls;
