@@ -292,11 +292,12 @@ impl Login {
         if state.is_late(now) {
             return Ok(Check::Again(Cause::Late, Some(binding)));
         }
-        match callback.code {
-            Some(code) => Ok(Check::Redeem(code, binding)),
-            None => {
-                let code = callback.error.unwrap_or("no code and no error");
-                Err(LoginError::Denied(code.chars().filter(char::is_ascii_graphic).take(64).collect()))
+        match (callback.error, callback.code) {
+            (None, Some(code)) => Ok(Check::Redeem(code, binding)),
+            // An answer is one or the other (RFC 6749 4.1.2), so that a code beside an error counts for nothing.
+            (error, _) => {
+                let error = error.unwrap_or("no code and no error");
+                Err(LoginError::Denied(error.chars().filter(char::is_ascii_graphic).take(64).collect()))
             }
         }
     }
