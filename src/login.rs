@@ -21,7 +21,7 @@ use crate::identity::{Asked, Profile, Proof};
 use crate::journal::Somebody;
 use crate::jwt::{Expect, KeyRing, Kind};
 use crate::metrics::Metrics;
-use crate::oidc::{self, Ask, Prompt, Provider, ProviderError, Rules, Tokens, Userinfo};
+use crate::oidc::{Ask, Prompt, Provider, ProviderError, Rules, Tokens, Userinfo};
 use crate::session::store::StoreError;
 use crate::session::{Created, NewSession, Session, Sessions};
 use crate::visit::SessionHandle;
@@ -419,7 +419,7 @@ async fn profile(
             at.keys.verify(&token, &expect(rules, Kind::Userinfo { subject }), now).await?
         }
     };
-    let claims = oidc::merge(claims.clone(), more);
+    let claims = at.provider.merged(claims.clone(), more);
     let mapped = at.provider.profile(&claims)?;
     for warning in mapped.warnings {
         tracing::warn!(
