@@ -163,7 +163,7 @@ fn oauth2_proxy_3369_a_sign_in_ends_by_its_own_clock() {
     config.session.keys = vec![foregate::secret::Secret::new(KEY)];
     block_on(async {
         let site = foregate::app::site(config).expect("a site");
-        let origins = Origins { public_url: &site.public_url, port_of: &|_: &str| None };
+        let origins = Origins { public_url: &site.public_url, port_of: &|_: &str| None, theirs: &[] };
         for (age, counts) in [(3601, false), (86_400, false), (3500, true), (0, true)] {
             let at = site.login.providers().iter().next().expect("a provider");
             let wish = Wish { at, to: ReturnTo::home(&origins), account: Account::Any, proof: None };
