@@ -277,6 +277,7 @@ fn person(user: &User, wanted_claims: &[String]) -> Person {
         // Never the subject of anybody that a provider vouches for.
         subject: format!("emergency:{}", user.name),
         username: user.name.clone(),
+        nameless: false,
         name: user.name.clone(),
         email: String::new(),
         groups: user.groups.clone(),

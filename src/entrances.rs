@@ -118,7 +118,7 @@ pub fn sealed(bytes: &[u8]) {
 pub fn return_to(bytes: &[u8]) {
     let text = String::from_utf8_lossy(bytes);
     let port_of = |host: &str| (host == "app.test" || host == "auth.test").then_some(443);
-    let origins = Origins { public_url: &PUBLIC_URL, port_of: &port_of };
+    let origins = Origins { public_url: &PUBLIC_URL, port_of: &port_of, theirs: &["/oauth2/"] };
     let Some(to) = ReturnTo::parse(&text, &origins) else { return };
     let url = Url::parse(to.as_str()).expect("an absolute address");
     assert_eq!(url.as_str(), to.as_str(), "in one spelling");

@@ -267,7 +267,7 @@ impl Site {
     /// Calls `with` with the origins that are ours.
     fn with_origins<T>(&self, with: impl FnOnce(&Origins<'_>) -> T) -> T {
         let port_of = |host: &str| self.port_of(host);
-        with(&Origins { public_url: &self.public_url, port_of: &port_of })
+        with(&Origins { public_url: &self.public_url, port_of: &port_of, theirs: self.compat.paths() })
     }
 
     /// Adds the signed assertion for the app's backend, where the app wants one and somebody was let in.

@@ -14,7 +14,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use claims::{claim_at, holds};
+pub use claims::{claim_at, holds, names_in};
 pub use groups::GroupLists;
 use groups::Groups;
 pub use proof::{ACR, AMR, Asked, Proof};
@@ -30,6 +30,10 @@ pub struct Profile {
     pub subject: String,
     /// The name the person signs in with.
     pub username: String,
+    /// Whether the provider told no such name, so that the subject stands there. Rules that name people never mean
+    /// that: whoever may choose a subject, or the id of a client, would choose whose name it is.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub nameless: bool,
     /// The name to show.
     #[serde(default)]
     pub name: String,
@@ -75,6 +79,7 @@ pub struct Identity {
     auth_time: u64,
     asked: Option<Box<Asked>>,
     tenant: Option<Arc<Membership>>,
+    nameless: bool,
 }
 
 /// A single-valued part of an [`Identity`].
@@ -111,6 +116,7 @@ impl Identity {
             auth_time: profile.auth_time,
             asked: profile.asked.clone().map(Box::new),
             tenant: None,
+            nameless: profile.nameless,
         }
     }
 
@@ -135,6 +141,11 @@ impl Identity {
     /// The issuer that vouches for this identity.
     pub fn issuer(&self) -> &str {
         &self.issuer
+    }
+
+    /// Whether they sign in by this name, letter by letter: one that the provider told, and no subject in its place.
+    pub fn is_called(&self, name: &str) -> bool {
+        !self.nameless && self.field(Field::Username) == name
     }
 
     /// One single-valued part.
@@ -244,6 +255,17 @@ mod tests {
         assert_eq!(alice.shared_groups(), ",a,c,b");
         assert_eq!(alice.claim("team"), Some(&"red".into()));
         assert_eq!(alice.claim("other"), None, "only wanted claims are kept");
+    }
+
+    #[test]
+    fn a_subject_that_stands_in_for_a_name_is_nobodys_name() {
+        for (nameless, called) in [(false, true), (true, false)] {
+            let profile = Profile { username: "alice".into(), nameless, ..Profile::default() };
+            let kept: Profile = serde_json::from_str(&serde_json::to_string(&profile).unwrap()).unwrap();
+            let alice = Identity::pack(&kept, "i".into(), &[]);
+            assert_eq!((alice.is_called("alice"), alice.is_called("Alice")), (called, false));
+            assert_eq!(alice.field(Field::Username), "alice", "backends are told it all the same");
+        }
     }
 
     #[test]

@@ -116,7 +116,7 @@ impl KeyRing {
     /// Checks signature, kind and claims of `token` at the time `now` (Unix seconds) and yields its claims.
     ///
     /// Clocks may differ by a minute; `iat` may lie 5 minutes ahead, but a logout token's only that minute, and it must be
-    /// at most 5 minutes old.
+    /// at most 5 minutes old. An ID token for which a nonce is due must be at most a day old.
     ///
     /// # Errors
     /// One [`TokenError`] per reason; [`TokenError::NoKeys`] alone is the provider's fault, not the token's.

@@ -21,7 +21,7 @@ use crate::identity::{Asked, Profile, Proof};
 use crate::journal::Somebody;
 use crate::jwt::{Expect, KeyRing, Kind};
 use crate::metrics::Metrics;
-use crate::oidc::{self, Ask, Prompt, Provider, ProviderError, Rules, Tokens, Userinfo};
+use crate::oidc::{Ask, Prompt, Provider, ProviderError, Rules, Tokens, Userinfo};
 use crate::session::store::StoreError;
 use crate::session::{Created, NewSession, Session, Sessions};
 use crate::visit::SessionHandle;
@@ -292,11 +292,12 @@ impl Login {
         if state.is_late(now) {
             return Ok(Check::Again(Cause::Late, Some(binding)));
         }
-        match callback.code {
-            Some(code) => Ok(Check::Redeem(code, binding)),
-            None => {
-                let code = callback.error.unwrap_or("no code and no error");
-                Err(LoginError::Denied(code.chars().filter(char::is_ascii_graphic).take(64).collect()))
+        match (callback.error, callback.code) {
+            (None, Some(code)) => Ok(Check::Redeem(code, binding)),
+            // An answer is one or the other (RFC 6749 4.1.2), so that a code beside an error counts for nothing.
+            (error, _) => {
+                let error = error.unwrap_or("no code and no error");
+                Err(LoginError::Denied(error.chars().filter(char::is_ascii_graphic).take(64).collect()))
             }
         }
     }
@@ -418,7 +419,7 @@ async fn profile(
             at.keys.verify(&token, &expect(rules, Kind::Userinfo { subject }), now).await?
         }
     };
-    let claims = oidc::merge(claims.clone(), more);
+    let claims = at.provider.merged(claims.clone(), more);
     let mapped = at.provider.profile(&claims)?;
     for warning in mapped.warnings {
         tracing::warn!(

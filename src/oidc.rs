@@ -16,7 +16,7 @@ use self::discovery::Discovery;
 use self::document::Document;
 pub use self::error::{ProfileError, ProviderError, Step};
 pub use self::examine::{Announced, Reception};
-pub use self::profile::{Mapped, Warning, merge, profile_of};
+pub use self::profile::{Mapped, Warning, profile_of};
 pub use self::settings::{ClaimNames, ClientAuth, Settings};
 pub use self::tokens::Tokens;
 pub use self::userinfo::Userinfo;
@@ -264,7 +264,13 @@ impl Provider {
         })
     }
 
-    /// Maps verified claims, see [`merge`], to a profile, with what had to be left out.
+    /// The verified claims of an ID token, with those of userinfo over them, but for those that only the token can know, and
+    /// such as vouch for a value of the other.
+    pub fn merged(&self, id_token: Map<String, Value>, userinfo: Map<String, Value>) -> Map<String, Value> {
+        profile::merge(id_token, userinfo, &self.settings.claims)
+    }
+
+    /// Maps verified claims, see [`Provider::merged`], to a profile, with what had to be left out.
     ///
     /// # Errors
     /// See [`ProfileError`].

@@ -20,6 +20,7 @@ use crate::outbound::dial::Dial;
 
 mod dial;
 pub(crate) mod flight;
+pub(crate) mod json;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -49,12 +49,20 @@ pub(super) async fn introspect(
         return Err(NoPerson::Refused("the token is not active".to_owned()));
     };
     // A program's own token is about nobody else (RFC 9068 2.2).
-    if let (None, None, Some(client)) = (claims.get("sub"), claims.get("username"), claims.get("client_id")) {
-        claims.insert("sub".to_owned(), client.clone());
-    }
+    let client = claims
+        .get("client_id")
+        .filter(|_| !["sub", "username"].iter().any(|name| claims.contains_key(*name)));
+    let client = client.cloned();
+    claims.extend(client.iter().map(|client| ("sub".to_owned(), client.clone())));
     let issuers = source.rules(now).await?.issuers;
     jwt::check_introspected(&claims, &issuers, source.audiences(), now)?;
-    Ok(Told { mapped: source.profile(&claims)?, until: end_of(&claims, now, TOKEN_SECONDS) })
+    let mut mapped = source.profile(&claims)?;
+    if client.is_some() {
+        // Whoever registers a client may choose its id: it is no name, and no subject that the provider told.
+        mapped.profile.nameless = true;
+        mapped.profile.claims.remove("sub");
+    }
+    Ok(Told { mapped, until: end_of(&claims, now, TOKEN_SECONDS) })
 }
 
 /// Asks who has this name and this app password.

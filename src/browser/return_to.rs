@@ -17,6 +17,8 @@ pub struct Origins<'a> {
     pub public_url: &'a Url,
     /// The port of an app's own URLs, if the host is one of ours.
     pub port_of: &'a (dyn Fn(&str) -> Option<u16> + Sync),
+    /// How paths begin at which foregate answers for other products.
+    pub theirs: &'a [&'static str],
 }
 
 impl ReturnTo {
@@ -50,7 +52,8 @@ impl ReturnTo {
     /// Reads an address from a parameter: a path on `public_url`'s own host, or an absolute address of ours.
     ///
     /// `None` for everything else: other schemes, hosts and ports, user info, `//`, `\`, white space, control
-    /// bytes, dot segments, and addresses over 4 KiB.
+    /// bytes, dot segments, addresses over 4 KiB, and foregate's own addresses but its pages: others act, such as the
+    /// sign-out, or are nothing to look at. A sign-in is a page here, as one may go on with another.
     pub fn parse(text: &str, origins: &Origins<'_>) -> Option<Self> {
         let bad = |c: char| c.is_whitespace() || c.is_control() || c == '\\';
         if text.len() > LONGEST || text.contains(bad) {
@@ -66,7 +69,7 @@ impl ReturnTo {
             }
             Some(_) | None => (origins.public_url.clone(), text),
         };
-        Some(Self(with_page(start, rest)?))
+        Some(Self(with_page(start, rest, origins.theirs)?))
     }
 
     /// The address for a `Location` header.
@@ -128,7 +131,7 @@ impl Origins<'_> {
 }
 
 /// Puts a path with query onto an origin, refusing what would be read differently elsewhere.
-fn with_page(mut url: Url, page: &str) -> Option<Url> {
+fn with_page(mut url: Url, page: &str, theirs: &[&str]) -> Option<Url> {
     let page = page.split_once('#').map_or(page, |(page, _)| page);
     let (path, query) = page.split_once('?').map_or((page, None), |(path, query)| (path, Some(query)));
     let path = if path.is_empty() && !page.is_empty() { "/" } else { path };
@@ -138,10 +141,23 @@ fn with_page(mut url: Url, page: &str) -> Option<Url> {
     if path.starts_with("//") {
         return None;
     }
-    Path::parse(path.as_bytes()).ok()?;
+    let parsed = Path::parse(path.as_bytes()).ok()?;
+    if !is_page(parsed.canonical().unwrap_or(path), theirs) {
+        return None;
+    }
     url.set_path(path);
     url.set_query(query);
     Some(url)
+}
+
+/// Whether somebody can be sent to a path: one of an app, or a page of ours.
+fn is_page(path: &str, theirs: &[&str]) -> bool {
+    let longer = |rest: &str| rest.starts_with(|c: char| c.is_ascii_alphanumeric() || "-_.~".contains(c));
+    if let Some(own) = path.strip_prefix(OWN).filter(|rest| !longer(rest)) {
+        return PAGES.contains(&own) || own.starts_with(RESUME);
+    }
+    let their = theirs.iter().find_map(|start| path.strip_prefix(start));
+    their.is_none_or(|rest| THEIR_SIGN_INS.contains(&rest))
 }
 
 /// Bytes as text of a URL: everything but visible ASCII is percent-encoded, and so are quotes and brackets.
@@ -157,6 +173,12 @@ fn clean(bytes: &[u8]) -> String {
     text
 }
 
+const OWN: &str = "/.foregate";
+/// Pages of foregate's own.
+const PAGES: [&str; 3] = ["/account", "/signed-out", "/sign-in"];
+/// What is before the path of a form that waits.
+const RESUME: &str = "/resume/";
+const THEIR_SIGN_INS: [&str; 2] = ["start", "sign_in"];
 /// Bytes of the longest address that is carried through a sign-in.
 const LONGEST: usize = 4096;
 
@@ -177,7 +199,7 @@ mod tests {
 
     fn parse(text: &str) -> Option<String> {
         let public_url = Url::parse("https://auth.test/").unwrap();
-        ReturnTo::parse(text, &Origins { public_url: &public_url, port_of: &port_of })
+        ReturnTo::parse(text, &Origins { public_url: &public_url, port_of: &port_of, theirs: &["/oauth2/"] })
             .map(|to| to.to_string())
     }
 
@@ -258,9 +280,56 @@ mod tests {
     }
 
     #[test]
+    fn of_foregates_own_addresses_only_pages_are_led_to() {
+        for page in [
+            "/.foregate/account",
+            "/.foregate/account?code=BCDF-GHJK",
+            "/.foregate/signed-out",
+            "/.foregate/sign-in?rd=/p",
+            "https://app.test/.foregate/resume/send;now",
+            "https://app.test/.foregate.html",
+            "https://app.test/.foregates/sign-out",
+            "https://app.test/x/.foregate/sign-out",
+            "/oauth2/sign_in",
+            "/oauth2/start?rd=/",
+            "/outpost.goauthentik.io/sign_out",
+        ] {
+            assert!(parse(page).is_some(), "{page}");
+        }
+        for act in [
+            "/.foregate/sign-out",
+            "/.foregate/sign-out?rd=/",
+            "/%2eforegate/sign-out",
+            "/.foregate/sign%2Dout",
+            "/.foregate/%73ign-out",
+            "/.foregate%2fsign-out",
+            "/.foregate;/sign-out",
+            "/.foregate",
+            "/.foregate/",
+            "/.foregate/callback?code=a&state=b",
+            "/.foregate/ticket?t=x",
+            "/.foregate/auth/traefik",
+            "/.foregate/session",
+            "/.foregate/session.js",
+            "/.foregate/jwks.json",
+            "/.foregate/device",
+            "/.foregate/frontchannel-logout?iss=x&sid=y",
+            "/.foregate/resume",
+            "/.foregate/sign-in/x",
+            "/oauth2/sign_out",
+            "/oauth2/auth",
+            "/oauth2/callback?code=a",
+        ] {
+            for origin in ["", "https://auth.test", "https://app.test"] {
+                assert_eq!(parse(&format!("{origin}{act}")), None, "{origin}{act}");
+            }
+        }
+    }
+
+    #[test]
     fn a_target_leads_back_to_exactly_that_page() {
         let public_url = Url::parse("https://auth.test:8443/").unwrap();
-        let origins = Origins { public_url: &public_url, port_of: &port_of };
+        let origins = Origins { public_url: &public_url, port_of: &port_of, theirs: &[] };
         let of = |host: &'static str, path: &'static [u8], query: Option<&'static [u8]>| {
             let target = Target {
                 scheme: Scheme::Http,

@@ -41,6 +41,18 @@ pub enum Tells {
     Nginx,
 }
 
+impl Compat {
+    /// How the paths begin that are theirs.
+    pub(super) fn paths(self) -> &'static [&'static str] {
+        match (self.outpost, self.oauth2_proxy) {
+            (true, Some(_)) => &[outpost::PREFIX, oauth2_proxy::PREFIX],
+            (true, None) => &[outpost::PREFIX],
+            (false, Some(_)) => &[oauth2_proxy::PREFIX],
+            (false, None) => &[],
+        }
+    }
+}
+
 /// Whether a request is to an address of theirs.
 pub(super) fn is_theirs<B>(site: &Site, request: &Request<B>) -> bool {
     let (compat, path) = (&site.compat, request.uri().path());

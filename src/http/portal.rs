@@ -124,7 +124,7 @@ pub(super) async fn callback(site: &Site, parts: &Parts, peer: Peer) -> Response
         user_agent: user_agent(&parts.headers),
     };
     let port_of = |host: &str| site.port_of(host);
-    let origins = Origins { public_url: &site.public_url, port_of: &port_of };
+    let origins = Origins { public_url: &site.public_url, port_of: &port_of, theirs: site.compat.paths() };
     let finished = site.login.finish(callback, caller, &origins, now).await;
     if matches!(finished, Ok(Finished::Welcome { .. } | Finished::Onward(_))) {
         site.limiter.give_back(Kind::Callback, client.address());

@@ -11,14 +11,24 @@ pub fn claim_at<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Va
         .find_map(|(dot, _)| claim_at(claims.get(&path[..dot])?.as_object()?, &path[dot + 1..]))
 }
 
+/// What an object lists by the names of its members, as some providers write roles, groups and tenants. A member that is
+/// `false` or `null` says no; an empty object, as Keycloak and Zitadel write, says nothing more.
+pub fn names_in(members: &Map<String, Value>) -> impl Iterator<Item = &str> {
+    members.iter().filter(|(_, said)| says_yes(said)).map(|(name, _)| name.as_str())
+}
+
 /// Whether a claim is `wanted` or lists it, letter by letter: a text, a number or a truth value, an entry of an
-/// array of these, or a member's name of an object, as some providers write roles.
+/// array of these, or a name that an object lists (see [`names_in`]).
 pub fn holds(claim: &Value, wanted: &str) -> bool {
     match claim {
         Value::Array(entries) => entries.iter().any(|entry| is(entry, wanted)),
-        Value::Object(members) => members.contains_key(wanted),
+        Value::Object(members) => members.get(wanted).is_some_and(says_yes),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => is(claim, wanted),
     }
+}
+
+fn says_yes(said: &Value) -> bool {
+    !matches!(said, Value::Null | Value::Bool(false))
 }
 
 fn is(value: &Value, wanted: &str) -> bool {
@@ -54,6 +64,10 @@ mod tests {
             (json!([7]), "7", true),
             (json!({ "admin": { "1": "a.example" } }), "admin", true),
             (json!({ "admin": {} }), "1", false),
+            (json!({ "admin": {} }), "admin", true),
+            (json!({ "admin": true }), "admin", true),
+            (json!({ "admin": false, "user": true }), "admin", false),
+            (json!({ "admin": null }), "admin", false),
             (json!(""), "", true),
         ] {
             assert_eq!(holds(&claim, wanted), held, "{claim} {wanted}");

@@ -3,7 +3,7 @@
 use http::header::HeaderName;
 use serde_json::Value;
 
-use super::Identity;
+use super::{Identity, names_in};
 
 /// How memberships are told, and how a client names the one it wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -120,8 +120,8 @@ fn read_claim(claim: &Value, found: &mut Vec<Membership>) {
     match claim {
         Value::Array(entries) => entries.iter().for_each(|entry| read_entry(entry, found)),
         Value::Object(members) => {
-            for (tenant, said) in members {
-                add_all(found, tenant, said);
+            for tenant in names_in(members) {
+                add_all(found, tenant, &members[tenant]);
             }
         }
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) => read_entry(claim, found),
@@ -206,7 +206,8 @@ mod tests {
             (json!(7), "7="),
             (json!([{ "id": "b", "role": "admin" }, { "id": 7, "roles": ["x", "w", "x"] }]), "b=admin 7=w+x"),
             (json!([{ "id": "b", "role": "x" }, { "id": "b", "role": "a" }, "b"]), "b=a+x"),
-            (json!({ "a": "admin", "b": ["x", "y"], "c": {}, "d": null }), "a=admin b=x+y c= d="),
+            (json!({ "a": "admin", "b": ["x", "y"], "c": {}, "d": true }), "a=admin b=x+y c= d="),
+            (json!({ "a": false, "b": null, "c": "x" }), "c=x"),
             (json!({ "a": { "id": "uuid", "roles": ["x"] } }), "a=x"),
             (json!({ "a": { "roles": { "x": 1 } } }), "a="),
             (json!(["", " a", "a,b", "a\nb", "a\u{0}", "c"]), "c="),

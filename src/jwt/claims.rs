@@ -27,8 +27,8 @@ pub(super) fn check(
             require(claims, &["iss", "aud", "exp", "iat"])?;
             check_parties(claims, expect)?;
             check_times(claims, AHEAD_SECONDS, now)?;
-            if nonce.is_some() && text(claims, "nonce")? != nonce {
-                return Err(TokenError::Nonce);
+            if nonce.is_some() {
+                check_sign_in(claims, nonce, now)?;
             }
             if !matches_hash(claims, "at_hash", access_token, algorithm)? {
                 return Err(TokenError::AccessTokenHash);
@@ -50,6 +50,15 @@ pub(super) fn check(
             access::check(claims, raw.is_named_access(), (audiences, mark), expect, now)
         }
     }
+}
+
+/// Core 3.1.3.7, steps 10 and 11: a sign-in is answered at once, so that its token is neither another's nor an old one.
+fn check_sign_in(claims: &Claims, nonce: Option<&str>, now: u64) -> Result<(), TokenError> {
+    if text(claims, "nonce")? != nonce {
+        return Err(TokenError::Nonce);
+    }
+    let is_old = |issued: f64| issued + SIGN_IN_LIFETIME_SECONDS < now as f64;
+    if time(claims, "iat")?.is_some_and(is_old) { Err(TokenError::Stale) } else { Ok(()) }
 }
 
 /// Back-Channel Logout 2.6. `exp` may be missing, so that its age decides.
@@ -204,6 +213,8 @@ pub(super) fn time(claims: &Claims, name: &'static str) -> Result<Option<f64>, T
 pub(super) const LEEWAY_SECONDS: f64 = 60.0;
 /// How far ahead a token may have been issued.
 pub(super) const AHEAD_SECONDS: f64 = 300.0;
+/// How old the ID token of a sign-in may be: a day, as clocks are wrong by hours where time zones are.
+const SIGN_IN_LIFETIME_SECONDS: f64 = 86_400.0;
 /// How old a logout token may be, and the leeway.
 pub(super) const LOGOUT_LIFETIME: u64 = 300 + LEEWAY_SECONDS as u64;
 const YEAR_9999_SECONDS: f64 = 253_402_300_799.0;

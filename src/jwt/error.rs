@@ -25,7 +25,7 @@ pub enum TokenError {
     /// Its `typ` header says that it is for something else.
     #[error("the token's type is {0:?}, which is another kind of token")]
     Type(String),
-    /// It has critical headers (RFC 7515 4.1.11), of which we know none.
+    /// It has critical headers (RFC 7515 4.1.11), of which we know none, or one that must be critical.
     #[error("the token has critical header parameters")]
     Critical,
     /// The provider's keys cannot be had.

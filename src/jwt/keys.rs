@@ -8,6 +8,7 @@ use jsonwebtoken::{Algorithm, AlgorithmFamily, DecodingKey};
 use serde_json::Value;
 
 use super::error::{KeysError, TokenError};
+use crate::outbound::json;
 
 /// The usable keys of a set: public ones, for signatures, of an algorithm we allow.
 pub(super) struct KeySet {
@@ -34,9 +35,8 @@ enum Shape {
 
 impl KeySet {
     /// Reads a JSON Web Key Set. Keys that cannot check a signature are left out (RFC 7517 5).
-    pub(super) fn parse(json: &[u8]) -> Result<Self, KeysError> {
-        let set: Value =
-            serde_json::from_slice(json).map_err(|error| KeysError::Unreadable(error.to_string()))?;
+    pub(super) fn parse(bytes: &[u8]) -> Result<Self, KeysError> {
+        let set: Value = json::read(bytes).map_err(|error| KeysError::Unreadable(error.to_string()))?;
         let Some(Value::Array(members)) = set.get("keys") else {
             return Err(KeysError::Unreadable("it has no array named keys".into()));
         };
@@ -44,7 +44,7 @@ impl KeySet {
             return Err(KeysError::TooMany(members.len()));
         }
         let mut mark = [0; 32];
-        mark.copy_from_slice(digest(&SHA256, json).as_ref());
+        mark.copy_from_slice(digest(&SHA256, bytes).as_ref());
         Ok(Self { keys: members.iter().filter_map(Key::read).collect(), mark })
     }
 

@@ -1,14 +1,12 @@
 //! A token taken apart, before anything in it is believed. Knows JSON and base64, no keys and no rules.
 
-use std::fmt;
-
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde::de::{Deserialize, Deserializer, Error, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
 use super::Kind;
 use super::error::TokenError;
+use crate::outbound::json::{self, Fault};
 
 /// A token whose header is read and whose claims are not yet.
 pub(super) struct RawToken<'a> {
@@ -77,7 +75,8 @@ fn read_header(header: &Map<String, Value>) -> Result<(Option<String>, String, O
     if header.contains_key("enc") {
         return Err(TokenError::Encrypted);
     }
-    if header.contains_key("crit") {
+    // What `b64` changes is what is signed; it must be critical (RFC 7797 6), and a reader that skips it reads another token.
+    if header.contains_key("crit") || header.contains_key("b64") {
         return Err(TokenError::Critical);
     }
     let kind = match header.get("typ") {
@@ -98,74 +97,10 @@ fn read_header(header: &Map<String, Value>) -> Result<(Option<String>, String, O
 
 fn object(part: &str, fault: &'static str) -> Result<Map<String, Value>, TokenError> {
     let bytes = URL_SAFE_NO_PAD.decode(part).map_err(|_| TokenError::Malformed(fault))?;
-    match serde_json::from_slice(&bytes) {
-        Ok(Strict(Value::Object(map))) => Ok(map),
-        // A second reading tells a member twice from what is no JSON at all, without comparing error texts.
-        Err(_) if serde_json::from_slice::<Value>(&bytes).is_ok() => Err(TokenError::Duplicate),
-        Ok(Strict(_)) | Err(_) => Err(TokenError::Malformed(fault)),
-    }
-}
-
-/// JSON in which no object names a member twice, at any depth.
-struct Strict(Value);
-
-impl<'de> Deserialize<'de> for Strict {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(StrictVisitor).map(Self)
-    }
-}
-
-struct StrictVisitor;
-
-impl<'de> Visitor<'de> for StrictVisitor {
-    type Value = Value;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("JSON without a member twice")
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut map = Map::new();
-        while let Some(name) = access.next_key::<String>()? {
-            let Strict(value) = access.next_value()?;
-            if map.insert(name, value).is_some() {
-                return Err(A::Error::custom("a member twice"));
-            }
-        }
-        Ok(Value::Object(map))
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, mut access: A) -> Result<Value, A::Error> {
-        let mut items = Vec::new();
-        while let Some(Strict(item)) = access.next_element()? {
-            items.push(item);
-        }
-        Ok(Value::Array(items))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<Value, E> {
-        Ok(text.into())
-    }
-
-    fn visit_bool<E: Error>(self, truth: bool) -> Result<Value, E> {
-        Ok(truth.into())
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<Value, E> {
-        Ok(number.into())
-    }
-
-    fn visit_i64<E: Error>(self, number: i64) -> Result<Value, E> {
-        Ok(number.into())
-    }
-
-    fn visit_f64<E: Error>(self, number: f64) -> Result<Value, E> {
-        Ok(number.into())
-    }
-
-    fn visit_unit<E: Error>(self) -> Result<Value, E> {
-        Ok(Value::Null)
-    }
+    json::read(&bytes).map_err(|error| match error {
+        Fault::Repeated => TokenError::Duplicate,
+        Fault::Unreadable(_) => TokenError::Malformed(fault),
+    })
 }
 
 /// The `typ` of access tokens.

@@ -125,6 +125,9 @@ async fn claims_are_refused_each_for_its_reason() {
         (json!({"iat": 1e300}), Err(Absurd("iat"))),
         (json!({"iat": NOW + 300}), Ok(())),
         (json!({"iat": NOW + 301}), Err(IssuedAhead)),
+        (json!({"iat": NOW - 86_400}), Ok(())),
+        (json!({"iat": NOW - 86_401}), Err(Stale)),
+        (json!({"iat": NOW - 365 * 86_400}), Err(Stale)),
         (json!({"nbf": NOW + 60}), Ok(())),
         (json!({"nbf": NOW + 61}), Err(NotYet)),
         (json!({"nbf": "x"}), Err(Mistyped("nbf"))),
@@ -188,6 +191,8 @@ async fn headers_and_forms_are_refused_each_for_its_reason() {
         (json!({"alg": "RS256", "kid": "K"}), Err(UnknownKey)),
         (json!({"alg": "ES256", "kid": "k"}), Err(KeyMismatch)),
         (json!({"alg": "RS256", "crit": ["b64"], "b64": false}), Err(Critical)),
+        (json!({"alg": "RS256", "b64": false}), Err(Critical)),
+        (json!({"alg": "RS256", "b64": true}), Err(Critical)),
         (json!({"alg": "RS256", "typ": "jwt"}), Ok(())),
         (json!({"alg": "RS256", "typ": "JOSE"}), Ok(())),
         (json!({"alg": "RS256", "typ": 1}), Err(Malformed("typ is not a text"))),
@@ -451,6 +456,7 @@ async fn logout_tokens_are_refused_each_for_its_reason() {
         (json!({"alg": "none"}), Err(Algorithm("none".into()))),
         (json!({"alg": "HS256"}), Err(Algorithm("HS256".into()))),
         (json!({"alg": "RS256", "crit": ["x"]}), Err(Critical)),
+        (json!({"alg": "RS256", "b64": false}), Err(Critical)),
     ] {
         let token = RSA.token(&header, &logout_claims(json!({})));
         assert_eq!(setup.ring.verify(&token, &expect, NOW).await.map(drop), expected, "{header}");

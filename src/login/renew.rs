@@ -7,7 +7,7 @@ use serde_json::Value;
 use super::{Login, LoginError, Named, expect, profile, sid_of};
 use crate::identity::{Field, Profile};
 use crate::jwt::{KeyRing, Kind, TokenError};
-use crate::oidc::{ProviderError, Tokens};
+use crate::oidc::{ProviderError, Step, Tokens};
 use crate::session::{Due, Lease, Renewed, Session};
 
 /// Why a session that was to be renewed has to end.
@@ -15,6 +15,10 @@ use crate::session::{Due, Lease, Renewed, Session};
 enum Over {
     /// The provider does not take the refresh token any more.
     Grant,
+    /// The provider would have to ask the person, or takes them for somebody who may not sign in here.
+    Denied,
+    /// It tells nothing of them any more, although it has just given a new token to ask with.
+    Userinfo,
     /// Its own session has ended: the new ID token names none, or another.
     Session,
     /// It speaks of somebody else.
@@ -35,6 +39,8 @@ impl Over {
     fn word(self) -> &'static str {
         match self {
             Self::Grant => "refresh-token-refused",
+            Self::Denied => "access-denied",
+            Self::Userinfo => "userinfo-refused",
             Self::Session => "session-ended-at-provider",
             Self::Person => "another-person",
             Self::Profile => "unusable-profile",
@@ -50,6 +56,12 @@ impl Over {
         match error {
             LoginError::Provider(ProviderError::InvalidGrant { .. }) => Some(Self::Grant),
             LoginError::Provider(ProviderError::InvalidClient { .. }) => Some(Self::Client),
+            LoginError::Provider(ProviderError::Refused { step: Step::Token, code, .. })
+                if ABOUT_THE_PERSON.contains(&code.as_str()) =>
+            {
+                Some(Self::Denied)
+            }
+            LoginError::Provider(ProviderError::TokenRejected { .. }) => Some(Self::Userinfo),
             LoginError::Provider(ProviderError::Subject) => Some(Self::Person),
             LoginError::Profile(_) => Some(Self::Profile),
             LoginError::Token(error) if !matches!(error, TokenError::NoKeys(_)) => Some(Self::Token),
@@ -207,5 +219,14 @@ fn renewed(
     Ok(Renewed { profile, sid, tokens, renew_at })
 }
 
+/// What a token endpoint says where it will not go on with a person (RFC 6749 4.1.2.1, OpenID Connect Core 3.1.2.6). Other words
+/// are about the request.
+const ABOUT_THE_PERSON: [&str; 5] = [
+    "access_denied",
+    "interaction_required",
+    "login_required",
+    "consent_required",
+    "account_selection_required",
+];
 /// After how many seconds a renewal that did not succeed is tried again.
 const TRY_AGAIN_SECONDS: u64 = 30;

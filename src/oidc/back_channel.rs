@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::document::Document;
 use super::error::{ProviderError, Step};
 use super::settings::{ClientAuth, Settings};
-use crate::outbound::Outbound;
+use crate::outbound::{Outbound, json};
 
 /// What it takes to send a form in our own name.
 pub(super) struct BackChannel<'a> {
@@ -45,7 +45,7 @@ impl BackChannel<'_> {
         let answer = answer.map_err(|error| ProviderError::Unreachable { step, error })?;
         let status = answer.status();
         let body = Zeroizing::new(answer.into_body());
-        let told: Option<OAuthError> = serde_json::from_slice(&body).ok();
+        let told: Option<OAuthError> = json::read(&body).ok();
         match (status.is_success(), told) {
             (true, None) => Ok(body),
             (_, told) => Err(refusal(step, status, told, tried)),

@@ -13,6 +13,7 @@ use url::{Position, Url};
 use super::error::ProviderError;
 use super::settings::{ClientAuth, Settings};
 use crate::outbound::is_loopback;
+use crate::outbound::json::{self, Fault};
 
 /// What we use of a discovery document. All addresses are public ones, https unless the issuer is on loopback.
 pub(super) struct Document {
@@ -70,10 +71,10 @@ struct Listed {
 
 impl Document {
     /// Reads and checks a document (Discovery 3 and 4.3).
-    pub(super) fn read(json: &[u8], settings: &Settings) -> Result<Self, ProviderError> {
-        let unreadable = |error: serde_json::Error| ProviderError::Document(error.to_string());
-        let metadata: Metadata = serde_json::from_slice(json).map_err(unreadable)?;
-        let listed: Listed = serde_json::from_slice(json).map_err(unreadable)?;
+    pub(super) fn read(bytes: &[u8], settings: &Settings) -> Result<Self, ProviderError> {
+        let unreadable = |fault: Fault| ProviderError::Document(fault.to_string());
+        let metadata: Metadata = json::read(bytes).map_err(unreadable)?;
+        let listed: Listed = json::read(bytes).map_err(unreadable)?;
         let issuers = issuers(metadata.issuer(), settings)?;
         let extra = metadata.additional_metadata();
         let needed = |name, text: &str| endpoint(name, text, settings);
@@ -88,13 +89,19 @@ impl Document {
         }
         let userinfo_algorithms = listed.userinfo_signing_alg_values_supported;
         Ok(Self {
-            authorization: needed("authorization_endpoint", metadata.authorization_endpoint())?,
+            authorization: without(
+                needed(AUTHORIZATION, metadata.authorization_endpoint())?,
+                AUTHORIZATION,
+                SET_AT_SIGN_IN,
+            )?,
             token: needed("token_endpoint", metadata.token_endpoint().ok_or_else(no_token)?)?,
             jwks: needed("jwks_uri", metadata.jwks_uri())?,
             userinfo: offered("userinfo_endpoint", metadata.userinfo_endpoint().map(|url| &**url))?,
             revocation: offered("revocation_endpoint", extra.revocation_endpoint.as_ref())?,
             introspection: offered("introspection_endpoint", extra.introspection_endpoint.as_ref())?,
-            end_session: offered("end_session_endpoint", extra.end_session_endpoint.as_ref())?,
+            end_session: offered(END_SESSION, extra.end_session_endpoint.as_ref())?
+                .map(|url| without(url, END_SESSION, SET_AT_SIGN_OUT))
+                .transpose()?,
             issuers,
             userinfo_algorithms: userinfo_algorithms
                 .map_or_else(|| algorithms.clone(), |names| allowed(&names, settings)),
@@ -180,6 +187,18 @@ fn endpoint(name: &str, text: &str, settings: &Settings) -> Result<Url, Provider
     }
 }
 
+/// An address to which browsers come with parameters of ours. One that stands there already would be there twice, which none
+/// may (RFC 6749 3.1): servers take the one or the other.
+fn without(url: Url, name: &str, ours: &[&str]) -> Result<Url, ProviderError> {
+    let twice = url.query_pairs().find(|(parameter, _)| ours.contains(&&**parameter));
+    if let Some((parameter, _)) = twice {
+        let fault =
+            format!("its {name} {:?} has {parameter} in its query, which is for us to say", url.as_str());
+        return Err(ProviderError::Document(fault));
+    }
+    Ok(url)
+}
+
 /// The algorithms we allow among those named. A shared secret only if there is no choice, as with an authentik
 /// provider without a signing key.
 fn allowed(names: &[String], settings: &Settings) -> Vec<Algorithm> {
@@ -205,6 +224,28 @@ fn client_auth(metadata: &Metadata, settings: &Settings) -> ClientAuth {
     }
 }
 
+const AUTHORIZATION: &str = "authorization_endpoint";
+const END_SESSION: &str = "end_session_endpoint";
+/// What a sign-in says (RFC 6749 4.1.1, RFC 7636 4.3, OpenID Connect Core 3.1.2.1), and what would say it in its place
+/// (Core 6) or have the answer come elsewhere.
+const SET_AT_SIGN_IN: &[&str] = &[
+    "response_type",
+    "response_mode",
+    "client_id",
+    "redirect_uri",
+    "scope",
+    "state",
+    "nonce",
+    "code_challenge",
+    "code_challenge_method",
+    "prompt",
+    "max_age",
+    "acr_values",
+    "request",
+    "request_uri",
+];
+/// What a sign-out says (RP-Initiated Logout 1.0, 2).
+const SET_AT_SIGN_OUT: &[&str] = &["id_token_hint", "client_id", "post_logout_redirect_uri", "state"];
 const ASYMMETRIC: &[(&str, Algorithm)] = &[
     ("RS256", Algorithm::RS256),
     ("RS384", Algorithm::RS384),

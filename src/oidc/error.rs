@@ -5,6 +5,7 @@ use thiserror::Error;
 
 use super::settings::ClientAuth;
 use crate::outbound::OutboundError;
+use crate::outbound::json::Fault;
 
 /// What kept a step from succeeding.
 #[derive(Clone, Debug, PartialEq, Eq, Error)]
@@ -124,6 +125,14 @@ impl ProviderError {
         let is_unwell = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
         let status = status.as_u16();
         if is_unwell { Self::Unwell { step, status } } else { Self::Status { step, status } }
+    }
+}
+
+/// Why an answer is no object of JSON that says one thing.
+pub(super) fn no_object(fault: &Fault) -> &'static str {
+    match fault {
+        Fault::Repeated => "a member of its JSON stands there twice",
+        Fault::Unreadable(_) => "it is no JSON object",
     }
 }
 

@@ -4,8 +4,9 @@
 use serde_json::{Map, Value};
 
 use super::Provider;
-use super::error::{ProviderError, Step};
+use super::error::{ProviderError, Step, no_object};
 use super::tokens::Tokens;
+use crate::outbound::json;
 use crate::secret::Secret;
 
 impl Provider {
@@ -26,8 +27,8 @@ impl Provider {
         };
         let form = [("token", token), ("token_type_hint", "access_token")];
         let body = self.back_channel(&document).post(step, endpoint, &form).await?;
-        let claims: Map<String, Value> = serde_json::from_slice(&body)
-            .map_err(|_| ProviderError::Answer { step, reason: "it is no JSON object" })?;
+        let claims: Map<String, Value> =
+            json::read(&body).map_err(|fault| ProviderError::Answer { step, reason: no_object(&fault) })?;
         match claims.get("active") {
             Some(Value::Bool(active)) => Ok(active.then_some(claims)),
             Some(_) | None => {

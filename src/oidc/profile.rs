@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::error::ProfileError;
 use super::settings::{ClaimNames, Settings};
-use crate::identity::{Profile, claim_at};
+use crate::identity::{Profile, claim_at, names_in};
 
 type Claims = Map<String, Value>;
 
@@ -42,8 +42,13 @@ pub enum Warning {
 }
 
 /// The claims of an ID token, with those of userinfo over them, but for those that only the token can know.
-pub fn merge(id_token: Claims, userinfo: Claims) -> Claims {
-    let mut merged = id_token;
+///
+/// A claim that vouches for another one counts beside that very value alone: neither makes an address of the one
+/// verified by what the other says of its own. `names` says which claim the address is.
+pub(super) fn merge(id_token: Claims, userinfo: Claims, names: &ClaimNames) -> Claims {
+    let (mut merged, mut userinfo) = (id_token, userinfo);
+    part(&mut merged, &mut userinfo, (EMAIL_VERIFIED, &[EMAIL, &names.email]));
+    part(&mut merged, &mut userinfo, (PHONE_VERIFIED, &[PHONE]));
     merged.extend(
         userinfo.into_iter().filter(|(name, _)| {
             !PROTOCOL.contains(&name.as_str()) && !["acr", "amr"].contains(&name.as_str())
@@ -52,9 +57,24 @@ pub fn merge(id_token: Claims, userinfo: Claims) -> Claims {
     merged
 }
 
+/// Takes a claim away that vouches for others, where its own source does not have the values that will count.
+fn part(id_token: &mut Claims, userinfo: &mut Claims, (voucher, vouched): (&str, &[&str])) {
+    let told = |path: &&str| claim_at(userinfo, path).is_some();
+    let anew = |path: &&str| told(path) && claim_at(userinfo, path) != claim_at(id_token, path);
+    let (tells, differs) = (vouched.iter().any(told), vouched.iter().any(anew));
+    let agrees = userinfo.get(voucher).is_none_or(|said| id_token.get(voucher) == Some(said));
+    if !tells && userinfo.remove(voucher).is_some() && !agrees {
+        // It speaks of nothing that we know, and not well of what the token says.
+        id_token.remove(voucher);
+    }
+    if differs {
+        id_token.remove(voucher);
+    }
+}
+
 /// Maps verified claims to a profile.
 pub(super) fn map(claims: &Claims, settings: &Settings) -> Result<Mapped, ProfileError> {
-    if settings.require_verified_email && !is_email_verified(claims) {
+    if settings.require_verified_email && !is_email_verified(claims, &settings.claims) {
         subject(claims)?;
         return Err(ProfileError::EmailNotVerified);
     }
@@ -71,6 +91,7 @@ pub fn profile_of(claims: &Claims, issuer: &str, names: &ClaimNames) -> Result<M
     let username = Some(text(&names.username)).filter(|name| !name.is_empty());
     let mut profile = Profile {
         issuer: issuer.to_owned(),
+        nameless: username.is_none(),
         username: username.unwrap_or_else(|| subject.to_owned()),
         subject: subject.to_owned(),
         name: text(&names.name),
@@ -113,7 +134,7 @@ fn groups(value: Option<&Value>, limit_bytes: usize, warnings: &mut Vec<Warning>
         Some(Value::String(list)) => {
             list.replace('\0', "\u{fffd}").split(',').map(|name| name.trim().to_owned()).collect()
         }
-        Some(Value::Object(members)) => members.keys().cloned().collect(),
+        Some(Value::Object(members)) => names_in(members).map(str::to_owned).collect(),
         Some(Value::Bool(_) | Value::Number(_)) => {
             unreadable = 1;
             Vec::new()
@@ -145,7 +166,8 @@ fn kept(claims: &Claims, warnings: &mut Vec<Warning>) -> Claims {
         if !is_whole {
             warnings.push(Warning::ClaimLeftOut { name: name.replace('\0', "\u{fffd}") });
         }
-        is_whole && !PROTOCOL.contains(&name.as_str())
+        // Rules may name somebody by it.
+        is_whole && (name == "sub" || !PROTOCOL.contains(&name.as_str()))
     });
     let mut sizes: Vec<(usize, String)> =
         kept.iter().map(|(name, value)| (name.len() + value.to_string().len(), name.clone())).collect();
@@ -160,9 +182,14 @@ fn kept(claims: &Claims, warnings: &mut Vec<Warning>) -> Claims {
     kept
 }
 
-/// Some providers write the boolean as a text.
-fn is_email_verified(claims: &Claims) -> bool {
-    claims.get("email_verified").is_some_and(|verified| verified == true || verified == "true")
+/// Some providers write the boolean as a text. It is about `email` (Core 5.1), whichever claim is taken for the address.
+fn is_email_verified(claims: &Claims, names: &ClaimNames) -> bool {
+    let address = |path: &str| claim_at(claims, path).and_then(plain_text);
+    let is_meant = match (address(EMAIL), address(&names.email)) {
+        (Some(vouched), Some(taken)) => vouched.eq_ignore_ascii_case(&taken),
+        (Some(_) | None, None) | (None, Some(_)) => true,
+    };
+    is_meant && claims.get(EMAIL_VERIFIED).is_some_and(|verified| verified == true || verified == "true")
 }
 
 /// When the person proved who they are; 0 if that is missing or absurd, and never after the token was issued.
@@ -175,6 +202,10 @@ fn auth_time(claims: &Claims) -> u64 {
     seconds("iat").map_or(proved, |issued| proved.min(issued))
 }
 
+const EMAIL: &str = "email";
+const EMAIL_VERIFIED: &str = "email_verified";
+const PHONE: &str = "phone_number";
+const PHONE_VERIFIED: &str = "phone_number_verified";
 /// Claims about the token rather than the person, or that the profile holds elsewhere. Userinfo cannot set them.
 const PROTOCOL: &[&str] = &[
     "iss",

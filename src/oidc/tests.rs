@@ -398,6 +398,8 @@ async fn token_answers_are_told_apart() {
         r#"{"access_token":"a","token_type":"DPoP","id_token":"i"}"#,
         r#"{"token_type":"Bearer","id_token":"i"}"#,
         r#"{"access_token":"a","token_type":"Bearer","id_token":{}}"#,
+        r#"{"access_token":"a","token_type":"Bearer","id_token":"i","id_token":"i"}"#,
+        r#"{"access_token":"a","token_type":"Bearer","id_token":"i","more":{"a":1,"a":2}}"#,
     ] {
         let setup = Setup::new(json!({})).await;
         setup.answers(move |_| answer(200, "application/json", body));
@@ -443,6 +445,7 @@ async fn userinfo_must_be_about_the_subject() {
     let about = |body: Value| Ok(Some(Userinfo::Claims(body.as_object().unwrap().clone())));
     let unusable = |reason| Err(ProviderError::Answer { step: Step::Userinfo, reason });
     let (object, subject) = ("it is no JSON object", "it has no sub");
+    let twice = "a member of its JSON stands there twice";
     for (status, kind, body, expected) in [
         (200, "application/json", r#"{"sub":"s-1","a":1}"#, about(json!({"sub": "s-1", "a": 1}))),
         (200, "application/json; charset=utf-8", r#"{"sub":"s-1"}"#, about(json!({"sub": "s-1"}))),
@@ -451,6 +454,9 @@ async fn userinfo_must_be_about_the_subject() {
         (200, "application/json", r#"{"sub":["s-1"]}"#, Err(ProviderError::Subject)),
         (200, "application/json", r#"{"email":"x"}"#, unusable(subject)),
         (200, "application/json", r#"[{"sub":"s-1"}]"#, unusable(object)),
+        (200, "application/json", r#"{"sub":"s-2","sub":"s-1"}"#, unusable(twice)),
+        (200, "application/json", r#"{"sub":"s-1","groups":["a"],"groups":["b"]}"#, unusable(twice)),
+        (200, "application/json", r#"{"sub":"s-1","org":{"a":1,"a":2}}"#, unusable(twice)),
         (200, "application/json", r#""s-1""#, unusable(object)),
         (200, "text/html", "<html>", unusable(object)),
         (200, "application/jwt", "a.b.c\n", Ok(Some(Userinfo::Signed("a.b.c".into())))),
@@ -474,6 +480,30 @@ async fn userinfo_must_be_about_the_subject() {
     let error = setup.provider(|_| ()).userinfo(&split, "s-1", NOW).await.unwrap_err();
     assert!(matches!(error, ProviderError::Answer { .. }));
     assert_eq!(setup.server.count("GET /userinfo"), 0);
+}
+
+#[tokio::test]
+async fn a_token_is_active_by_one_word_alone() {
+    for (body, active) in [
+        (r#"{"active":true,"sub":"s-1"}"#, Some(true)),
+        (r#"{"active":false}"#, Some(false)),
+        (r#"{"active":false,"active":true,"sub":"s-1"}"#, None),
+        (r#"{"active":true,"sub":"s-2","sub":"s-1"}"#, None),
+        (r#"{"active":"true"}"#, None),
+    ] {
+        let setup = Setup::new(json!({"introspection_endpoint": "http://127.0.0.1:1/"})).await;
+        let at = setup.server.at("/introspect").to_string();
+        *setup.discovery.lock().unwrap() = Some(json!({ "introspection_endpoint": at }));
+        setup.answers(move |_| answer(200, "application/json", body));
+        let found = setup.provider(|_| ()).introspect("t", NOW).await;
+        match active {
+            Some(active) => assert_eq!(found.map(|claims| claims.is_some()), Ok(active), "{body}"),
+            None => assert!(
+                matches!(found, Err(ProviderError::Answer { step: Step::Introspection, .. })),
+                "{body}: {found:?}"
+            ),
+        }
+    }
 }
 
 #[tokio::test]

@@ -4,7 +4,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::error::{ProviderError, Step};
+use super::error::{ProviderError, Step, no_object};
+use crate::outbound::json::{self, Fault};
 use crate::secret::Secret;
 
 /// A provider's tokens, not verified.
@@ -93,16 +94,18 @@ impl Tokens {
     }
 
     /// Reads a successful answer to a code.
-    pub(super) fn read(json: &[u8], now: u64) -> Result<Self, ProviderError> {
-        Self::read_after(json, None, now)
+    pub(super) fn read(bytes: &[u8], now: u64) -> Result<Self, ProviderError> {
+        Self::read_after(bytes, None, now)
     }
 
     /// Reads a successful answer of the token endpoint. What it leaves out of a renewal is as `before`
     /// (RFC 6749 6, OpenID Connect Core 12.2).
-    pub(super) fn read_after(json: &[u8], before: Option<&Self>, now: u64) -> Result<Self, ProviderError> {
+    pub(super) fn read_after(bytes: &[u8], before: Option<&Self>, now: u64) -> Result<Self, ProviderError> {
         let unusable = |reason| ProviderError::Answer { step: Step::Token, reason };
-        let answer: Answer = serde_json::from_slice(json)
-            .map_err(|_| unusable("it is no JSON object with access_token and token_type"))?;
+        let answer: Answer = json::read(bytes).map_err(|fault| match fault {
+            Fault::Repeated => unusable(no_object(&fault)),
+            Fault::Unreadable(_) => unusable("it is no JSON object with access_token and token_type"),
+        })?;
         if !answer.token_type.eq_ignore_ascii_case("bearer") {
             return Err(unusable("its token_type is not Bearer"));
         }

@@ -5,8 +5,8 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::error::{ProviderError, Step};
-use crate::outbound::Outbound;
+use super::error::{ProviderError, Step, no_object};
+use crate::outbound::{Outbound, json};
 use crate::secret::Secret;
 
 /// An answer of the userinfo endpoint.
@@ -54,9 +54,8 @@ fn read(answer: Response<Vec<u8>>, subject: &str) -> Result<Userinfo, ProviderEr
         let token = String::from_utf8(answer.into_body()).map_err(|_| unusable("it is no JWT"))?;
         return Ok(Userinfo::Signed(token.trim().to_owned()));
     }
-    let Ok(Value::Object(claims)) = serde_json::from_slice(answer.body()) else {
-        return Err(unusable("it is no JSON object"));
-    };
+    let claims: Map<String, Value> =
+        json::read(answer.body()).map_err(|fault| unusable(no_object(&fault)))?;
     match claims.get("sub") {
         Some(Value::String(found)) if found == subject => Ok(Userinfo::Claims(claims)),
         Some(_) => Err(ProviderError::Subject),

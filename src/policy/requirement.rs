@@ -116,9 +116,7 @@ impl Requirement {
             Self::Nobody => false,
             Self::Public => true,
             Self::SignedIn => identity.is_some(),
-            Self::User(name) => {
-                known(&|identity| name.is_one(visit, |name| identity.field(Field::Username) == name))
-            }
+            Self::User(name) => known(&|identity| name.is_one(visit, |name| identity.is_called(name))),
             Self::Group(name) => known(&|identity| name.is_one(visit, |name| identity.is_in(name))),
             Self::Role(given) | Self::Permission(given) => known(&|identity| given.to(identity)),
             Self::Email(pattern) => known(&|identity| pattern.matches(identity.field(Field::Email))),

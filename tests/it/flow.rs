@@ -248,6 +248,13 @@ fn every_change_to_a_callback_is_refused() {
             "{url}: {reply:?}"
         );
     }
+    let mut both = callback.clone();
+    both.query_pairs_mut().append_pair("error", "access_denied");
+    let reply = browser.step("GET", &both, "");
+    assert!(
+        reply.status == 403 && is_page(&reply, "Reference") && reply.all("set-cookie").is_empty(),
+        "a code beside an error: {reply:?}"
+    );
     let mut wrong = callback.clone();
     let pairs: Vec<(String, String)> = callback.query_pairs().into_owned().collect();
     wrong.query_pairs_mut().clear().extend_pairs(

@@ -147,8 +147,15 @@ fn a_device_that_is_approved_gets_one_token_once() {
 #[test]
 fn what_a_device_gets_wrong_is_told() {
     let house = House::with(SELF_SERVICE, Value::Null);
-    for form in ["app=nowhere", "name=tv", "", "app=a&app=b", &format!("app={APP}&name={}", "x".repeat(101))]
-    {
+    for form in [
+        "app=no+where",
+        "app=",
+        &format!("app={}", "x".repeat(301)),
+        "name=tv",
+        "",
+        "app=a&app=b",
+        &format!("app={APP}&name={}", "x".repeat(101)),
+    ] {
         assert_error(&device(&house, form), 400, "invalid_request");
     }
     let token = |form: &str| post(&house, house.foregate.public, "/.foregate/device/token", form, "::1");
@@ -166,6 +173,28 @@ fn what_a_device_gets_wrong_is_told() {
     let mut alice = plain.sign_in("alice");
     assert!(!alice.step("GET", &account(&plain), "").body.contains("Pair"));
     assert_eq!(decide(&plain, &mut alice, "ask", "BCDF-GHJK").status, 403);
+}
+
+#[test]
+fn a_stranger_learns_of_no_app() {
+    let house = House::with(SELF_SERVICE, Value::Null);
+    let mut alice = house.sign_in("alice");
+    let of = |app: &str| {
+        let reply = device(&house, &format!("app={app}&name=TV"));
+        let names: Vec<String> = reply.json().as_object().expect("an object").keys().cloned().collect();
+        (reply.status, names)
+    };
+    assert_eq!(of("nowhere.foregate.localhost"), of(APP));
+    // It waits as any other, and comes to nothing: nobody has such an app to let it in to.
+    let (device_code, user_code) = begin(&house, "nowhere.foregate.localhost");
+    assert_error(&poll(&house, &device_code), 400, "authorization_pending");
+    for step in ["ask", "approve"] {
+        let reply = decide(&house, &mut alice, step, &user_code);
+        assert!(reply.status == 403 && reply.body.contains("may not use"), "{step}: {reply:?}");
+    }
+    assert_eq!(house.foregate.logged("for an app that is not there"), 2);
+    assert_eq!(decide(&house, &mut alice, "refuse", &user_code).status, 200);
+    assert_eq!(poll(&house, &device_code).json()["error"], "access_denied");
 }
 
 #[test]

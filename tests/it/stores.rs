@@ -125,6 +125,7 @@ async fn every_field_comes_back_as_it_was_kept(place: Place) {
             issuer: "https://id.test/übung/".into(),
             subject: "s-1 ✓".into(),
             username: "zoë".into(),
+            nameless: true,
             name: "Zoë Ångström 漢字 🦀 \"'\\;--".into(),
             email: "zoë@exämple.test".into(),
             groups: vec!["Führung".into(), String::new(), "a,c".into()],

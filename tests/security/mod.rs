@@ -4,6 +4,7 @@
 //! from these lines: `WRITE_SNAPSHOTS=1 cargo test --test it security::cases` refreshes it.
 
 mod cases;
+mod claims;
 mod headers;
 mod neighbours;
 mod paths;

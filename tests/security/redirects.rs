@@ -94,6 +94,45 @@ fn everywhere(targets: &[String]) {
     }
 }
 
+/// Found by an attack on foregate itself: a page to come back to that is a deed, such as the sign-out.
+#[test]
+fn nobody_is_sent_to_an_address_of_ours_that_acts() {
+    let world = World::new();
+    let home = world.url("auth", "/");
+    for act in [
+        "/.foregate/sign-out",
+        "/%2eforegate/sign-out",
+        "/.foregate/callback?code=x&state=y",
+        "/.foregate/auth/traefik",
+        "/.foregate/session",
+        "/.foregate/device",
+        "/oauth2/sign_out",
+        "/outpost.goauthentik.io/sign_out",
+    ] {
+        for host in ["auth", "app"] {
+            let escaped: String = byte_serialize(world.url(host, act).as_bytes()).collect();
+            let nested: String =
+                byte_serialize(format!("/.foregate/sign-in?rd={escaped}").as_bytes()).collect();
+            let mut alice = world.sign_in("alice");
+            for rd in [&escaped, &nested] {
+                let sign_in = world.url("auth", &format!("/.foregate/sign-in?rd={rd}"));
+                let reply = alice.step("GET", &Url::parse(&sign_in).expect("a URL"), "");
+                assert_eq!(reply.location().as_str(), home, "{act} with a session");
+                // The same by way of the provider.
+                let mut arriving = stranger("alice");
+                arriving.open(&sign_in);
+                assert!(arriving.cookie("foregate").is_some(), "{act}: {:?}", arriving.visited);
+                assert_eq!(arriving.visited.last().map(Url::as_str), Some(home.as_str()), "{act}");
+            }
+        }
+    }
+    let mut alice = world.sign_in("alice");
+    let account = world.url("auth", "/.foregate/account?code=BCDF-GHJK");
+    let sign_in = world.url("auth", &format!("/.foregate/sign-in?rd={account}"));
+    let reply = alice.step("GET", &Url::parse(&sign_in).expect("a URL"), "");
+    assert_eq!(reply.location().as_str(), account, "the account page is one");
+}
+
 fn owned(targets: &[&str]) -> Vec<String> {
     targets.iter().map(|target| (*target).to_owned()).collect()
 }

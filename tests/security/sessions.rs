@@ -163,7 +163,7 @@ fn oauth2_proxy_3369_a_sign_in_ends_by_its_own_clock() {
     config.session.keys = vec![foregate::secret::Secret::new(KEY)];
     block_on(async {
         let site = foregate::app::site(config).expect("a site");
-        let origins = Origins { public_url: &site.public_url, port_of: &|_: &str| None };
+        let origins = Origins { public_url: &site.public_url, port_of: &|_: &str| None, theirs: &[] };
         for (age, counts) in [(3601, false), (86_400, false), (3500, true), (0, true)] {
             let at = site.login.providers().iter().next().expect("a provider");
             let wish = Wish { at, to: ReturnTo::home(&origins), account: Account::Any, proof: None };
@@ -392,8 +392,8 @@ fn authentik_25826_a_session_rests_on_no_message_alone() {
 
 /// `oauth2-proxy#3333` oauth2-proxy: a renewal that the provider refuses, and one that it cannot answer.
 ///
-/// Tried: `invalid_grant`, `invalid_client` end a session; 500, silence, rubbish and a cut answer keep it; an answer about
-/// somebody else ends it.
+/// Tried: `invalid_grant`, `invalid_client`, words that the person must be asked, and a userinfo that does not take the new
+/// token end a session; 500, silence, rubbish and a cut answer keep it; an answer about somebody else ends it.
 #[cfg(feature = "sqlite")]
 #[test]
 fn oauth2_proxy_3333_a_refusal_ends_a_session_and_an_outage_does_not() {
@@ -402,10 +402,26 @@ fn oauth2_proxy_3333_a_refusal_ends_a_session_and_an_outage_does_not() {
         instead: [("/token", says(status, json, body))].into(),
         ..Mind::default()
     };
+    let userinfo =
+        |status: &str| Mind { instead: [("/userinfo", says(status, json, "{}"))].into(), ..Mind::default() };
     let half = Says::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{".to_vec());
     for (what, mind, goes_on) in [
         ("invalid_grant", said("400 Bad Request", r#"{"error":"invalid_grant"}"#), false),
         ("invalid_client", said("401 Unauthorized", r#"{"error":"invalid_client"}"#), false),
+        ("access_denied", said("403 Forbidden", r#"{"error":"access_denied"}"#), false),
+        ("interaction_required", said("400 Bad Request", r#"{"error":"interaction_required"}"#), false),
+        ("login_required", said("400 Bad Request", r#"{"error":"login_required"}"#), false),
+        ("consent_required", said("400 Bad Request", r#"{"error":"consent_required"}"#), false),
+        (
+            "account_selection_required",
+            said("400 Bad Request", r#"{"error":"account_selection_required"}"#),
+            false,
+        ),
+        ("invalid_request", said("400 Bad Request", r#"{"error":"invalid_request"}"#), true),
+        ("a page of somebody in between", said("403 Forbidden", "<h1>no</h1>"), true),
+        ("userinfo 401", userinfo("401 Unauthorized"), false),
+        ("userinfo 403", userinfo("403 Forbidden"), false),
+        ("userinfo 503", userinfo("503 Service Unavailable"), true),
         ("500", said("500 Internal Server Error", ""), true),
         ("429", said("429 Too Many Requests", ""), true),
         ("silence", Mind { instead: [("/token", Says::Nothing)].into(), ..Mind::default() }, true),

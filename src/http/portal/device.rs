@@ -32,9 +32,13 @@ pub(in crate::http) async fn ask(site: &Arc<Site>, request: Request<Incoming>, p
         Ok(wish) => wish,
         Err(what) => return oauth_error(StatusCode::BAD_REQUEST, "invalid_request", what),
     };
-    tracing::debug!(app, %client, "a device asks to be paired");
     if let Some(refusal) = too_often(site, &parts.headers, peer) {
         return refusal;
+    }
+    if site.gate.policy.has_app(&app) {
+        tracing::debug!(app, %client, "a device asks to be paired");
+    } else {
+        tracing::info!(app, %client, "a device asks to be paired for an app that is not there");
     }
     match site.sessions.begin_pairing(NewPairing { app, name, client }, unix_now()).await {
         Ok(Some(codes)) => begun(site, &codes),
@@ -134,12 +138,19 @@ fn wish(site: &Site, form: &Query) -> Result<(String, String), &'static str> {
     let (Ok(Some(app)), Ok(name)) = (form.one("app"), form.one("name")) else {
         return Err("app is wanted, and nothing twice");
     };
-    if !site.gate.policy.has_app(&app) {
-        return Err("no app of this name is known here");
+    // Nobody is told which apps there are. A device for one that is not there waits like any other: nobody can approve it.
+    if !(is_app_name(&app) || site.gate.policy.has_app(&app)) {
+        return Err("app has no blanks and at most 300 letters");
     }
     let name = name.map(|name| name.trim().to_owned()).filter(|name| !name.is_empty());
     let name = name.unwrap_or_else(|| "A paired device".to_owned());
     if tokens::is_name(&name) { Ok((app, name)) } else { Err("name has at most 100 letters, on one line") }
+}
+
+/// Whether an app can have this name, be it there or not.
+fn is_app_name(text: &str) -> bool {
+    (1..=LONGEST_APP_BYTES).contains(&text.len())
+        && !text.contains(|c: char| c.is_whitespace() || c.is_control())
 }
 
 /// What a device shows and keeps (RFC 8628 3.2).
@@ -168,4 +179,6 @@ fn silent(error: &StoreError) -> Response<Body> {
 pub(in crate::http) const PATH: &str = "/.foregate/device";
 /// Where they ask for their token.
 pub(in crate::http) const TOKEN_PATH: &str = "/.foregate/device/token";
+/// A host has 253 bytes at most, and may have a path behind it.
+const LONGEST_APP_BYTES: usize = 300;
 const GRANT: &str = "urn:ietf:params:oauth:grant-type:device_code";

@@ -39,12 +39,12 @@ impl Errand {
     }
 
     fn within(site: &Site, to: &ReturnTo) -> Option<Self> {
-        let url = Url::parse(to.as_str()).ok()?;
-        if url.origin() != site.public_url.origin() || url.path() != SIGN_IN {
-            return None;
-        }
+        let url = sign_in_at_home(site, to)?;
         let query = Query::from_bytes(url.query().unwrap_or_default().as_bytes());
-        let to = return_to(site, query.rd().as_deref());
+        // Whoever has signed in needs no sign-in to be sent to.
+        let page =
+            Some(return_to(site, query.rd().as_deref())).filter(|to| sign_in_at_home(site, to).is_none());
+        let to = page.unwrap_or_else(|| return_to(site, None));
         Some(Self { to, ask: query.one("ask").ok().flatten() })
     }
 
@@ -82,6 +82,12 @@ impl Errand {
         let text = ticket.seal(&site.sealer, host, random()?);
         Ok(format!("{}/.foregate/ticket?t={text}", self.to.origin()))
     }
+}
+
+/// The address, if it is that of a sign-in on foregate's own host.
+fn sign_in_at_home(site: &Site, to: &ReturnTo) -> Option<Url> {
+    let url = Url::parse(to.as_str()).ok()?;
+    (url.origin() == site.public_url.origin() && url.path() == SIGN_IN).then_some(url)
 }
 
 const SIGN_IN: &str = "/.foregate/sign-in";

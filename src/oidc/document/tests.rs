@@ -196,3 +196,56 @@ fn the_callback_names_the_issuer_only_if_announced() {
         assert_eq!(read(&over, &settings).unwrap().callback_names_issuer, expected);
     }
 }
+
+#[test]
+fn no_parameter_of_ours_stands_in_an_address_already() {
+    let settings = settings("https://id.test/", None);
+    let (sign_in, sign_out) = ("authorization_endpoint", "end_session_endpoint");
+    for (name, query, taken) in [
+        (sign_in, "redirect_uri=https%3A%2F%2Fevil.test", Some("redirect_uri")),
+        (sign_in, "p=policy&client_id=evil", Some("client_id")),
+        (sign_in, "%73tate=x", Some("state")),
+        (sign_in, "response_type=token", Some("response_type")),
+        (sign_in, "response_mode=fragment", Some("response_mode")),
+        (sign_in, "nonce", Some("nonce")),
+        (sign_in, "code_challenge=x", Some("code_challenge")),
+        (sign_in, "code_challenge_method=plain", Some("code_challenge_method")),
+        (sign_in, "request_uri=https://evil.test", Some("request_uri")),
+        (sign_in, "p=policy&kc_idp_hint=x&State=x&stat=e", None),
+        (sign_out, "post_logout_redirect_uri=https://evil.test", Some("post_logout_redirect_uri")),
+        (sign_out, "x=1&client_id=evil", Some("client_id")),
+        (sign_out, "x=1&redirect_uri=y", None),
+    ] {
+        let found = read(&json!({ (name): format!("https://id.test/at?{query}") }), &settings).map(drop);
+        match (found, taken) {
+            (Ok(()), None) => {}
+            (Err(error), Some(taken)) => {
+                let text = error.to_string();
+                assert!(text.contains(name) && text.contains(&format!("has {taken} in")), "{query}: {text}");
+            }
+            (found, _) => panic!("{name} {query}: {found:?}"),
+        }
+    }
+}
+
+#[test]
+fn a_document_that_says_two_things_says_nothing() {
+    let settings = settings("https://id.test/", None);
+    let whole = |over: &str| {
+        format!(
+            r#"{{"issuer":"https://id.test/","authorization_endpoint":"https://id.test/authorize",
+            "token_endpoint":"https://id.test/token","jwks_uri":"https://id.test/jwks","response_types_supported":["code"],
+            "subject_types_supported":["public"],"id_token_signing_alg_values_supported":["RS256"]{over}}}"#
+        )
+    };
+    assert!(Document::read(whole("").as_bytes(), &settings).is_ok());
+    for over in [
+        r#","token_endpoint":"https://evil.test/token""#,
+        r#","issuer":"https://id.test/""#,
+        r#","authorization_response_iss_parameter_supported":true,"authorization_response_iss_parameter_supported":false"#,
+        r#","mtls_endpoint_aliases":{"a":1,"a":2}"#,
+    ] {
+        let error = Document::read(whole(over).as_bytes(), &settings).map(drop).unwrap_err();
+        assert!(error.to_string().contains("a member stands there twice"), "{over}: {error}");
+    }
+}

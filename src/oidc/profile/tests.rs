@@ -47,7 +47,7 @@ fn the_usual_claims_become_the_usual_fields() {
     names.sort_unstable();
     assert_eq!(
         names,
-        ["acr", "amr", "email", "email_verified", "groups", "name", "preferred_username", "team"]
+        ["acr", "amr", "email", "email_verified", "groups", "name", "preferred_username", "sub", "team"]
     );
     assert_eq!(found.warnings, []);
 }
@@ -63,7 +63,12 @@ fn what_is_missing_is_empty_and_the_subject_stands_in() {
             ("s-1", "", "")
         );
         assert_eq!((profile.groups.len(), profile.auth_time), (0, 0));
+        assert!(profile.nameless, "and is nobody's name: {over}");
     }
+    assert!(!mapped(json!({"sub": "s-1", "preferred_username": "s-1"})).profile.nameless, "told");
+    let by_subject = settings(ClaimNames { username: "sub".into(), ..ClaimNames::default() });
+    let profile = map(&claims(&json!({"sub": "s-1"})), &by_subject).unwrap().profile;
+    assert_eq!((profile.username.as_str(), profile.nameless), ("s-1", false), "asked for");
     for value in [json!({}), json!({"sub": ""}), json!({"sub": 1})] {
         assert_eq!(
             map(&claims(&value), &settings(ClaimNames::default())).unwrap_err(),
@@ -80,6 +85,7 @@ fn groups_come_in_many_shapes() {
         (json!("a b, c ,,d"), vec!["a b", "c", "d"], vec![]),
         (json!(""), vec![], vec![]),
         (json!({"admin": {"org": "x"}, "user": {}}), vec!["admin", "user"], vec![]),
+        (json!({"admin": false, "x": null, "user": true}), vec!["user"], vec![]),
         (json!(null), vec![], vec![]),
         (json!([1, "a", null, {"name": "b"}]), vec!["1", "a"], unreadable(2)),
         (json!(true), vec![], unreadable(1)),
@@ -175,7 +181,7 @@ fn userinfo_fills_in_but_cannot_touch_the_protocol() {
         "iss": "e", "sub": "e", "aud": "e", "nonce": "e", "sid": "e", "iat": 9, "auth_time": 9, "acr": "9", "amr": ["e"],
         "exp": 9, "events": {}, "name": "New", "groups": ["a"],
     });
-    let merged = merge(claims(&token), claims(&userinfo));
+    let merged = merge(claims(&token), claims(&userinfo), &ClaimNames::default());
     let expected = json!({
         "iss": "i", "sub": "s", "aud": "me", "nonce": "n", "sid": "x", "iat": 5, "auth_time": 4, "acr": "1", "name": "New",
         "groups": ["a"],
@@ -196,4 +202,71 @@ fn a_nul_is_in_nothing_that_is_kept() {
     assert!(found.profile.claims.contains_key("good") && !found.profile.claims.contains_key("team"));
     let refused = map(&claims(&json!({ "sub": "s\x001" })), &settings(ClaimNames::default()));
     assert!(matches!(refused, Err(ProfileError::NoSubject)));
+}
+
+#[test]
+fn a_claim_that_vouches_for_another_counts_beside_that_value_alone() {
+    let (mine, boss) = ("mallory@evil.test", "boss@example.com");
+    for (token, userinfo, expected) in [
+        // Both of one source, each for itself.
+        (json!({"email": mine, "email_verified": true}), json!({}), Some(mine)),
+        (json!({}), json!({"email": mine, "email_verified": true}), Some(mine)),
+        (json!({"email": boss}), json!({"email": mine, "email_verified": true}), Some(mine)),
+        (
+            json!({"email": mine, "email_verified": false}),
+            json!({"email": mine, "email_verified": true}),
+            Some(mine),
+        ),
+        // The very same address, which the token vouches for.
+        (json!({"email": mine, "email_verified": true}), json!({"email": mine}), Some(mine)),
+        // One source's address by the other's word.
+        (json!({"email": mine, "email_verified": true}), json!({"email": boss}), None),
+        (json!({"email_verified": true}), json!({"email": boss}), None),
+        (json!({"email": boss}), json!({"email_verified": true}), None),
+        (json!({"email": boss, "email_verified": false}), json!({"email_verified": "true"}), None),
+        (
+            json!({"email": mine, "email_verified": true}),
+            json!({"email": boss, "email_verified": false}),
+            None,
+        ),
+        // A no to nothing in particular is one.
+        (json!({"email": mine, "email_verified": true}), json!({"email_verified": false}), None),
+    ] {
+        let strict = Settings { require_verified_email: true, ..settings(ClaimNames::default()) };
+        let mut merged = merge(claims(&token), claims(&userinfo), &strict.claims);
+        merged.insert("sub".into(), "s".into());
+        let found = map(&merged, &strict).map(|mapped| mapped.profile.email).ok();
+        assert_eq!(found.as_deref(), expected, "{token} {userinfo}");
+        let rules = mapped(Value::Object(merged)).profile.claims;
+        let told = rules.get("email_verified").is_some_and(|said| said == true || said == "true");
+        assert_eq!(told, expected.is_some(), "rules see no more: {token} {userinfo}");
+    }
+    let phones = merge(
+        claims(&json!({"phone_number": "1", "phone_number_verified": true})),
+        claims(&json!({"phone_number": "2"})),
+        &ClaimNames::default(),
+    );
+    assert_eq!(Value::Object(phones), json!({"phone_number": "2"}));
+}
+
+#[test]
+fn a_verified_address_is_the_one_that_is_taken() {
+    let names = ClaimNames { email: "work.mail".into(), ..ClaimNames::default() };
+    let strict = Settings { require_verified_email: true, ..settings(names) };
+    let (mine, boss) = ("mallory@evil.test", "boss@example.com");
+    for (token, userinfo, accepted) in [
+        (json!({"work": {"mail": boss}, "email_verified": true}), json!({}), true),
+        (
+            json!({"work": {"mail": boss}, "email": "Boss@Example.com", "email_verified": true}),
+            json!({}),
+            true,
+        ),
+        (json!({"work": {"mail": boss}, "email": mine, "email_verified": true}), json!({}), false),
+        (json!({"email": mine, "email_verified": true}), json!({"work": {"mail": boss}}), false),
+        (json!({"work": {"mail": boss}}), json!({"email": mine, "email_verified": true}), false),
+    ] {
+        let mut merged = merge(claims(&token), claims(&userinfo), &strict.claims);
+        merged.insert("sub".into(), "s".into());
+        assert_eq!(map(&merged, &strict).is_ok(), accepted, "{token} {userinfo}");
+    }
 }

@@ -59,6 +59,24 @@ fn visit<'r>(path: &'r str, client: Option<Client<'r>>) -> Visit<'r> {
 }
 
 #[test]
+fn a_subject_in_the_place_of_a_name_is_nobody_that_a_term_names() {
+    let profile = Profile {
+        subject: "bob".into(),
+        username: "bob".into(),
+        nameless: true,
+        claims: [("sub".to_owned(), json!("bob"))].into_iter().collect(),
+        ..Profile::default()
+    };
+    let nameless = Identity::pack(&profile, "i".into(), &["sub".to_owned()]);
+    for (term, admitted) in [("user:bob", false), ("claim:sub=bob", true), ("signed-in", true)] {
+        assert_eq!(parse(term).met_by(Some(&nameless), &visit("/kb/bob/x", None)), admitted, "{term}");
+    }
+    let captured = parse("user:{kb_id}");
+    assert!(!captured.met_by(Some(&nameless), &visit("/kb/bob/x", None)));
+    assert!(captured.met_by(Some(&bob()), &visit("/kb/bob/x", None)));
+}
+
+#[test]
 fn a_term_admits_whom_it_names_and_no_one_else() {
     for (term, anyone, bob_too) in [
         ("public", true, true),
