@@ -1,5 +1,6 @@
 //! The house: puts the doors together, runs them, and ends them in order. Decides nothing.
 
+mod canary;
 mod reload;
 mod watch;
 
@@ -233,7 +234,7 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
     let metrics = before.map(|site| Arc::clone(&site.metrics)).unwrap_or_default();
     let upstreams = Upstreams::new(&config.backends, before.map(|site| &site.upstreams), &metrics)?;
     let wanted_claims = config.wanted_claims();
-    let (policy, vouching) = (config.policy(), config.vouching());
+    let (policy, vouching, asked) = (config.policy(), config.vouching(), canary::asked(&config));
     tell_of_risks(&config);
     let (audit, access) = journals(&config, before, &metrics)?;
     let sealer = sealer(&mut config, before)?;
@@ -258,6 +259,7 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
     Ok(Site {
         gate: Gate::new(policy, Arc::clone(&sessions), clients, Arc::clone(&limiter))
             .with_emergency(emergency),
+        canary: asked.map(|asked| canary::new(asked, before, &login, (&sealer, &metrics, &audit))),
         limiter,
         login,
         sessions,
@@ -425,15 +427,23 @@ async fn upkeep(standing: Standing, closing: CancellationToken, stop: Cancellati
     }
 }
 
-/// Sees to the connections to backends, and whether providers are there, those of the configuration in force.
+/// Sees to the connections to backends, whether providers are there, and whether apps are protected: those of the
+/// configuration in force.
 async fn watch(standing: &Standing) {
     loop {
         let site = standing.site.load_full();
-        let watched = async {
-            match site.gate.emergency() {
-                Some(emergency) => drop(tokio::join!(site.upstreams.watch(), emergency.watch())),
-                None => site.upstreams.watch().await,
+        let emergency = async {
+            if let Some(emergency) = site.gate.emergency() {
+                emergency.watch().await;
             }
+        };
+        let canary = async {
+            if let Some(canary) = &site.canary {
+                canary.watch().await;
+            }
+        };
+        let watched = async {
+            tokio::join!(site.upstreams.watch(), emergency, canary);
         };
         tokio::select! { () = watched => {}, () = standing.replaced.notified() => {} }
     }

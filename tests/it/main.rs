@@ -20,6 +20,7 @@ mod assertions;
 mod audit;
 mod book;
 mod browser;
+mod canary;
 mod chart;
 mod commands;
 mod compat;
