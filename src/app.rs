@@ -23,7 +23,7 @@ use crate::config::{self, Config};
 use crate::emergency::{self, Emergency};
 use crate::gate::Gate;
 use crate::headers::{OwnNames, Signer};
-use crate::http::{Admin, Faces, Meddlers, Once, Reloads, Site, Strangers, Tunnels, unix_now};
+use crate::http::{Admin, Faces, Meddlers, Once, Reloads, Site, Strangers, Tunnels, unix_millis, unix_now};
 use crate::journal::{Access, Audit, By, Event, Record};
 use crate::limits::{self, Limiter};
 use crate::login::{Login, Providers};
@@ -368,16 +368,21 @@ fn emergency(
     (login, wanted_claims): (&Login, &[String]),
     (limiter, metrics, audit): (&Arc<Limiter>, &Arc<Metrics>, &Audit),
 ) -> anyhow::Result<Option<Arc<Emergency>>> {
-    let Some(settings) = settings else { return Ok(None) };
+    let before = before.and_then(|site| site.gate.emergency()).map(Arc::as_ref);
+    let Some(settings) = settings else {
+        if before.is_some_and(Emergency::is_declared) {
+            emergency::note_declared(audit, "shut", unix_millis());
+        }
+        return Ok(None);
+    };
     if settings.declared {
         tracing::warn!(
             "EMERGENCY ACCESS IS DECLARED: it is open although providers may answer; set emergency.declared = false when it is over"
         );
     }
-    let before = before.and_then(|site| site.gate.emergency()).map(Arc::as_ref);
     let providers = login.providers().iter().map(|named| named.provider().clone()).collect();
-    let means =
-        emergency::Means { limiter: Arc::clone(limiter), metrics: Arc::clone(metrics), audit: audit.clone() };
+    let (limiter, metrics, audit) = (Arc::clone(limiter), Arc::clone(metrics), audit.clone());
+    let means = emergency::Means { limiter, metrics, audit, clock: unix_millis };
     let emergency = Emergency::new(settings, providers, before, wanted_claims, means);
     Ok(Some(Arc::new(emergency.context("no random numbers can be had")?)))
 }
