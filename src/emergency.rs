@@ -172,6 +172,11 @@ impl Emergency {
         networks.is_empty() || client.is_some_and(|client| networks.iter().any(|one| one.contains(&client)))
     }
 
+    /// Whether what stands behind `Basic` has the name of one of these people, whatever the password.
+    pub fn names(&self, shown: &str) -> bool {
+        read(shown).is_some_and(|(name, _)| self.settings.users.iter().any(|user| user.name == name))
+    }
+
     /// Who somebody is by what stands behind `Basic`. The caller has seen that it is an emergency for the app; where no
     /// operator says so, its providers are asked once more before the password is looked at.
     ///

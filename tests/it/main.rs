@@ -34,6 +34,7 @@ mod explain;
 mod floors;
 mod flow;
 mod forms;
+mod fronts;
 mod http2;
 mod import;
 mod invariants;
