@@ -1,5 +1,6 @@
 //! The house: puts the doors together, runs them, and ends them in order. Decides nothing.
 
+mod canary;
 mod reload;
 mod watch;
 
@@ -22,7 +23,7 @@ use crate::config::{self, Config};
 use crate::emergency::{self, Emergency};
 use crate::gate::Gate;
 use crate::headers::{OwnNames, Signer};
-use crate::http::{Admin, Faces, Meddlers, Once, Reloads, Site, Strangers, Tunnels, unix_now};
+use crate::http::{Admin, Faces, Meddlers, Once, Reloads, Site, Strangers, Tunnels, unix_millis, unix_now};
 use crate::journal::{Access, Audit, By, Event, Record};
 use crate::limits::{self, Limiter};
 use crate::login::{Login, Providers};
@@ -233,7 +234,7 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
     let metrics = before.map(|site| Arc::clone(&site.metrics)).unwrap_or_default();
     let upstreams = Upstreams::new(&config.backends, before.map(|site| &site.upstreams), &metrics)?;
     let wanted_claims = config.wanted_claims();
-    let (policy, vouching) = (config.policy(), config.vouching());
+    let (policy, vouching, asked) = (config.policy(), config.vouching(), canary::asked(&config));
     tell_of_risks(&config);
     let (audit, access) = journals(&config, before, &metrics)?;
     let sealer = sealer(&mut config, before)?;
@@ -258,6 +259,7 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
     Ok(Site {
         gate: Gate::new(policy, Arc::clone(&sessions), clients, Arc::clone(&limiter))
             .with_emergency(emergency),
+        canary: asked.map(|asked| canary::new(asked, before, &login, (&sealer, &metrics, &audit))),
         limiter,
         login,
         sessions,
@@ -366,16 +368,21 @@ fn emergency(
     (login, wanted_claims): (&Login, &[String]),
     (limiter, metrics, audit): (&Arc<Limiter>, &Arc<Metrics>, &Audit),
 ) -> anyhow::Result<Option<Arc<Emergency>>> {
-    let Some(settings) = settings else { return Ok(None) };
+    let before = before.and_then(|site| site.gate.emergency()).map(Arc::as_ref);
+    let Some(settings) = settings else {
+        if before.is_some_and(Emergency::is_declared) {
+            emergency::note_declared(audit, "shut", unix_millis());
+        }
+        return Ok(None);
+    };
     if settings.declared {
         tracing::warn!(
             "EMERGENCY ACCESS IS DECLARED: it is open although providers may answer; set emergency.declared = false when it is over"
         );
     }
-    let before = before.and_then(|site| site.gate.emergency()).map(Arc::as_ref);
     let providers = login.providers().iter().map(|named| named.provider().clone()).collect();
-    let means =
-        emergency::Means { limiter: Arc::clone(limiter), metrics: Arc::clone(metrics), audit: audit.clone() };
+    let (limiter, metrics, audit) = (Arc::clone(limiter), Arc::clone(metrics), audit.clone());
+    let means = emergency::Means { limiter, metrics, audit, clock: unix_millis };
     let emergency = Emergency::new(settings, providers, before, wanted_claims, means);
     Ok(Some(Arc::new(emergency.context("no random numbers can be had")?)))
 }
@@ -431,15 +438,23 @@ async fn upkeep(standing: Standing, closing: CancellationToken, stop: Cancellati
     }
 }
 
-/// Sees to the connections to backends, and whether providers are there, those of the configuration in force.
+/// Sees to the connections to backends, whether providers are there, and whether apps are protected: those of the
+/// configuration in force.
 async fn watch(standing: &Standing) {
     loop {
         let site = standing.site.load_full();
-        let watched = async {
-            match site.gate.emergency() {
-                Some(emergency) => drop(tokio::join!(site.upstreams.watch(), emergency.watch())),
-                None => site.upstreams.watch().await,
+        let emergency = async {
+            if let Some(emergency) = site.gate.emergency() {
+                emergency.watch().await;
             }
+        };
+        let canary = async {
+            if let Some(canary) = &site.canary {
+                canary.watch().await;
+            }
+        };
+        let watched = async {
+            tokio::join!(site.upstreams.watch(), emergency, canary);
         };
         tokio::select! { () = watched => {}, () = standing.replaced.notified() => {} }
     }

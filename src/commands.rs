@@ -270,7 +270,11 @@ fn snippet(args: &SnippetArgs) -> anyhow::Result<()> {
         ));
     }
     let headers = app.map_or(&config.default_headers, |app| &app.headers);
-    let names: Vec<&str> = headers.names().map(|name| name.as_str()).collect();
+    // What a browser goes on sending behind an emergency is for foregate, which says what the app gets.
+    let emergency = app.filter(|app| app.emergency).map(|_| AUTHORIZATION);
+    let names: Vec<&str> = headers.names().map(|name| name.as_str()).chain(emergency).collect();
+    let tenant = config.tenants.as_ref().map(|tenants| tenants.header.as_str());
+    let asked: Vec<&str> = tenant.into_iter().chain(emergency).collect();
     let foregate = args.foregate.clone().or_else(|| reachable(&config.listeners.listen));
     let foregate = foregate
         .context("no listener speaks plain HTTP on an IP address: name the one to use with --foregate")?;
@@ -282,7 +286,7 @@ fn snippet(args: &SnippetArgs) -> anyhow::Result<()> {
         listen: &args.listen,
         public_host: config.public_url.host_str().unwrap_or_default(),
         headers: &names,
-        asked: config.tenants.as_ref().map(|tenants| tenants.header.as_str()),
+        asked: &asked,
         lua: lua.to_str().context("the name of the current directory is no text")?,
     };
     if args.proxy == FrontProxy::Haproxy {
@@ -290,6 +294,8 @@ fn snippet(args: &SnippetArgs) -> anyhow::Result<()> {
     }
     print(&render(args.proxy, &snippet))
 }
+
+const AUTHORIZATION: &str = "Authorization";
 
 /// The address to reach the first plain listener at: one that listens everywhere is reached on loopback.
 fn reachable(listen: &[Listen]) -> Option<String> {

@@ -5,6 +5,7 @@ mod access;
 mod apps;
 mod backend;
 mod budget;
+mod canary;
 mod changes;
 mod compat;
 mod conditions;
@@ -94,6 +95,8 @@ pub struct Config {
     pub watch: bool,
     /// Who gets in while nobody can sign in; nobody without.
     pub emergency: Option<crate::emergency::Settings>,
+    /// How foregate asks its own apps from outside; not at all without.
+    pub canary: Option<crate::canary::Settings>,
     /// How often anybody may try what costs something.
     pub rates: limits::Settings,
     /// How long a tunnel to a backend may stay without a byte.
@@ -249,7 +252,7 @@ impl Reader {
         let watch = self.flag("server.watch");
         let journals = self.journals();
         let emergency = self.emergency(apps.as_ref().map(|apps| &*apps.list));
-        let (rates, tunnel_idle) = (self.rates(), self.tunnel_idle());
+        let (canary, rates, tunnel_idle) = (self.canary(), self.rates(), self.tunnel_idle());
         let session = self.session();
         let cors_origins = self.cors_origins();
         let compat = self.compat();
@@ -283,6 +286,7 @@ impl Reader {
             backends: apps.backends,
             watch: watch?,
             emergency: emergency?,
+            canary: canary?,
             rates: rates?,
             tunnel_idle: tunnel_idle?,
             journals: journals?,
@@ -293,6 +297,7 @@ impl Reader {
             tenants: apps.tenants,
         };
         if self.book.count() == 0 {
+            self.note_idle_canary(&config);
             self.try_out(&config, &trials, unix_now());
         }
         Some(config)

@@ -26,7 +26,7 @@ use crate::oidc::Provider;
 use crate::policy::{App, EMERGENCY_ISSUER};
 use crate::secret::Secret;
 pub use password::{Hash, HashError, hash_password};
-use watched::Watched;
+use watched::{Diary, Watched};
 
 /// Who gets in, from where and when.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,8 +74,10 @@ pub struct Means {
     pub limiter: Arc<Limiter>,
     /// What is counted.
     pub metrics: Arc<Metrics>,
-    /// Where passwords that were looked at are written down.
+    /// Where passwords that were looked at are written down, and when the door opens and shuts.
     pub audit: Audit,
+    /// The time, in Unix milliseconds.
+    pub clock: fn() -> u64,
 }
 
 /// Why somebody does not get in.
@@ -114,17 +116,27 @@ impl Emergency {
         wanted_claims: &[String],
         means: Means,
     ) -> Option<Self> {
-        let Means { limiter, metrics, audit } = means;
+        let Means { limiter, metrics, audit, clock } = means;
         let key = hmac::Key::generate(hmac::HMAC_SHA256, &aws_lc_rs::rand::SystemRandom::new()).ok()?;
         let known = |provider: &Provider| {
             let mut all = before.iter().flat_map(|before| &before.providers);
             all.find(|one| one.is_of(provider)).filter(|one| one.after() == settings.after).cloned()
         };
         let watched = |provider: Provider| {
-            known(&provider)
-                .unwrap_or_else(|| Arc::new(Watched::new(provider, settings.after, Arc::clone(&metrics))))
+            if let Some(known) = known(&provider) {
+                known.tell_in(&audit);
+                return known;
+            }
+            let diary = Diary::new(audit.clone(), clock);
+            Arc::new(Watched::new(provider, settings.after, Arc::clone(&metrics), diary))
         };
         let providers = providers.into_iter().map(watched).collect();
+        let was_declared = before.is_some_and(|before| before.settings.declared);
+        if settings.declared && !was_declared {
+            note_declared(&audit, "opened", clock());
+        } else if was_declared && !settings.declared {
+            note_declared(&audit, "shut", clock());
+        }
         let people = settings.users.iter().map(|user| Arc::new(person(user, wanted_claims))).collect();
         let place = before.map_or_else(|| Arc::new(Semaphore::new(1)), |before| Arc::clone(&before.place));
         let passes = Cache::new(MOST_PASSES);
@@ -158,6 +170,11 @@ impl Emergency {
     pub fn takes_from(&self, client: Option<IpAddr>) -> bool {
         let networks = &self.settings.networks;
         networks.is_empty() || client.is_some_and(|client| networks.iter().any(|one| one.contains(&client)))
+    }
+
+    /// Whether what stands behind `Basic` has the name of one of these people, whatever the password.
+    pub fn names(&self, shown: &str) -> bool {
+        read(shown).is_some_and(|(name, _)| self.settings.users.iter().any(|user| user.name == name))
     }
 
     /// Who somebody is by what stands behind `Basic`. The caller has seen that it is an emergency for the app; where no
@@ -269,6 +286,16 @@ impl std::fmt::Debug for Emergency {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Emergency")
     }
+}
+
+/// Writes down that the operator has said that it is an emergency, or that it is over.
+pub fn note_declared(audit: &Audit, reason: &'static str, now_millis: u64) {
+    audit.note(now_millis, || Record {
+        by: Some(journal::By::File),
+        reason: Some(reason),
+        detail: Some("emergency.declared".to_owned()),
+        ..Record::of(journal::Event::Emergency)
+    });
 }
 
 fn person(user: &User, wanted_claims: &[String]) -> Person {

@@ -11,7 +11,7 @@ use crate::limits::{Kind, Limited, Limiter};
 use crate::policy::{App, Decision, Limits, Policy, Refusal, Rule, Ruling};
 use crate::session::store::StoreError;
 use crate::session::{Session, Sessions};
-use crate::visit::{Credential, Shown, ShownToken, Visit};
+use crate::visit::{Authorization, Credential, Shown, ShownToken, Visit};
 
 /// Decides about visits by one policy, the sessions of one store and the tokens of some issuers.
 #[derive(Debug)]
@@ -112,6 +112,16 @@ impl Gate {
             || matches!(visit.authorization.shown(), Shown::Bearer(_) | Shown::Unclear);
         let would_ask = || matches!(rule.admits(app, None, visit, now), Decision::SignIn);
         (!shows_token && emergency.takes_from(visit.address()) && would_ask()).then_some(emergency)
+    }
+
+    /// Whether what is shown as `Authorization` is for foregate and not for the app: the name of somebody with emergency access and
+    /// a password, which browsers go on sending to an app that asked for it once.
+    pub fn keeps_password(&self, app: &App, authorization: Authorization<'_>) -> bool {
+        let emergency = self.emergency.as_deref().filter(|_| app.emergency);
+        emergency.is_some_and(|emergency| match authorization.shown() {
+            Shown::Basic(shown) => emergency.names(shown),
+            Shown::Nothing | Shown::Bearer(_) | Shown::Unclear => false,
+        })
     }
 
     /// Decides about somebody without a session, by an app token.

@@ -36,6 +36,7 @@ use tokio_util::task::TaskTracker;
 use url::Url;
 
 use crate::browser::{Cookies, Origins, ReturnTo, Sealer};
+use crate::canary::Canary;
 use crate::gate::Gate;
 use crate::headers::{ASSERTION, Heavy, OwnNames, Signer};
 use crate::identity::Field;
@@ -66,6 +67,8 @@ pub use refs::References;
 pub struct Site {
     /// The judge.
     pub gate: Gate,
+    /// Who asks the apps from outside, if that is wanted.
+    pub canary: Option<Arc<Canary>>,
     /// How often anybody may try, shared with the judge.
     pub limiter: Arc<Limiter>,
     /// Signing in and out.

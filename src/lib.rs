@@ -28,6 +28,7 @@ pub mod http;
 
 // Floor 5, judgement: who may do what, and who is who.
 pub mod bearer;
+pub mod canary;
 pub mod emergency;
 pub mod gate;
 pub mod login;
@@ -36,6 +37,7 @@ pub mod login;
 pub mod journal;
 pub mod jwt;
 pub mod oidc;
+pub mod outside;
 pub mod server;
 pub mod session;
 pub mod upstream;

@@ -1,5 +1,7 @@
 //! What foregate counts. Plain numbers: knows nothing of what they are counted for.
 
+mod canary;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -11,6 +13,8 @@ use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::registry::Registry;
+
+pub use canary::{Canaries, CanaryGauges};
 
 /// How a decision came out.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,6 +109,8 @@ pub struct Metrics {
     pub emergency_refused: Counter,
     /// Requests by such people.
     pub emergency_requests: Counter,
+    /// How many apps the canary found how.
+    pub canary: CanaryGauges,
     /// Connections open now.
     pub connections: Gauge,
     /// Connections to backends open now.
@@ -152,6 +158,7 @@ impl Default for Metrics {
             "Passwords for emergency access that were looked at",
             ["accepted", "refused"],
         );
+        let canary = CanaryGauges::register(register.0);
         let decision_seconds = register.fast("decision_seconds", "Time to decide a request");
         Self {
             decisions,
@@ -192,6 +199,7 @@ impl Default for Metrics {
             ),
             emergency_accepted,
             emergency_refused,
+            canary,
             emergency_requests: register
                 .counter("emergency_requests", "Requests by people who got in by emergency access"),
             connections: register.gauge("connections", "Connections open"),

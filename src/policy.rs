@@ -242,6 +242,13 @@ impl Policy {
         self.site(host).and_then(|site| site.apps.first()).or(fallback)
     }
 
+    /// The apps of a host: those that name it, else the `allow` for hosts that none names, if it covers this one.
+    pub fn apps_of(&self, host: &str) -> impl Iterator<Item = &App> {
+        let site = self.site(host);
+        let fallback = self.fallback.as_ref().filter(|fallback| site.is_none() && fallback.covers(host));
+        site.into_iter().flat_map(|site| &site.apps).chain(fallback.map(|fallback| &fallback.app))
+    }
+
     /// The app that a page of a host belongs to, foregate's own pages aside.
     pub fn app_at(&self, host: &str, path: &str) -> Option<&App> {
         match self.site(host) {

@@ -33,8 +33,8 @@ pub struct Snippet<'a> {
     pub public_host: &'a str,
     /// The identity headers to hand on.
     pub headers: &'a [&'a str],
-    /// The one of them that clients may send too, for foregate to look at.
-    pub asked: Option<&'a str>,
+    /// Those of them that clients may send too, for foregate to look at.
+    pub asked: &'a [&'a str],
     /// Where HAProxy finds the text of [`render_haproxy_lua`].
     pub lua: &'a str,
 }
@@ -116,9 +116,9 @@ impl<'a> Values<'a> {
         self.headers.iter().flat_map(strange).collect::<Vec<_>>().join("|")
     }
 
-    /// The header that clients may send too.
-    fn asked(&self) -> Option<&str> {
-        self.headers.iter().find(|header| header.asked).map(|header| header.name)
+    /// The headers that clients may send too.
+    fn asked(&self) -> impl Iterator<Item = &Header<'_>> {
+        self.headers.iter().filter(|header| header.asked)
     }
 }
 
@@ -149,9 +149,9 @@ struct Header<'a> {
 }
 
 impl<'a> Header<'a> {
-    fn of(name: &'a str, asked: Option<&str>) -> Self {
+    fn of(name: &'a str, asked: &[&str]) -> Self {
         let variable = name.to_ascii_lowercase().replace(is_separator, "_");
-        let asked = asked.is_some_and(|asked| asked.eq_ignore_ascii_case(name));
+        let asked = asked.iter().any(|asked| asked.eq_ignore_ascii_case(name));
         Self { name, variable, asked }
     }
 
@@ -225,7 +225,7 @@ mod tests {
         listen: "0.0.0.0:80",
         public_host: "auth.example.com",
         headers: &REMOTE_HEADERS,
-        asked: None,
+        asked: &[],
         lua: "/etc/haproxy/foregate.lua",
     };
 
@@ -277,7 +277,7 @@ mod tests {
         let values = Values::of(&Snippet { headers: &["Remote-User", "X-WEBAUTH-USER"], ..SNIPPET });
         assert_eq!(values.spellings(), "remote[^a-z0-9]user|x[^a-z0-9]webauth[^a-z0-9]user");
         assert_eq!(values.headers[1].variable, "x_webauth_user");
-        let asked = Some("x-tenant-id");
+        let asked: &[&str] = &["x-tenant-id"];
         let values = Values::of(&Snippet { headers: &["Remote-User", "X-Tenant-ID"], asked, ..SNIPPET });
         assert_eq!(
             values.strange_spellings(),

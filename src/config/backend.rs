@@ -16,7 +16,8 @@ use crate::policy::{Authorization, Token};
 use crate::upstream::tls::{Roots, Tls};
 use crate::upstream::{Bounds, Check, Protocol, Settings, Target, Times};
 use crate::wording::parse_duration;
-use files::{read_basic, read_certificates, read_key};
+pub(super) use files::read_certificates;
+use files::{read_basic, read_key};
 use target::read_targets;
 
 /// What an app says of its upstream.

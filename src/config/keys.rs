@@ -535,6 +535,31 @@ pub(crate) const KEYS: &[Key] = &[
         "How long a provider must have been silent before it is an emergency.",
     ),
     key(
+        "canary.interval",
+        Kind::Duration,
+        Words("none, so that nothing is asked"),
+        "How often foregate asks each protected app through the front proxy whether a stranger is let in.",
+    ),
+    key(
+        "canary.hosts",
+        Kind::Texts,
+        Value("[]"),
+        "Hosts to ask that are named only by `*.` in [apps] or by `allow`.",
+    ),
+    key("canary.except", Kind::Texts, Value("[]"), "Apps not to ask, as [apps] names them."),
+    key(
+        "canary.address",
+        Kind::Text,
+        Words("the address of each app's host"),
+        "Where the front proxy is reached from here, such as traefik:443; names and certificates stay those of the apps.",
+    ),
+    key(
+        "canary.ca_file",
+        Kind::Text,
+        Words("those that the system trusts"),
+        "The PEM file of those whose certificates are good for the front proxy.",
+    ),
+    key(
         "roles",
         Kind::Roles,
         Value("{}"),

@@ -165,11 +165,18 @@ fn every_setting_is_read_and_none_is_inert() {
         networks = ["10.0.0.0/8"]
         declared = true
         after = "2m"
+        [canary]
+        interval = "5m"
+        hosts = ["x.wild.example.com"]
+        except = ["ops.example.com"]
+        address = "traefik:8443"
+        ca_file = "{crt}"
         [roles]
         r = {{ groups = ["g"], tenant_roles = ["admin"], permissions = ["p"] }}
         [apps]
         "a.example.com:9443/x" = ["role:r", "tenant:acme", "claim:org.id=7"]
         "ci.example.com:9443" = {{ provider = "ci", allow = "signed-in", emergency = true }}
+        "*.wild.example.com" = "signed-in"
         "ops.example.com" = {{ upstream = "http://localhost:81", allow = "signed-in" }}
         [[tests]]
         url = "https://a.example.com/x"

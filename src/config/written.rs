@@ -368,7 +368,7 @@ mod tests {
             ("\"server.listen\" = 'x'", "f:1:1: `server.listen` is not a setting; take the quotes away"),
             (
                 "\"\" = 5",
-                "f:1:1: `` is not a setting; remove it; settings here are public_url, allow, compat, headers, assertion, roles, apps, tests, server, session, provider, bearer, tokens, emergency, tenants, audit, access_log, providers",
+                "f:1:1: `` is not a setting; remove it; settings here are public_url, allow, compat, headers, assertion, roles, apps, tests, server, session, provider, bearer, tokens, emergency, canary, tenants, audit, access_log, providers",
             ),
             (
                 "[audit]\nfile = '/x'",

@@ -41,6 +41,7 @@ fn what_should_be_known(config: &Config, sheet: &mut Sheet<'_>) {
         let seen = "server.trusted_proxies holds every address there is: whoever reaches this listener may forge who asks and from where";
         sheet.warn("front proxies", seen, "name the addresses of the front proxies alone");
     }
+    what_the_canary_asks(config, sheet);
     let proxied = config.apps.iter().any(|app| app.route.is_some());
     let trusts = !config.server.trusted_proxies.is_empty() || config.server.trusted_sockets;
     if !trusts && !proxied {
@@ -50,6 +51,18 @@ fn what_should_be_known(config: &Config, sheet: &mut Sheet<'_>) {
             "nobody is trusted, so that every check of a front proxy is refused",
             fix,
         );
+    }
+}
+
+/// Whether foregate asks its own apps from outside, and which of them it cannot.
+fn what_the_canary_asks(config: &Config, sheet: &mut Sheet<'_>) {
+    let Some(canary) = &config.canary else { return };
+    let choice = config.canary_choice();
+    let seen = format!("{} pages are asked for every {:?}", choice.places.len(), canary.interval);
+    sheet.ok("canary", seen);
+    for (app, why) in &choice.left {
+        let seen = format!("{app} is not asked: {}", why.in_words());
+        sheet.warn("canary", seen, "see to that, or name the app in canary.except");
     }
 }
 

@@ -3,20 +3,18 @@
 
 mod answers;
 mod seen;
-mod wire;
 
 use http::Method;
-use http::header::LOCATION;
 use url::{Origin, Url};
 
 use super::Sheet;
 use crate::browser::{NONCE_BYTES, Sealer};
 use crate::config::Config;
 use crate::http::question::Question;
-use crate::http::{probe, unix_now};
+use crate::http::unix_now;
+use crate::outside::{self, Answer, PROBE, PROGRAM, SignIns, Way, Wire};
 use crate::policy::Verdict;
 use answers::{Asker, judge};
-use wire::{Answer, Wire};
 
 /// Looks at every address.
 pub(super) async fn examine(
@@ -28,10 +26,12 @@ pub(super) async fn examine(
     if urls.is_empty() {
         return;
     }
-    own_pages(config, sheet).await;
+    let way = &Way::of_browsers(AGENT);
+    own_pages(config, way, sheet).await;
+    let sign_ins = &config.sign_ins(sign_in);
     for url in urls {
         let word = sealer.and_then(word);
-        let walk = Walk { config, url, sign_in, word, sealer, refused: false };
+        let walk = Walk { config, url, way, sign_ins, word, sealer, refused: false };
         walk.go(sheet).await;
     }
 }
@@ -39,14 +39,14 @@ pub(super) async fn examine(
 fn word(sealer: &Sealer) -> Option<String> {
     let mut nonce = [0; NONCE_BYTES];
     aws_lc_rs::rand::fill(&mut nonce).ok()?;
-    Some(probe::seal(sealer, unix_now(), nonce))
+    Some(outside::seal(sealer, unix_now(), nonce))
 }
 
 /// Whether foregate's own pages are where browsers are sent.
-async fn own_pages(config: &Config, sheet: &mut Sheet<'_>) {
+async fn own_pages(config: &Config, way: &Way, sheet: &mut Sheet<'_>) {
     let Ok(url) = config.public_url.join("/.foregate/session") else { return };
-    let asked = match Wire::open(&url).await {
-        Ok(wire) => wire.ask(&PROGRAM).await,
+    let asked = match Wire::open(&url, way).await {
+        Ok(wire) => wire.ask(&[PROGRAM]).await,
         Err(error) => Err(error),
     };
     let fix = format!(
@@ -68,7 +68,8 @@ async fn own_pages(config: &Config, sheet: &mut Sheet<'_>) {
 struct Walk<'w> {
     config: &'w Config,
     url: &'w Url,
-    sign_in: &'w [Origin],
+    way: &'w Way,
+    sign_ins: &'w SignIns,
     /// For whoever answers: tell what you see.
     word: Option<String>,
     /// What opens that.
@@ -101,7 +102,7 @@ impl Walk<'_> {
     async fn ask_all(&self, wire: &Wire, sheet: &mut Sheet<'_>) {
         let person = self.ask(wire, &PERSON, &[]).await;
         self.write("sign-in", judge(self, &person, Asker::Person), sheet);
-        let program = self.ask(wire, &PROGRAM, &[]).await;
+        let program = self.ask(wire, &[PROGRAM], &[]).await;
         self.write("programs", judge(self, &program, Asker::Program), sheet);
         if program.as_ref().is_ok_and(|answer| answer.status.is_success()) {
             for name in ["received", "forged headers", "WebSocket"] {
@@ -110,14 +111,14 @@ impl Walk<'_> {
             return;
         }
         seen::compare(self, &program, sheet);
-        let forged = self.ask(wire, &PROGRAM, &FORGED).await;
+        let forged = self.ask(wire, &[PROGRAM], &FORGED).await;
         seen::compare_forged(self, (&program, &forged), sheet);
-        let socket = self.ask(wire, &PROGRAM, &SOCKET).await;
+        let socket = self.ask(wire, &[PROGRAM], &SOCKET).await;
         self.write("WebSocket", judge(self, &socket, Asker::Socket), sheet);
     }
 
     async fn reach(&self, sheet: &mut Sheet<'_>) -> Option<Wire> {
-        let wire = match Wire::open(self.url).await {
+        let wire = match Wire::open(self.url, self.way).await {
             Ok(wire) => wire,
             Err(error) => {
                 sheet.fail(self.named("DNS"), error, "let the name lead to the front proxy");
@@ -161,8 +162,9 @@ impl Walk<'_> {
         lines: &[(&'static str, &str)],
         more: &[(&'static str, &str)],
     ) -> Result<Answer, String> {
-        let word = self.word.as_deref().map(|word| (PROBE, word));
-        let lines: Vec<(&'static str, &str)> = lines.iter().chain(more).copied().chain(word).collect();
+        let probe = PROBE;
+        let word = self.word.as_deref().map(|word| (probe.as_str(), word));
+        let lines: Vec<(&str, &str)> = lines.iter().chain(more).copied().chain(word).collect();
         wire.ask(&lines).await
     }
 
@@ -176,21 +178,8 @@ impl Walk<'_> {
             Err((seen, fix)) => sheet.fail(self.named(name), seen, fix),
         }
     }
-
-    /// Where a redirect leads, if it is one.
-    fn leads(&self, answer: &Answer) -> Option<Url> {
-        let location = answer.headers.get(LOCATION)?.to_str().ok()?;
-        self.url.join(location).ok()
-    }
-
-    /// Whether that is where people sign in.
-    fn is_sign_in(&self, to: &Url) -> bool {
-        let ours = [self.config.public_url.origin(), self.url.origin()].contains(&to.origin());
-        (ours && to.path().starts_with("/.foregate/")) || self.sign_in.contains(&to.origin())
-    }
 }
 
-const PROBE: &str = "foregate-probe";
 /// As a browser asks for a page.
 const PERSON: [(&str, &str); 5] = [
     ("accept", "text/html,application/xhtml+xml,*/*;q=0.8"),
@@ -199,8 +188,6 @@ const PERSON: [(&str, &str); 5] = [
     ("sec-fetch-site", "none"),
     ("sec-fetch-user", "?1"),
 ];
-/// As a program asks.
-const PROGRAM: [(&str, &str); 1] = [("accept", "application/json")];
 /// What a client must not be able to say: who it is, and what it asks for.
 const FORGED: [(&str, &str); 13] = [
     ("remote-user", seen::NOBODY),
@@ -224,5 +211,7 @@ const SOCKET: [(&str, &str); 4] = [
     ("sec-websocket-version", "13"),
     ("sec-websocket-key", "Zm9yZWdhdGUtY2hlY2stMQ=="),
 ];
+/// Who asks.
+const AGENT: &str = concat!("foregate-check/", env!("CARGO_PKG_VERSION"));
 /// From here on a certificate should have been renewed.
 const FEW_DAYS: u64 = 14;

@@ -7,6 +7,7 @@ use tokio::time::{Instant, MissedTickBehavior, interval, timeout};
 
 use super::pulse::{Pulse, Sign, Turn};
 use super::{Event, tell};
+use crate::journal::{self, Audit, By, Record, Somebody};
 use crate::metrics::Metrics;
 use crate::oidc::{Provider, ProviderError, Step};
 use crate::outbound::OutboundError;
@@ -19,11 +20,46 @@ pub(super) struct Watched {
     pulse: Arc<Mutex<Pulse>>,
     asking: Mutex<Flight<Sign>>,
     metrics: Arc<Metrics>,
+    diary: Arc<Diary>,
+}
+
+/// Where it is written down when a provider falls silent and answers again. A provider outlives configurations, and the
+/// audit log may be another one in each.
+pub(super) struct Diary {
+    audit: Mutex<Audit>,
+    clock: fn() -> u64,
+}
+
+impl Diary {
+    pub(super) fn new(audit: Audit, clock: fn() -> u64) -> Self {
+        Self { audit: Mutex::new(audit), clock }
+    }
+
+    /// From now on in this one.
+    fn go_on_in(&self, audit: Audit) {
+        *self.audit.lock().unwrap_or_else(PoisonError::into_inner) = audit;
+    }
+
+    fn note(&self, reason: &'static str, provider: &str) {
+        let audit = self.audit.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        audit.note((self.clock)(), || Record {
+            by: Some(By::Provider),
+            who: Somebody { issuer: provider.to_owned(), ..Somebody::default() },
+            reason: Some(reason),
+            ..Record::of(journal::Event::Emergency)
+        });
+    }
 }
 
 impl Watched {
-    pub(super) fn new(provider: Provider, after: Duration, metrics: Arc<Metrics>) -> Self {
-        Self { provider, after, pulse: Arc::default(), asking: Mutex::default(), metrics }
+    pub(super) fn new(provider: Provider, after: Duration, metrics: Arc<Metrics>, diary: Diary) -> Self {
+        let (pulse, asking, diary) = (Arc::default(), Mutex::default(), Arc::new(diary));
+        Self { provider, after, pulse, asking, metrics, diary }
+    }
+
+    /// Has what comes written down in this audit log.
+    pub(super) fn tell_in(&self, audit: &Audit) {
+        self.diary.go_on_in(audit.clone());
     }
 
     /// Whether it is this very provider, asked in the same way.
@@ -68,7 +104,7 @@ impl Watched {
                 None => asking.start(question(
                     self.provider.clone(),
                     (Arc::clone(&self.pulse), self.after),
-                    Arc::clone(&self.metrics),
+                    (Arc::clone(&self.metrics), Arc::clone(&self.diary)),
                 )),
             }
         };
@@ -80,7 +116,7 @@ impl Watched {
 async fn question(
     provider: Provider,
     (pulse, after): (Arc<Mutex<Pulse>>, Duration),
-    metrics: Arc<Metrics>,
+    (metrics, diary): (Arc<Metrics>, Arc<Diary>),
 ) -> Sign {
     let asked = Instant::now();
     let silence = ProviderError::Unreachable { step: Step::Discovery, error: OutboundError::Timeout };
@@ -92,10 +128,12 @@ async fn question(
         Some(Turn::Silent) => {
             metrics.emergency_open.inc();
             tell(Event::Opened { provider: provider.issuer_text() });
+            diary.note("opened", provider.issuer_text());
         }
         Some(Turn::Back) => {
             metrics.emergency_open.dec();
             tell(Event::Shut { provider: provider.issuer_text() });
+            diary.note("shut", provider.issuer_text());
         }
         None => {}
     }

@@ -136,6 +136,9 @@ async fn ready(site: &Site) -> Response<Body> {
     if let Some(emergency) = site.gate.emergency() {
         body["emergency"] = json!({ "open": emergency.is_open(), "declared": emergency.is_declared() });
     }
+    if let Some(canary) = &site.canary {
+        body["canary"] = canary.to_json();
+    }
     let mut response =
         answer::text(if ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE }, body.to_string());
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

@@ -3,7 +3,7 @@
 
 use std::time::Instant;
 
-use http::header::{CONTENT_LENGTH, HeaderName, HeaderValue};
+use http::header::{AUTHORIZATION, CONTENT_LENGTH, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 
@@ -21,7 +21,7 @@ use crate::journal;
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant, Refusal, Requirement};
 use crate::server::Peer;
-use crate::visit::Visit;
+use crate::visit::{Authorization, Visit};
 
 /// Answers one check, and counts it.
 pub(super) async fn answer(site: &Site, dialect: Dialect, parts: &Parts, peer: Peer) -> Response<Body> {
@@ -88,7 +88,7 @@ async fn decide(
                 let received = Received::visit(site, Asked::By(dialect), peer, parts, &visit);
                 (Outcome::Allowed.name(), username(grant.person()), received)
             });
-            let mut response = allow(site, dialect, &parts.method, &grant);
+            let mut response = allow(site, dialect, parts, &grant);
             if grant.app().assertion && !is_at_another_app(site, parts, &visit.target.host) {
                 site.assert(&grant, &visit.target.host, response.headers_mut());
             }
@@ -133,7 +133,7 @@ fn narrowed<'p>(
 }
 
 /// 200, no body, the complete set: whatever a client sent in its place is overwritten.
-fn allow(site: &Site, dialect: Dialect, asked: &Method, grant: &Grant<'_>) -> Response<Body> {
+fn allow(site: &Site, dialect: Dialect, parts: &Parts, grant: &Grant<'_>) -> Response<Body> {
     let set = &grant.app().headers;
     let mut response = Response::new(Body::Empty);
     let headers = response.headers_mut();
@@ -142,21 +142,27 @@ fn allow(site: &Site, dialect: Dialect, asked: &Method, grant: &Grant<'_>) -> Re
     if let Some(heavy) = heavy {
         site.note_heavy(grant, heavy);
     }
-    if asked == Method::HEAD {
+    if parts.method == Method::HEAD {
         // Said for every other method by itself; some clients wait for a body they are not told about.
         headers.insert(CONTENT_LENGTH, HeaderValue::from_static("0"));
     }
     if grant.in_emergency() {
         headers.insert(EMERGENCY, HeaderValue::from_static("true"));
     }
+    let keeps =
+        grant.in_emergency() || site.gate.keeps_password(grant.app(), Authorization::of(&parts.headers));
     if dialect == Dialect::Envoy {
         let mut remove = set.look_alikes().clone();
-        if grant.in_emergency() {
-            // The password is foregate's; no other front proxy can be told to take it off.
+        if keeps {
             let names = [remove.as_bytes(), b",authorization"].concat();
             remove = HeaderValue::from_bytes(&names).unwrap_or(remove);
         }
         headers.insert(ENVOY_REMOVE, remove);
+    } else if grant.app().emergency && !keeps {
+        // The app gets the line of this answer in place of the visitor's own, as our snippets have it. Without one it gets none.
+        for line in parts.headers.get_all(AUTHORIZATION).iter().filter(|line| !line.is_empty()) {
+            headers.append(AUTHORIZATION, line.clone());
+        }
     }
     response
 }

@@ -136,6 +136,10 @@ pub(super) fn note(site: &Site, response: &mut Response<Body>, received: impl Fn
         response.headers_mut().insert(REFERENCE, value);
     }
     let received = received();
+    // The canary would push out all others.
+    if received.own {
+        return;
+    }
     let kind = if received.is_read() { Kind::of(status) } else { Kind::Unread };
     site.references.keep(kind, Entry::new(mark, received, status, unix_now()));
 }

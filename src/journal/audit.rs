@@ -32,8 +32,10 @@ pub enum Event {
     Enabled,
     /// An app token was made, or a device was promised one.
     TokenCreated,
-    /// A password for emergency access was looked at.
+    /// A password for emergency access was looked at, or emergency access has opened or ended.
     Emergency,
+    /// The canary was let in where nobody should be without a session, or is refused there again.
+    Canary,
     /// Another configuration is in force.
     ConfigChanged,
 }

@@ -52,6 +52,13 @@ impl HostPattern {
     }
 }
 
+impl HostPattern {
+    /// Whether it is this one host.
+    pub fn is_exactly(&self, host: &str) -> bool {
+        matches!(self, Self::Exact(own) if own == host)
+    }
+}
+
 /// Which paths a rule speaks of.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct PathPattern {

@@ -68,6 +68,16 @@ impl Rule {
         self.allow == *allow && self.proof.is_empty()
     }
 
+    /// Whether everybody is let in, wherever they are.
+    pub fn is_public(&self) -> bool {
+        self.wants_just(&Requirement::Public)
+    }
+
+    /// Whether nobody is let in whom nobody knows, wherever they are.
+    pub fn is_guarded(&self) -> bool {
+        !self.admits_strangers()
+    }
+
     /// Whether it is in report mode.
     pub fn is_reporting(&self) -> bool {
         self.would.is_some()

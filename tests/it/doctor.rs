@@ -10,7 +10,8 @@ use std::process::{Command, Stdio};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use foregate::browser::{NONCE_BYTES, Sealer};
-use foregate::http::{probe, unix_now};
+use foregate::http::unix_now;
+use foregate::outside;
 use foregate::secret::Secret;
 use serde_json::{Value, json};
 
@@ -478,7 +479,7 @@ fn what_arrived_is_told_on_denials_alone_and_to_who_has_the_keys() {
         + "\"open.foregate.localhost\" = \"public\"\n[server]\nlisten = \"LISTEN\"\nadmin_listen = \"ADMIN\"\n";
     let foregate = Foregate::start(&text);
     let word = |key: &str, at: u64| {
-        probe::seal(&Sealer::new(&[Secret::new(key)]).expect("a key"), at, [7; NONCE_BYTES])
+        outside::seal(&Sealer::new(&[Secret::new(key)]).expect("a key"), at, [7; NONCE_BYTES])
     };
     let (now, other) = (unix_now(), format!("{}=", "A".repeat(43)));
     for (host, word, status, told) in [

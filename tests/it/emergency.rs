@@ -123,6 +123,21 @@ networks = ["203.0.113.0/24"]
     }
 }
 
+impl House {
+    /// Waits for a line of the audit log with all of these parts.
+    fn wait_for_audit(&self, parts: &[&str]) {
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            let text = std::fs::read_to_string(self.foregate.dir().join("audit.log")).unwrap_or_default();
+            if text.lines().any(|line| parts.iter().all(|part| line.contains(part))) {
+                return;
+            }
+            assert!(Instant::now() < end, "no line with {parts:?}:\n{text}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
+    }
+}
+
 fn provider(port: u16, provider_port: u16) -> Provider {
     Provider::for_foregate(
         &format!("http://auth.foregate.localhost:{port}"),
@@ -140,6 +155,7 @@ fn assert_shut(reply: &Reply, why: &str) {
     assert!(!reply.all("www-authenticate").contains(&REALM), "{why}: {reply:?}");
 }
 
+const AUDIT: &str = "[audit]\noutput = \"DIR/audit.log\"\n";
 const APP: (&str, &str) = ("app", "/page");
 
 #[test]
@@ -246,7 +262,7 @@ fn a_password_counts_while_the_provider_is_gone_and_at_no_other_time() {
 
 #[test]
 fn a_provider_that_answers_again_shuts_the_door_before_the_next_password() {
-    let mut house = House::new("");
+    let mut house = House::new(AUDIT);
     house.kill_provider();
     house.bring_provider_back();
     // Whether or not its next turn to be asked has come.
@@ -256,6 +272,11 @@ fn a_provider_that_answers_again_shuts_the_door_before_the_next_password() {
     house.provider.control("pause?mode=429", &json!({}));
     house.provider.control("pause?mode=404", &json!({}));
     assert_eq!(house.foregate.logged("\"what\":\"opened\""), 1);
+    for reason in ["opened", "shut"] {
+        let issuer = format!("\"issuer\":\"{}\"", house.provider.issuer);
+        let reason = format!("\"reason\":\"{reason}\"");
+        house.wait_for_audit(&["\"event\":\"emergency\"", "\"by\":\"provider\"", &issuer, &reason]);
+    }
 }
 
 #[test]
@@ -264,7 +285,7 @@ fn guesses_are_limited_and_an_operator_can_declare_an_emergency() {
     let good = basic("alice", "correct horse");
     assert_shut(&house.asked("traefik", APP, INSIDE, &[&good]), "the provider is there");
     let declared = house.config.replace("after = \"10s\"", "after = \"10s\"\ndeclared = true");
-    house.foregate.rewrite(&format!("{declared}\n[audit]\noutput = \"DIR/audit.log\"\n"));
+    house.foregate.rewrite(&format!("{declared}\n{AUDIT}"));
     house.foregate.wait_for_log("EMERGENCY ACCESS IS DECLARED");
     house.foregate.wait_for_log("a new configuration is in force");
     assert_eq!(house.asked("traefik", APP, INSIDE, &[&good]).status, 200);
@@ -284,9 +305,12 @@ fn guesses_are_limited_and_an_operator_can_declare_an_emergency() {
     assert_eq!(other.status, 200, "another client");
     assert!(house.foregate.metric("foregate_limited_total{kind=\"emergency\",by=\"client\"}") >= 1.0);
     assert_is_written_down(&house);
-    house.foregate.rewrite(&house.config);
+    let declared = ["\"event\":\"emergency\"", "\"by\":\"file\"", "\"detail\":\"emergency.declared\""];
+    house.wait_for_audit(&[&declared[..], &["\"reason\":\"opened\""]].concat());
+    house.foregate.rewrite(&format!("{}\n{AUDIT}", house.config));
     house.foregate.wait_for_logs("a new configuration is in force", 2);
     assert_shut(&house.asked("traefik", APP, INSIDE, &[&good]), "it is over");
+    house.wait_for_audit(&[&declared[..], &["\"reason\":\"shut\""]].concat());
 }
 
 /// Who got in and who did not is in the audit log; what may be a password in the wrong place is not.

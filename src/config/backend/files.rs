@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::secret::Secret;
 
 /// All certificates of a file, in its order; the error says why not.
-pub(super) fn read_certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
+pub(in crate::config) fn read_certificates(path: &str) -> Result<Vec<CertificateDer<'static>>, String> {
     let pem = read(path)?;
     let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(&pem).collect();
     match certificates {

@@ -1,9 +1,10 @@
 //! What the answer to somebody without a session must be like, and what it means if it is not.
 
 use http::StatusCode;
+use url::Url;
 
 use super::Walk;
-use super::wire::Answer;
+use crate::outside::{Answer, Meaning};
 
 /// Who asks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -29,37 +30,34 @@ pub(super) fn judge(
         )
     })?;
     let status = answer.status;
-    if status.is_success() || status == StatusCode::SWITCHING_PROTOCOLS {
-        return Err(open(walk, status));
-    }
-    if status.is_redirection() {
-        return redirect(walk, answer, asker);
-    }
-    if status == StatusCode::UNAUTHORIZED && is_ours(walk, answer) {
-        return Ok(match asker {
+    match walk.sign_ins.meaning(walk.url, answer) {
+        Meaning::Open => Err(open(walk, status)),
+        Meaning::Nowhere => Err((format!("{status} that leads nowhere"), LOG.to_owned())),
+        Meaning::SignIn(to) => redirect(walk, (status, &to, true), asker),
+        Meaning::Elsewhere(to) => redirect(walk, (status, &to, false), asker),
+        Meaning::Unauthorized => Ok(match asker {
             Asker::Person => "401 with the address of the sign-in".to_owned(),
             Asker::Program => "401, as a program understands it".to_owned(),
             Asker::Socket => "the upgrade is refused with 401 before anybody signs in".to_owned(),
-        });
+        }),
+        Meaning::Forbidden if walk.refused => Ok("403: nobody may go there, whoever they are".to_owned()),
+        Meaning::Forbidden | Meaning::Strange => Err(strange(status)),
     }
-    if status == StatusCode::FORBIDDEN && walk.refused {
-        return Ok("403: nobody may go there, whoever they are".to_owned());
-    }
-    Err(strange(status))
 }
 
 /// A redirect is right for a person, if it leads to a sign-in.
-fn redirect(walk: &Walk<'_>, answer: &Answer, asker: Asker) -> Result<String, (String, String)> {
-    let Some(to) = walk.leads(answer) else {
-        return Err((format!("{} that leads nowhere", answer.status), LOG.to_owned()));
-    };
-    let shown = format!("{} to {}", answer.status.as_u16(), to.origin().ascii_serialization() + to.path());
+fn redirect(
+    walk: &Walk<'_>,
+    (status, to, is_sign_in): (StatusCode, &Url, bool),
+    asker: Asker,
+) -> Result<String, (String, String)> {
+    let shown = format!("{} to {}", status.as_u16(), to.origin().ascii_serialization() + to.path());
     if walk.url.scheme() == "http" && to.scheme() == "https" && to.host() == walk.url.host() {
         return Err((shown, format!("give --url {to}, as http only leads there")));
     }
     match asker {
-        Asker::Person if walk.is_sign_in(&to) => Ok(shown),
-        Asker::Program | Asker::Socket if walk.is_sign_in(&to) => Err((
+        Asker::Person if is_sign_in => Ok(shown),
+        Asker::Program | Asker::Socket if is_sign_in => Err((
             format!("{shown}: a program cannot follow"),
             "let the front proxy pass on the 401 of foregate as it is".to_owned(),
         )),
@@ -91,18 +89,6 @@ fn strange(status: StatusCode) -> (String, String) {
 fn protect(walk: &Walk<'_>) -> String {
     let host = walk.url.host_str().unwrap_or_default();
     format!("let the front proxy ask foregate about this host: `foregate snippet … --host {host}` prints how")
-}
-
-/// Whether foregate made this answer, or the front proxy from one of foregate's.
-fn is_ours(walk: &Walk<'_>, answer: &Answer) -> bool {
-    let leads = |to: &str| walk.url.join(to).is_ok_and(|to| walk.is_sign_in(&to));
-    let named = serde_json::from_str::<serde_json::Value>(&answer.body).ok();
-    let named = named.as_ref().and_then(|body| body["sign_in_url"].as_str());
-    let mut told = [answer.header("foregate-sign-in"), answer.header("location"), named]
-        .into_iter()
-        .flatten()
-        .peekable();
-    told.peek().is_some() && told.all(leads)
 }
 
 const LOG: &str = "look into the logs of the front proxy and of foregate";

@@ -2,12 +2,11 @@
 
 use super::super::{Sheet, State};
 use super::Walk;
-use super::wire::Answer;
-use crate::http::probe::{self, Request, Saw};
+use crate::outside::{self, Answer, Request, Saw};
 
 /// What foregate tells, and nobody else.
 fn read(walk: &Walk<'_>, answer: &Answer) -> Option<Saw> {
-    probe::read(walk.sealer?, &answer.headers)
+    outside::read(walk.sealer?, &answer.headers)
 }
 
 /// Compares what was sent with what arrived.

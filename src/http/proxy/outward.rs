@@ -16,7 +16,7 @@ use super::{Told, circle};
 use crate::headers::{OwnNames, fold, remove_folded};
 use crate::policy::Grant;
 use crate::upstream::Strainer;
-use crate::visit::{APP_TOKEN, holds_app_token};
+use crate::visit::{APP_TOKEN, Authorization, holds_app_token};
 
 /// Makes of the visitor's request the backend's.
 pub(super) fn prepare(
@@ -27,7 +27,8 @@ pub(super) fn prepare(
     parts: &mut request::Parts,
 ) {
     let headers = &mut parts.headers;
-    let is_theirs = authorizes_elsewhere(grant, headers);
+    let is_theirs = authorizes_elsewhere(grant, headers)
+        && !site.gate.keeps_password(grant.app(), Authorization::of(headers));
     told.hop.remove_from(headers);
     remove_folded(headers, |folded| leads_astray(folded) || site.own_names.holds(folded));
     drop_twins(headers);

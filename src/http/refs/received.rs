@@ -10,6 +10,7 @@ use http::{Method, Uri};
 use super::super::Site;
 use super::super::dialect::Dialect;
 use super::super::intent::client;
+use super::super::probe;
 use super::super::proxy::leads_astray;
 use crate::headers::fold;
 use crate::policy::{Grant, Ruling};
@@ -35,6 +36,8 @@ pub(in crate::http) struct Received {
     /// Who is at the other end of the connection.
     pub(super) peer: IpAddr,
     pub(super) trusted: bool,
+    /// Whether foregate itself asked it, so that nobody will ask what became of it.
+    pub(super) own: bool,
     /// Whether it was read as a visit; else what follows is the request as it came.
     read: bool,
     /// The visitor's address, if that is sure.
@@ -158,6 +161,7 @@ impl Received {
             asked,
             peer: peer.address,
             trusted: peer.trusted,
+            own: probe::is_asked(site, &parts.headers),
             read: false,
             client: None,
             method: cut(parts.method.as_str(), LONGEST_METHOD),
@@ -182,6 +186,7 @@ impl Received {
             asked: Asked::Proxy,
             peer: peer.address,
             trusted: peer.trusted,
+            own: false,
             read: true,
             client: came.client,
             method: came.method.clone(),
@@ -219,6 +224,7 @@ impl Received {
     #[cfg(test)]
     pub(in crate::http) fn nothing() -> Self {
         Self {
+            own: false,
             asked: Asked::Own,
             peer: IpAddr::from([127, 0, 0, 1]),
             trusted: true,

@@ -80,7 +80,7 @@ fn traefik_static(port: u16, dynamic: &str) -> String {
     let (host, upstream, foregate, public_host, lua) = ("", "", "", "", "");
     let headers = &REMOTE_HEADERS;
     render_traefik_static(
-        &Snippet { host, upstream, foregate, listen: &listen, public_host, headers, asked: None, lua },
+        &Snippet { host, upstream, foregate, listen: &listen, public_host, headers, asked: &[], lua },
         dynamic,
     )
 }

@@ -53,6 +53,13 @@ async fn parts(site: &Site, now: u64) -> Vec<ShownPart> {
             .into_iter()
             .map(|(name, trouble)| part(&format!("Upstream {name}"), trouble.map(str::to_owned))),
     );
+    parts.extend(site.canary.iter().map(|canary| {
+        let told = canary.standing().into_iter().take(FINDINGS);
+        let told: Vec<String> = told
+            .map(|one| format!("{}: {}, {}", one.app, one.finding.kind.as_str(), one.finding.seen))
+            .collect();
+        part("Apps, asked from outside", (!told.is_empty()).then(|| told.join("; ")))
+    }));
     let refused = site.last_reload.lock().ok().and_then(|last| last.clone());
     parts.push(match refused {
         None => part("Configuration", None),
@@ -97,5 +104,7 @@ fn told(entry: &Arc<Entry>, now: u64) -> ShownReference {
 
 /// How often a page loads anew that is looked at.
 const EVERY_SECONDS: u8 = 5;
+/// Findings of the canary shown.
+const FINDINGS: usize = 10;
 /// References shown.
 const REFERENCES: usize = 20;

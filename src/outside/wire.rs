@@ -8,16 +8,17 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::header::{HOST, HeaderMap, USER_AGENT};
 use http::{HeaderValue, Request, StatusCode};
-use http_body_util::{BodyExt as _, Empty, Limited};
+use http_body_util::{BodyExt as _, Empty};
+use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
-use rustls::ClientConfig;
 use rustls::client::WebPkiServerVerifier;
 use rustls::client::danger::ServerCertVerifier as _;
 use rustls::pki_types::{CertificateDer, ServerName, UnixTime};
+use rustls::{ClientConfig, RootCertStore};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpStream, lookup_host};
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout, timeout_at};
 use tokio_rustls::TlsConnector;
 use url::{Host, Position, Url};
 
@@ -25,38 +26,67 @@ use crate::outbound::is_loopback;
 use crate::trust;
 
 /// An address on the network with its name looked up.
-pub(super) struct Wire {
+pub struct Wire {
     url: Url,
+    way: Way,
     addresses: Vec<SocketAddr>,
     tls: Option<(TlsConnector, ServerName<'static>)>,
 }
 
+/// By which way an address is reached.
+#[derive(Clone, Debug)]
+pub struct Way {
+    /// Who is connected to in place of the address's own host, as `host:port`.
+    pub instead: Option<Box<str>>,
+    /// Whose certificates are good.
+    pub roots: Arc<RootCertStore>,
+    /// Who it says that asks.
+    pub agent: &'static str,
+}
+
 /// What came back.
 #[derive(Debug)]
-pub(super) struct Answer {
-    pub(super) status: StatusCode,
-    pub(super) headers: HeaderMap,
-    pub(super) body: String,
+pub struct Answer {
+    /// Its status.
+    pub status: StatusCode,
+    /// Its headers.
+    pub headers: HeaderMap,
+    /// The beginning of its body.
+    pub body: String,
 }
 
 trait Stream: AsyncRead + AsyncWrite + Send + Unpin {}
 impl<S: AsyncRead + AsyncWrite + Send + Unpin> Stream for S {}
 
+impl Way {
+    /// As browsers go it, with the certificates that the system trusts.
+    pub fn of_browsers(agent: &'static str) -> Self {
+        Self { instead: None, roots: Arc::new(trust::system_roots()), agent }
+    }
+}
+
 impl Wire {
-    /// Looks the host of `url` up; the reason if it has no address.
-    pub(super) async fn open(url: &Url) -> Result<Self, String> {
-        let addresses = timeout(STEP, addresses(url)).await.map_err(|_| "no answer in time".to_owned())??;
-        let tls = if url.scheme() == "https" { Some(connector(url)?) } else { None };
-        Ok(Self { url: url.clone(), addresses, tls })
+    /// Looks up who is to be connected to for `url`; the reason if there is no address.
+    ///
+    /// # Errors
+    /// Why it cannot be reached, in words.
+    pub async fn open(url: &Url, way: &Way) -> Result<Self, String> {
+        let found = timeout(STEP, addresses(url, way.instead.as_deref())).await;
+        let addresses = found.map_err(|_| LATE.to_owned())??;
+        let tls = if url.scheme() == "https" { Some(connector(url, &way.roots)?) } else { None };
+        Ok(Self { url: url.clone(), way: way.clone(), addresses, tls })
     }
 
     /// The addresses that the name has.
-    pub(super) fn addresses(&self) -> String {
+    pub fn addresses(&self) -> String {
         self.addresses.iter().map(|address| address.ip().to_string()).collect::<Vec<_>>().join(", ")
     }
 
     /// Connects, and for how many days the certificate that is shown will be good; `None` without TLS.
-    pub(super) async fn days(&self, now: u64) -> Result<Option<u64>, String> {
+    ///
+    /// # Errors
+    /// Why there is no connection or no TLS, in words.
+    pub async fn days(&self, now: u64) -> Result<Option<u64>, String> {
         let tcp = timeout(STEP, self.tcp()).await.map_err(|_| "no connection in time".to_owned())??;
         let Some((connector, name)) = &self.tls else { return Ok(None) };
         let secured = timeout(STEP, connector.connect(name.clone(), tcp)).await;
@@ -65,33 +95,37 @@ impl Wire {
         let Some((own, others)) = shown.split_first() else {
             return Err("no certificate was shown".to_owned());
         };
-        good_for(own, others, name, now).map(Some)
+        good_for(&self.way.roots, (own, others), name, now).map(Some)
     }
 
-    /// Sends a request for the page with these header lines, on a connection of its own.
-    pub(super) async fn ask(&self, lines: &[(&'static str, &str)]) -> Result<Answer, String> {
-        timeout(STEP, self.exchange(lines)).await.map_err(|_| "no answer in time".to_owned())?
+    /// Sends a request for a page with these header lines, on a connection of its own.
+    ///
+    /// # Errors
+    /// Why there is no answer, in words.
+    pub async fn ask(&self, lines: &[(&str, &str)]) -> Result<Answer, String> {
+        self.ask_for(&self.url[Position::BeforePath..Position::AfterQuery], lines).await
     }
 
-    async fn exchange(&self, lines: &[(&'static str, &str)]) -> Result<Answer, String> {
-        let target = &self.url[Position::BeforePath..Position::AfterQuery];
+    /// The same for another page of the host.
+    ///
+    /// # Errors
+    /// Why there is no answer, in words.
+    pub async fn ask_for(&self, target: &str, lines: &[(&str, &str)]) -> Result<Answer, String> {
         let host = &self.url[Position::BeforeHost..Position::AfterPort];
-        let mut request = Request::get(target).header(HOST, host).header(USER_AGENT, AGENT);
+        let mut request = Request::get(target).header(HOST, host).header(USER_AGENT, self.way.agent);
         for (name, value) in lines {
             request = request.header(*name, HeaderValue::from_str(value).map_err(|error| error.to_string())?);
         }
         let request = request.body(Empty::<Bytes>::new()).map_err(|error| error.to_string())?;
-        let io = TokioIo::new(self.stream().await?);
-        let (mut sender, connection) = http1::handshake(io).await.map_err(|error| error.to_string())?;
+        let end = Instant::now() + STEP;
+        let stream = timeout_at(end, self.stream()).await.map_err(|_| LATE.to_owned())??;
+        let (mut sender, connection) =
+            http1::handshake(TokioIo::new(stream)).await.map_err(|error| error.to_string())?;
         let exchange = async {
-            let answer = sender.send_request(request).await.map_err(|error| error.to_string())?;
+            let answer = timeout_at(end, sender.send_request(request)).await;
+            let answer = answer.map_err(|_| LATE.to_owned())?.map_err(|error| error.to_string())?;
             let (parts, body) = answer.into_parts();
-            // Of a long page the beginning is told of, and nothing of one that breaks off.
-            let body = match Limited::new(body, LONGEST_BODY_BYTES).collect().await {
-                Ok(body) => String::from_utf8_lossy(&body.to_bytes()).into_owned(),
-                Err(_) => String::new(),
-            };
-            Ok(Answer { status: parts.status, headers: parts.headers, body })
+            Ok(Answer { status: parts.status, headers: parts.headers, body: beginning(body).await })
         };
         let mut connection = std::pin::pin!(connection);
         let mut exchange = std::pin::pin!(exchange);
@@ -120,14 +154,39 @@ impl Wire {
     }
 }
 
+/// The beginning of a body: of one that is long, breaks off or never ends there is no more to be told.
+async fn beginning(mut body: Incoming) -> String {
+    let mut bytes = Vec::new();
+    let reading = async {
+        while let Some(Ok(frame)) = body.frame().await {
+            bytes.extend_from_slice(frame.data_ref().map_or(&[][..], |data| data));
+            if bytes.len() >= LONGEST_BODY_BYTES {
+                break;
+            }
+        }
+    };
+    let _ = timeout(BODY_TIME, reading).await;
+    String::from_utf8_lossy(&bytes).into_owned()
+}
+
+impl std::fmt::Debug for Wire {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Wire").field(&self.url.as_str()).finish()
+    }
+}
+
 impl Answer {
     /// A header's value, if it is text.
-    pub(super) fn header(&self, name: &str) -> Option<&str> {
+    pub fn header(&self, name: &str) -> Option<&str> {
         self.headers.get(name)?.to_str().ok()
     }
 }
 
-async fn addresses(url: &Url) -> Result<Vec<SocketAddr>, String> {
+async fn addresses(url: &Url, instead: Option<&str>) -> Result<Vec<SocketAddr>, String> {
+    if let Some(instead) = instead {
+        let found: Vec<SocketAddr> = lookup_host(instead).await.map_err(|error| error.to_string())?.collect();
+        return if found.is_empty() { Err(NOWHERE.to_owned()) } else { Ok(found) };
+    }
     let port = url.port_or_known_default().unwrap_or(443);
     let found: Vec<SocketAddr> = match url.host() {
         Some(Host::Ipv4(address)) => vec![(address, port).into()],
@@ -142,14 +201,14 @@ async fn addresses(url: &Url) -> Result<Vec<SocketAddr>, String> {
         }
         None => Vec::new(),
     };
-    if found.is_empty() { Err("the name has no address".to_owned()) } else { Ok(found) }
+    if found.is_empty() { Err(NOWHERE.to_owned()) } else { Ok(found) }
 }
 
-fn connector(url: &Url) -> Result<(TlsConnector, ServerName<'static>), String> {
+fn connector(url: &Url, roots: &Arc<RootCertStore>) -> Result<(TlsConnector, ServerName<'static>), String> {
     let config = ClientConfig::builder_with_provider(trust::cryptography())
         .with_safe_default_protocol_versions()
         .map_err(|error| error.to_string())?
-        .with_root_certificates(trust::system_roots())
+        .with_root_certificates(Arc::clone(roots))
         .with_no_client_auth();
     Ok((TlsConnector::from(Arc::new(config)), server_name(url)?))
 }
@@ -167,13 +226,12 @@ fn server_name(url: &Url) -> Result<ServerName<'static>, String> {
 
 /// For how many whole days from `now` the chain will be accepted: it is asked about at later times.
 fn good_for(
-    own: &CertificateDer<'_>,
-    others: &[CertificateDer<'_>],
+    roots: &Arc<RootCertStore>,
+    (own, others): (&CertificateDer<'_>, &[CertificateDer<'_>]),
     name: &ServerName<'_>,
     now: u64,
 ) -> Result<u64, String> {
-    let roots = Arc::new(trust::system_roots());
-    let verifier = WebPkiServerVerifier::builder_with_provider(roots, trust::cryptography())
+    let verifier = WebPkiServerVerifier::builder_with_provider(Arc::clone(roots), trust::cryptography())
         .build()
         .map_err(|error| error.to_string())?;
     let is_good = |days: u64| {
@@ -193,8 +251,11 @@ fn good_for(
 
 /// How long one step may take.
 const STEP: Duration = Duration::from_secs(5);
+/// How long a body is read, whose beginning is enough.
+const BODY_TIME: Duration = Duration::from_secs(2);
 const LONGEST_BODY_BYTES: usize = 64 * 1024;
 const DAY_SECONDS: u64 = 86_400;
 /// Longer than any certificate in use is good.
 const LONGEST_DAYS: u64 = 4000;
-const AGENT: &str = concat!("foregate-check/", env!("CARGO_PKG_VERSION"));
+const LATE: &str = "no answer in time";
+const NOWHERE: &str = "the name has no address";
