@@ -37,9 +37,9 @@ impl Serve for Admin {
 
     async fn serve(&self, mut request: Request<Incoming>, peer: Peer) -> Response<Body> {
         let site = self.site.load_full();
+        // For what is written down of it.
+        request.extensions_mut().insert(peer);
         if request.uri().path().starts_with("/api/") {
-            // For what is written down of it.
-            request.extensions_mut().insert(peer);
             let (parts, body) = request.into_parts();
             return match access::check(site.admin_token.as_ref(), &parts) {
                 Ok(()) if parts.uri.path() == "/api/v1/reload" => {
