@@ -9,6 +9,7 @@ mod health;
 mod import;
 mod manual;
 mod password;
+mod progress;
 mod session;
 mod store;
 mod table;
@@ -169,7 +170,7 @@ impl Cli {
             #[cfg(feature = "sqlite")]
             Command::Demo { port } => {
                 let _log = log(terminal, "foregate=warn")?;
-                runtime()?.block_on(demo::run(port, terminal))
+                runtime()?.block_on(demo::run(port, colour::Colour::of_stdout() == colour::Colour::On))
             }
             Command::Check(args) => check::check(&args),
             Command::Explain(args) => print(&explain::explain(&args)?),

@@ -152,6 +152,13 @@ pub enum SessionStore {
     Sqlite(SqliteStore),
 }
 
+/// Tells that the tables are about to be brought up to date, which takes a while where they are large. New ones are nothing to tell of.
+pub(super) fn tell_of_update(found: i64, known: i64) {
+    if (1..known).contains(&found) {
+        tracing::info!(from = found, to = known, "the tables of the session store are brought up to date");
+    }
+}
+
 /// Hands a question to whichever store there is.
 macro_rules! ask {
     ($self:ident, $store:ident => $question:expr) => {

@@ -59,6 +59,7 @@ mod smuggling;
 mod step_up;
 mod stores;
 mod tenants;
+mod terminal;
 mod tls;
 mod tokens;
 mod tunnels;
