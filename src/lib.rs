@@ -36,6 +36,8 @@ pub mod login;
 pub mod journal;
 pub mod jwt;
 pub mod oidc;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod server;
 pub mod session;
 pub mod upstream;
@@ -54,5 +56,6 @@ pub mod policy;
 pub mod identity;
 pub mod metrics;
 pub mod secret;
+pub mod trace;
 pub mod visit;
 pub mod wording;

@@ -195,6 +195,16 @@ impl SessionStore {
         }
     }
 
+    /// What kind of store it is, by the name that the conventions of OpenTelemetry have for it.
+    pub fn engine(&self) -> &'static str {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => "postgresql",
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => "sqlite",
+        }
+    }
+
     /// Keeps a new session, and who it is among the people seen, unless they are disabled. An id that is there already
     /// stays as it is: ids are random, so it is this very row, sent again.
     ///

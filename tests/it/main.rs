@@ -62,6 +62,7 @@ mod tenants;
 mod terminal;
 mod tls;
 mod tokens;
+mod traces;
 mod tunnels;
 mod upstreams;
 mod wire;
