@@ -2,6 +2,7 @@
 
 mod canary;
 mod reload;
+mod traces;
 mod watch;
 
 use std::sync::Arc;
@@ -35,6 +36,7 @@ use crate::session::{self, Session, Sessions};
 use crate::upstream::Upstreams;
 pub use reload::Source;
 use reload::{Reloader, Standing};
+use traces::Exports;
 
 /// A foregate that listens and is ready to run.
 #[derive(Debug)]
@@ -64,7 +66,7 @@ impl House {
         let public = listen(listeners, certificates.as_ref())?;
         let admin = bind(&Address::Tcp(listeners.admin_listen), 0)?;
         let site = Arc::new(ArcSwap::from_pointee(site(config)?));
-        let standing = Standing { site, replaced: Arc::default() };
+        let standing = Standing { site, replaced: Arc::default(), exports: Exports::default() };
         Ok(Self { standing, source: None, settings: Arc::new(settings), public, admin, certificates })
     }
 
@@ -90,6 +92,7 @@ impl House {
     pub async fn run(self, stop: CancellationToken) {
         let site = Arc::clone(&self.standing.site);
         let (metrics, farewells) = (Arc::clone(&site.load().metrics), site.load().farewells.clone());
+        let exports = self.standing.exports.begin(&site.load());
         let (closing, drained) = (CancellationToken::new(), CancellationToken::new());
         let mut upkeep = tokio::spawn(upkeep(self.standing.clone(), closing.clone(), drained.clone()));
         let listeners =
@@ -143,6 +146,7 @@ impl House {
         if !ended_early {
             let _ = upkeep.await;
         }
+        exports.end().await;
         flush(site.load_full()).await;
         tracing::info!("stopped");
     }
@@ -277,6 +281,7 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
         upstreams,
         tunnels: tunnels(before, config.tunnel_idle),
         meddlers: Meddlers::default(),
+        tracer: traces::tracer(config.traces, before, &metrics),
         metrics,
         audit,
         access,

@@ -9,10 +9,12 @@ mod health;
 mod import;
 mod manual;
 mod password;
+mod progress;
 mod session;
 mod store;
 mod table;
 mod token;
+mod traced;
 mod user;
 
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
@@ -35,6 +37,7 @@ use crate::http::unix_now;
 use crate::policy::HostPattern;
 use crate::server::{Address, Listen};
 use crate::snippet::{FrontProxy, Snippet, render, render_haproxy_lua};
+use traced::Traced;
 
 /// Signs people in with OpenID Connect and tells unmodified apps who they are.
 #[derive(Debug, Parser)]
@@ -169,7 +172,7 @@ impl Cli {
             #[cfg(feature = "sqlite")]
             Command::Demo { port } => {
                 let _log = log(terminal, "foregate=warn")?;
-                runtime()?.block_on(demo::run(port, terminal))
+                runtime()?.block_on(demo::run(port, colour::Colour::of_stdout() == colour::Colour::On))
             }
             Command::Check(args) => check::check(&args),
             Command::Explain(args) => print(&explain::explain(&args)?),
@@ -238,7 +241,11 @@ fn log(terminal: bool, filter: &str) -> anyhow::Result<WorkerGuard> {
         // It would tell of what cannot be written where it cannot be written, and panic.
         .log_internal_errors(false)
         .with_span_events(FmtSpan::NONE);
-    let started = if terminal { log.try_init() } else { log.json().flatten_event(true).try_init() };
+    let started = if terminal {
+        log.map_event_format(Traced::in_words).try_init()
+    } else {
+        log.json().flatten_event(true).map_event_format(Traced::as_json).try_init()
+    };
     started.map_err(|error| anyhow::anyhow!("cannot start the log: {error}"))?;
     Ok(guard)
 }

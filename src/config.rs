@@ -28,6 +28,7 @@ mod sections;
 mod show;
 mod tenants;
 mod tokens;
+mod traces;
 mod trials;
 mod values;
 mod written;
@@ -47,7 +48,7 @@ use crate::http::{Compat, unix_now};
 use crate::identity::{Roles, Tenants};
 use crate::policy::{App, Requirement, Rule};
 use crate::secret::Secret;
-use crate::{bearer, journal, limits, login, server, session, upstream};
+use crate::{bearer, journal, limits, login, server, session, trace, upstream};
 pub use access::{AccessChange, access_changes};
 pub use environment::Environment;
 use findings::Notebook;
@@ -103,6 +104,8 @@ pub struct Config {
     pub tunnel_idle: Duration,
     /// Where the audit log and the access log go.
     pub journals: journal::Settings,
+    /// Where traces go, and which; nowhere without.
+    pub traces: Option<trace::Settings>,
     /// Who may use hosts that no app names; only such as lie within [`Config::session_domain`].
     pub fallback: Requirement,
     /// The headers of apps that do not name their own.
@@ -250,7 +253,7 @@ impl Reader {
         let admin_token = self.admin_token(listeners.as_ref().map(|all| all.admin_listen));
         let admin_app = self.admin_app(apps.as_ref(), listeners.as_ref());
         let watch = self.flag("server.watch");
-        let journals = self.journals();
+        let (journals, traces) = (self.journals(), self.traces());
         let emergency = self.emergency(apps.as_ref().map(|apps| &*apps.list));
         let (canary, rates, tunnel_idle) = (self.canary(), self.rates(), self.tunnel_idle());
         let session = self.session();
@@ -290,6 +293,7 @@ impl Reader {
             rates: rates?,
             tunnel_idle: tunnel_idle?,
             journals: journals?,
+            traces: traces?,
             fallback: apps.fallback?,
             default_headers: Arc::clone(apps.defaults.headers(apps.defaults.assertion)),
             assertion: apps.defaults.assertion,

@@ -9,7 +9,7 @@ mod ports;
 mod provider;
 
 use std::future::Future;
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, Write as _};
 
 use anyhow::Context as _;
 use aws_lc_rs::rand;
@@ -29,16 +29,15 @@ use loopback::Loopback;
 pub use ports::Ports;
 use provider::{Provider, Settings};
 
-/// Runs the demo until Ctrl-C, SIGTERM or the end of its terminal, and prints what there is to try: in colour on a
-/// `terminal`. foregate is on `port`, or on a free one if that is taken.
+/// Runs the demo until Ctrl-C, SIGTERM or the end of its terminal, and prints what there is to try, in `colour` or
+/// without. foregate is on `port`, or on a free one if that is taken.
 ///
 /// # Errors
 /// What kept a part from starting, and that foregate ended by itself.
-pub async fn run(port: u16, terminal: bool) -> anyhow::Result<()> {
+pub async fn run(port: u16, colour: bool) -> anyhow::Result<()> {
     let ended = until_signal()?;
     let tell = |ports: &Ports| {
         let mut out = io::stdout().lock();
-        let colour = terminal && out.is_terminal();
         // Whoever closed the output does not want to read it.
         let _ = out.write_all(banner(ports, colour).as_bytes()).and_then(|()| out.flush());
     };

@@ -20,6 +20,7 @@ mod proxy;
 pub mod question;
 mod recent;
 mod refs;
+mod traced;
 
 use std::collections::HashSet;
 use std::hash::Hash;
@@ -48,6 +49,7 @@ use crate::policy::{Grant, Vouching};
 use crate::secret::Secret;
 use crate::server::{Peer, Serve};
 use crate::session::Sessions;
+use crate::trace::{self, About, Tracer};
 use crate::upstream::Upstreams;
 use crate::visit::{Scheme, Visit};
 pub use admin::{Admin, Reloaded, Reloads, Wish};
@@ -109,6 +111,8 @@ pub struct Site {
     pub audit: Audit,
     /// Each request, where that is wanted.
     pub access: Access,
+    /// What records traces, where they are wanted.
+    pub tracer: Option<Tracer>,
     /// Peers that were refused and have been told of in the log.
     pub strangers: Strangers,
     /// Who vouches for people who are only thought of.
@@ -142,6 +146,9 @@ impl Serve for Faces {
                 // Borrowed, as a count that all cores write to would cost them more than most of a check.
                 let site = self.0.load();
                 let parts = request.into_parts().0;
+                if let Some(tracer) = &site.tracer {
+                    return Box::pin(traced::check(tracer, &site, dialect, &parts, peer)).await;
+                }
                 if site.access.is_on() {
                     return Box::pin(access::check(&site, dialect, &parts, peer)).await;
                 }
@@ -154,6 +161,19 @@ impl Serve for Faces {
 
 /// Everything but checks.
 fn route<'s>(
+    house: &'s Arc<ArcSwap<Site>>,
+    site: &'s Arc<Site>,
+    request: Request<Incoming>,
+    peer: Peer,
+) -> std::pin::Pin<Box<dyn Future<Output = Response<Body>> + Send + 's>> {
+    match &site.tracer {
+        Some(tracer) => Box::pin(traced::other(tracer, house, site, request, peer)),
+        None => noted_route(house, site, request, peer),
+    }
+}
+
+/// The same, whether or not it belongs to a trace.
+fn noted_route<'s>(
     house: &'s Arc<ArcSwap<Site>>,
     site: &'s Arc<Site>,
     request: Request<Incoming>,
@@ -220,6 +240,13 @@ async fn page(site: &Arc<Site>, request: Request<Incoming>, peer: Peer) -> Respo
 }
 
 impl Site {
+    /// Tells the trace of the request that is under way, if there are traces.
+    fn trace(&self, about: impl FnOnce() -> About) {
+        if self.tracer.is_some() {
+            trace::note(about);
+        }
+    }
+
     /// The scheme of all our addresses.
     fn scheme(&self) -> Scheme {
         if self.public_url.scheme() == "https" { Scheme::Https } else { Scheme::Http }

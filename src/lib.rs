@@ -37,6 +37,8 @@ pub mod login;
 pub mod journal;
 pub mod jwt;
 pub mod oidc;
+#[cfg(feature = "otlp")]
+pub mod otlp;
 pub mod outside;
 pub mod server;
 pub mod session;
@@ -56,5 +58,6 @@ pub mod policy;
 pub mod identity;
 pub mod metrics;
 pub mod secret;
+pub mod trace;
 pub mod visit;
 pub mod wording;

@@ -139,6 +139,10 @@ pub struct Metrics {
     pub audit_lines: Lines,
     /// Lines of the access log.
     pub access_lines: Lines,
+    /// Spans that a collector of traces took.
+    pub spans_exported: Counter,
+    /// Spans that none did.
+    pub spans_lost: Counter,
 }
 
 impl Default for Metrics {
@@ -219,6 +223,8 @@ impl Default for Metrics {
             upstream_retries: register.counter("upstream_retries", "Requests sent to a backend once more"),
             audit_lines,
             access_lines,
+            spans_exported: register.counter("spans_exported", "Spans that the collector of traces took"),
+            spans_lost: register.counter("spans_lost", "Spans that it did not take, or that found no room"),
             registry,
         }
     }

@@ -17,6 +17,7 @@ use url::{Origin, Position, Url};
 
 use crate::metrics::Metrics;
 use crate::outbound::dial::Dial;
+use crate::trace::{self, Came, Part};
 
 mod dial;
 pub(crate) mod flight;
@@ -117,6 +118,14 @@ impl Outbound {
         Self { shared: Arc::new(Shared { client, map, deadline, permitted, tls_fault, metrics }) }
     }
 
+    /// A way out to one address alone that the operator wrote, and which may be in clear text. What goes that way is no provider's,
+    /// and is not counted as such.
+    #[cfg(feature = "otlp")]
+    pub fn inside(address: &Url, deadline: Duration) -> Self {
+        let map = DialMap { public_origin: address.clone(), internal: address.clone() };
+        Self::with_deadline(Some(map), deadline, Arc::default())
+    }
+
     /// Allows requests to the origins of `urls`, and to no other but the internal address, from now on.
     pub fn permit<'a>(&self, urls: impl IntoIterator<Item = &'a Url>) {
         let mut origins: Vec<Origin> = Vec::new();
@@ -135,7 +144,11 @@ impl Outbound {
     /// # Errors
     /// See [`OutboundError`]; nothing was sent if it is `Refused` or `Connect`.
     pub async fn fetch(&self, request: Request<Vec<u8>>) -> Result<Response<Vec<u8>>, OutboundError> {
-        let request = self.admit(request)?;
+        let mut request = self.admit(request)?;
+        let running = trace::start(Part::Provider)
+            .of("server.address", || request.uri().host().unwrap_or_default().to_owned())
+            .of("http.request.method", || request.method().as_str().to_owned());
+        running.tell(request.headers_mut());
         let (asked, metrics) = (Instant::now(), &self.shared.metrics);
         let answer = tokio::time::timeout(self.shared.deadline, self.exchange(request)).await;
         metrics.provider_seconds.observe(asked.elapsed().as_secs_f64());
@@ -143,6 +156,10 @@ impl Outbound {
         if answer.as_ref().map_or(true, |answer| answer.status().is_server_error()) {
             metrics.provider_errors.inc();
         }
+        running.end(match &answer {
+            Ok(answer) => Came::Status(answer.status().as_u16()),
+            Err(_) => Came::ToNothing,
+        });
         answer
     }
 

@@ -27,6 +27,7 @@ use crate::headers::Person;
 use crate::identity::Identity;
 use crate::metrics::Metrics;
 use crate::policy::Grant;
+use crate::trace::{self, Came, Part};
 use crate::trust::SystemRoots;
 use balance::Targets;
 use exchange::exchange;
@@ -161,7 +162,15 @@ impl Upstreams {
             .await;
             request = Request::from_parts(parts, bounded.map_err(UpstreamError::Request)?);
         }
-        self.deliver(backend, request, host.as_ref(), grant.person().map(Person::identity)).await
+        let running = trace::start(Part::Upstream).of("foregate.app", || grant.app().name.clone());
+        running.tell(request.headers_mut());
+        let person = grant.person().map(Person::identity);
+        let sent = self.deliver(backend, request, host.as_ref(), person).await;
+        running.end(match &sent {
+            Ok(response) => Came::Status(response.status().as_u16()),
+            Err(_) => Came::ToNothing,
+        });
+        sent
     }
 
     /// Another target gets only what was surely not sent.

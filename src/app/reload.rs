@@ -12,6 +12,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use super::site_after;
+use super::traces::Exports;
 use super::watch::Watch;
 use crate::config::{self, Config, Loaded};
 use crate::http::{Reloaded, Site, Wish, unix_now};
@@ -65,6 +66,7 @@ impl Trigger {
 pub(super) struct Standing {
     pub site: Arc<ArcSwap<Site>>,
     pub replaced: Arc<Notify>,
+    pub exports: Exports,
 }
 
 /// The one who reads the configuration anew.
@@ -172,6 +174,7 @@ impl Reloader {
             Err(_) => return Err(vec![UNREADABLE.to_owned()]),
         };
         let site = Arc::new(site);
+        let _ = self.standing.exports.begin(&site);
         self.standing.site.store(Arc::clone(&site));
         let before = std::mem::replace(&mut self.source.loaded, loaded).config;
         self.standing.replaced.notify_one();

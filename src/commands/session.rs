@@ -49,7 +49,7 @@ pub(super) struct Revoke {
 pub(super) fn list(args: &List) -> anyhow::Result<()> {
     let config = load(&args.file)?.config;
     runtime()?.block_on(async {
-        let store = open(&config)?;
+        let store = open(&config).await?;
         ensure_known(&store, args.user.as_deref()).await?;
         print_all(&store, &config, args).await
     })
@@ -98,7 +98,7 @@ fn row(one: &Listed) -> Vec<String> {
 pub(super) fn revoke(args: &Revoke) -> anyhow::Result<()> {
     let config = load(&args.file)?.config;
     runtime()?.block_on(async {
-        let store = open(&config)?;
+        let store = open(&config).await?;
         let told = match (&args.user, args.id) {
             (Some(username), _) => revoke_person((&store, &config), username, args).await?,
             (None, Some(prefix)) => revoke_one((&store, &config), prefix).await?,

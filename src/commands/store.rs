@@ -3,6 +3,7 @@
 
 use std::path::Path;
 
+use super::progress::{Progress, during};
 use crate::config::Config;
 use crate::session::store::{
     Location, Person, PersonKey, REMOVED_AT_ONCE, Selection, SessionId, SessionStore,
@@ -10,8 +11,8 @@ use crate::session::store::{
 use crate::session::{IdPrefix, Meant, Who, name_of};
 use crate::wording::printable;
 
-/// Opens the store that is there. A database file that is not is not made.
-pub(super) fn open(config: &Config) -> anyhow::Result<SessionStore> {
+/// Opens the store that is there, and brings its tables up to date. A database file that is not there is not made.
+pub(super) async fn open(config: &Config) -> anyhow::Result<SessionStore> {
     match &config.session.location {
         #[cfg(feature = "sqlite")]
         Location::Sqlite(path) => is_there(path)?,
@@ -20,7 +21,9 @@ pub(super) fn open(config: &Config) -> anyhow::Result<SessionStore> {
         #[cfg(feature = "postgres")]
         Location::Postgres(_) => {}
     }
-    Ok(SessionStore::open(&config.session.location)?)
+    let store = SessionStore::open(&config.session.location)?;
+    during("waiting for the session store", store.probe()).await?;
+    Ok(store)
 }
 
 #[cfg_attr(not(feature = "sqlite"), expect(dead_code, reason = "only SQLite has a file"))]
@@ -48,7 +51,7 @@ pub(super) async fn ensure_known(store: &SessionStore, username: Option<&str>) -
 
 /// Ends every session selected and tells running foregates; says how many.
 pub(super) async fn end(store: &SessionStore, which: &Selection<'_>) -> anyhow::Result<u64> {
-    let mut ended = 0;
+    let (mut ended, mut progress) = (0, Progress::new());
     loop {
         let gone = store.remove_some(which).await?.len();
         ended += gone as u64;
@@ -58,6 +61,7 @@ pub(super) async fn end(store: &SessionStore, which: &Selection<'_>) -> anyhow::
         if gone < REMOVED_AT_ONCE {
             return Ok(ended);
         }
+        progress.tell(&format!("{ended} sessions ended so far"));
     }
 }
 

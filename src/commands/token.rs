@@ -77,7 +77,7 @@ pub(super) fn create(args: &Create) -> anyhow::Result<()> {
         if config.apps.is_empty() { "none".to_owned() } else { names().collect::<Vec<_>>().join(", ") }
     );
     runtime()?.block_on(async {
-        let store = open(&config)?;
+        let store = open(&config).await?;
         let (issuer, subject) = (args.issuer.as_deref(), args.subject.as_deref());
         let owner = person(&store, Meant { username: &args.user, issuer, subject }).await?;
         anyhow::ensure!(owner.disabled_at.is_none(), "{} is disabled", printable(&args.user));
@@ -102,7 +102,7 @@ pub(super) fn create(args: &Create) -> anyhow::Result<()> {
 pub(super) fn list(args: &List) -> anyhow::Result<()> {
     let config = load(&args.file)?.config;
     runtime()?.block_on(async {
-        let store = open(&config)?;
+        let store = open(&config).await?;
         ensure_known(&store, args.user.as_deref()).await?;
         print_all(&store, &config, args).await
     })
@@ -166,7 +166,7 @@ fn row(one: &ListedToken, config: &Config, now: u64) -> Vec<String> {
 pub(super) fn revoke(args: &Revoke) -> anyhow::Result<()> {
     let config = load(&args.file)?.config;
     runtime()?.block_on(async {
-        let store = open(&config)?;
+        let store = open(&config).await?;
         let told = match (&args.user, args.id) {
             (Some(username), _) => {
                 let (issuer, subject) = (args.issuer.as_deref(), args.subject.as_deref());

@@ -40,7 +40,7 @@ pub(super) struct One {
 pub(super) fn list(args: &List) -> anyhow::Result<()> {
     let config = load(&args.file)?.config;
     runtime()?.block_on(async {
-        let store = open(&config)?;
+        let store = open(&config).await?;
         print_all(&store, args.json).await
     })
 }
@@ -109,7 +109,7 @@ fn with_person(
 ) -> anyhow::Result<()> {
     let config = load(&args.file)?.config;
     runtime()?.block_on(async {
-        let store = open(&config)?;
+        let store = open(&config).await?;
         let (issuer, subject) = (args.issuer.as_deref(), args.subject.as_deref());
         let person = person(&store, Meant { username: &args.user, issuer, subject }).await?;
         write(&format!("{}\n", act((&store, &config), &person).await?)).map(drop)

@@ -141,7 +141,12 @@ impl Reader {
 fn app_entries<'n>(node: &'n Node, book: &mut Notebook) -> &'n [Entry] {
     match &node.value {
         Value::Table(entries) => entries,
-        value @ (Value::Text(_) | Value::Count(_) | Value::Flag(_) | Value::List(_) | Value::Odd(_)) => {
+        value @ (Value::Text(_)
+        | Value::Count(_)
+        | Value::Flag(_)
+        | Value::List(_)
+        | Value::Fraction(_)
+        | Value::Odd(_)) => {
             let fix = "write a line [apps], and below it such as \"wiki.example.com\" = \"signed-in\"";
             book.note(&node.place, format!("`apps` is {}", value.kind()), fix);
             &[]
@@ -391,7 +396,12 @@ fn read_flag(entry: &Entry, book: &mut Notebook) -> Option<bool> {
 pub(crate) fn read_seconds(entry: &Entry, book: &mut Notebook) -> Option<u64> {
     let seconds = match &entry.node.value {
         Value::Text(text) => parse_duration(text).map(|time| time.as_secs()).filter(|seconds| *seconds > 0),
-        Value::Count(_) | Value::Flag(_) | Value::List(_) | Value::Table(_) | Value::Odd(_) => None,
+        Value::Count(_)
+        | Value::Flag(_)
+        | Value::List(_)
+        | Value::Table(_)
+        | Value::Fraction(_)
+        | Value::Odd(_) => None,
     };
     if seconds.is_none() {
         let problem = format!("`{}` is not a length of time", entry.key);

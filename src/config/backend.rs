@@ -92,6 +92,7 @@ impl<'a> Keys<'a, '_> {
                 | Value::Flag(_)
                 | Value::List(_)
                 | Value::Table(_)
+                | Value::Fraction(_)
                 | Value::Odd(_)) => {
                     format!("`{name}` is {}", other.kind())
                 }
@@ -106,7 +107,12 @@ impl<'a> Keys<'a, '_> {
         let Value::Table(entries) = &self.entry(name)?.node.value else {
             return self.read(name, AUTHORIZATIONS, |value| match value {
                 Value::Text(text) => authorization_called(text),
-                Value::Flag(_) | Value::Count(_) | Value::List(_) | Value::Table(_) | Value::Odd(_) => None,
+                Value::Flag(_)
+                | Value::Count(_)
+                | Value::List(_)
+                | Value::Table(_)
+                | Value::Fraction(_)
+                | Value::Odd(_) => None,
             });
         };
         let [Entry { key, node, .. }] = entries.as_slice() else {
@@ -126,7 +132,12 @@ impl<'a> Keys<'a, '_> {
     fn flag(&mut self, name: &str) -> Option<bool> {
         self.read(name, "true or false", |value| match value {
             Value::Flag(flag) => Some(*flag),
-            Value::Text(_) | Value::Count(_) | Value::List(_) | Value::Table(_) | Value::Odd(_) => None,
+            Value::Text(_)
+            | Value::Count(_)
+            | Value::List(_)
+            | Value::Table(_)
+            | Value::Fraction(_)
+            | Value::Odd(_) => None,
         })
     }
 
@@ -141,6 +152,7 @@ impl<'a> Keys<'a, '_> {
             | Value::Count(_)
             | Value::List(_)
             | Value::Table(_)
+            | Value::Fraction(_)
             | Value::Odd(_) => {}
         }
         self.read::<()>(name, wanted, |_| None);
@@ -161,7 +173,12 @@ impl<'a> Keys<'a, '_> {
     fn count(&mut self, name: &str, unset: usize) -> usize {
         let count = self.read(name, "a whole number, at least 1", |value| match value {
             Value::Count(count) => usize::try_from(*count).ok().filter(|count| *count > 0),
-            Value::Text(_) | Value::Flag(_) | Value::List(_) | Value::Table(_) | Value::Odd(_) => None,
+            Value::Text(_)
+            | Value::Flag(_)
+            | Value::List(_)
+            | Value::Table(_)
+            | Value::Fraction(_)
+            | Value::Odd(_) => None,
         });
         count.unwrap_or(unset)
     }
@@ -183,7 +200,12 @@ impl<'a> Keys<'a, '_> {
         let wanted = "a number with K, M or G behind it, such as \"10M\"";
         let body_bytes = self.read("max_body_size", wanted, |value| match value {
             Value::Text(text) => parse_size(text),
-            Value::Count(_) | Value::Flag(_) | Value::List(_) | Value::Table(_) | Value::Odd(_) => None,
+            Value::Count(_)
+            | Value::Flag(_)
+            | Value::List(_)
+            | Value::Table(_)
+            | Value::Fraction(_)
+            | Value::Odd(_) => None,
         });
         Bounds {
             connections: self.count("max_connections", unset.connections),

@@ -26,7 +26,12 @@ pub(crate) fn read_shown(entry: &Entry, book: &mut Notebook) -> Option<Shown> {
         Value::List(_) => {
             Which::These(read_names(entry, book).iter().map(|text| GroupPattern::parse(text)).collect())
         }
-        Value::Text(_) | Value::Count(_) | Value::Flag(_) | Value::Table(_) | Value::Odd(_) => {
+        Value::Text(_)
+        | Value::Count(_)
+        | Value::Flag(_)
+        | Value::Table(_)
+        | Value::Fraction(_)
+        | Value::Odd(_) => {
             let fix = "write \"all\", \"matching\", or an array such as [\"kb-*\"]";
             book.note(&entry.node.place, "`groups` does not say which groups", fix);
             return None;
@@ -39,7 +44,12 @@ pub(crate) fn read_shown(entry: &Entry, book: &mut Notebook) -> Option<Shown> {
 pub(crate) fn read_limit(entry: &Entry, book: &mut Notebook) -> Option<(usize, Place)> {
     let limit = match &entry.node.value {
         Value::Count(bytes) => usize::try_from(*bytes).ok().filter(|bytes| (LEAST..=MOST).contains(bytes)),
-        Value::Text(_) | Value::Flag(_) | Value::List(_) | Value::Table(_) | Value::Odd(_) => None,
+        Value::Text(_)
+        | Value::Flag(_)
+        | Value::List(_)
+        | Value::Table(_)
+        | Value::Fraction(_)
+        | Value::Odd(_) => None,
     };
     if limit.is_none() {
         let problem = "`header_limit` is no number of bytes from 256 to 65536";

@@ -14,7 +14,12 @@ pub(crate) fn read_query(node: &Node, book: &mut Notebook) -> Option<QueryPatter
             book.note(&node.place, "`query` is empty", QUERY_FIX);
             return None;
         }
-        value @ (Value::Text(_) | Value::Count(_) | Value::Flag(_) | Value::List(_) | Value::Odd(_)) => {
+        value @ (Value::Text(_)
+        | Value::Count(_)
+        | Value::Flag(_)
+        | Value::List(_)
+        | Value::Fraction(_)
+        | Value::Odd(_)) => {
             book.note(&node.place, format!("`query` is {}", value.kind()), QUERY_FIX);
             return None;
         }
@@ -126,10 +131,15 @@ fn texts(node: &Node) -> Option<Vec<String>> {
             .iter()
             .map(|node| match &node.value {
                 Value::Text(text) => Some(text.clone()),
-                Value::Count(_) | Value::Flag(_) | Value::List(_) | Value::Table(_) | Value::Odd(_) => None,
+                Value::Count(_)
+                | Value::Flag(_)
+                | Value::List(_)
+                | Value::Table(_)
+                | Value::Fraction(_)
+                | Value::Odd(_) => None,
             })
             .collect(),
-        Value::Count(_) | Value::Flag(_) | Value::Table(_) | Value::Odd(_) => None,
+        Value::Count(_) | Value::Flag(_) | Value::Table(_) | Value::Fraction(_) | Value::Odd(_) => None,
     }
 }
 

@@ -97,6 +97,7 @@ pub(crate) fn read(kind: Kind, text: &str, place: &Place, book: &mut Notebook) -
     let word = |text: &str| Node { value: Value::Text(text.to_owned()), place: place.clone() };
     let value = match kind {
         Kind::Count => text.parse().map_or_else(|_| Value::Text(text.to_owned()), Value::Count),
+        Kind::Ratio => text.parse().map_or_else(|_| Value::Text(text.to_owned()), Value::Fraction),
         Kind::Flag => text.parse().map_or_else(|_| Value::Text(text.to_owned()), Value::Flag),
         Kind::Texts if text.trim().is_empty() => Value::List(Vec::new()),
         Kind::Texts => Value::List(text.split(',').map(|part| word(part.trim())).collect()),
@@ -139,6 +140,7 @@ fn is_toml(kind: Kind, text: &str) -> bool {
         | Kind::Address
         | Kind::Duration
         | Kind::Count
+        | Kind::Ratio
         | Kind::Flag
         | Kind::Choice(_) => false,
     }

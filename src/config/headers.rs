@@ -42,7 +42,7 @@ fn read_set(node: &Node, known: Known<'_>, book: &mut Notebook) -> Option<Header
             book.note(&node.place, "`headers` is empty", HEADERS_FIX);
             return None;
         }
-        value @ (Value::Count(_) | Value::Flag(_) | Value::List(_) | Value::Odd(_)) => {
+        value @ (Value::Count(_) | Value::Flag(_) | Value::List(_) | Value::Fraction(_) | Value::Odd(_)) => {
             book.note(&node.place, format!("`headers` is {}", value.kind()), HEADERS_FIX);
             return None;
         }

@@ -37,6 +37,8 @@ pub(crate) enum Kind {
     Duration,
     /// A whole number, at least 1.
     Count,
+    /// A number from 0 to 1.
+    Ratio,
     /// `true` or `false`.
     Flag,
     /// One of these words.
@@ -595,6 +597,25 @@ pub(crate) const KEYS: &[Key] = &[
         Value("off"),
         "Where a line for each request goes, one JSON object each: the path of a file, stdout, stderr or off.",
     ),
+    key(
+        "traces.endpoint",
+        Kind::Url,
+        Words("none, so that there are no traces"),
+        "The collector of traces: where it takes OTLP over HTTP, such as http://collector:4318.",
+    ),
+    secret(
+        "traces.headers",
+        Kind::Texts,
+        Words("none"),
+        "Headers that the collector wants, such as \"Authorization: Bearer TOKEN\"; one on each line of the file.",
+    ),
+    key(
+        "traces.ratio",
+        Kind::Ratio,
+        Value("1"),
+        "The part of the traces that begin here which is recorded, from 0 to 1.",
+    ),
+    key("traces.service_name", Kind::Text, Value("foregate"), "How foregate is called in traces."),
     key(
         "apps",
         Kind::Apps,

@@ -48,7 +48,12 @@ impl Reader {
                 return None;
             }
             Value::List(_) => self.texts_of(path, &node)?,
-            Value::Text(_) | Value::Count(_) | Value::Flag(_) | Value::Table(_) | Value::Odd(_) => {
+            Value::Text(_)
+            | Value::Count(_)
+            | Value::Flag(_)
+            | Value::Table(_)
+            | Value::Fraction(_)
+            | Value::Odd(_) => {
                 vec![self.text_of(path, &node)?]
             }
         };
@@ -102,7 +107,12 @@ impl Reader {
         let node = self.node(list_path)?;
         let listed: Option<Vec<Read<Files>>> = match &node.value {
             Value::List(list) => list.iter().map(|node| self.listed_certificate(list_path, node)).collect(),
-            Value::Text(_) | Value::Count(_) | Value::Flag(_) | Value::Table(_) | Value::Odd(_) => {
+            Value::Text(_)
+            | Value::Count(_)
+            | Value::Flag(_)
+            | Value::Table(_)
+            | Value::Fraction(_)
+            | Value::Odd(_) => {
                 self.book.note(&node.place, format!("`{list_path}` is {}", node.value.kind()), LIST);
                 None
             }

@@ -65,7 +65,7 @@ pub(crate) fn read_issuers(node: &Node, providers: &[Named], book: &mut Notebook
     let list = match &node.value {
         Value::Text(_) => std::slice::from_ref(node),
         Value::List(list) => list.as_slice(),
-        value @ (Value::Count(_) | Value::Flag(_) | Value::Table(_) | Value::Odd(_)) => {
+        value @ (Value::Count(_) | Value::Flag(_) | Value::Table(_) | Value::Fraction(_) | Value::Odd(_)) => {
             book.note(
                 &node.place,
                 format!("`provider` is {}", value.kind()),

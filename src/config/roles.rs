@@ -46,7 +46,12 @@ impl Reader {
     fn note_tenant_roles(&mut self, entries: &[Entry]) {
         let tables = entries.iter().filter_map(|entry| match &entry.node.value {
             Value::Table(entries) => Some(entries),
-            Value::Text(_) | Value::Count(_) | Value::Flag(_) | Value::List(_) | Value::Odd(_) => None,
+            Value::Text(_)
+            | Value::Count(_)
+            | Value::Flag(_)
+            | Value::List(_)
+            | Value::Fraction(_)
+            | Value::Odd(_) => None,
         });
         for entry in tables.flatten().filter(|entry| entry.key == "tenant_roles") {
             let problem = "`tenant_roles` has no effect without tenants";
@@ -146,7 +151,12 @@ pub(crate) fn read_names(entry: &Entry, book: &mut Notebook) -> Vec<String> {
                 let problem = format!("`{}` is empty or has white space around it", name.escape_debug());
                 book.note(&node.place, problem, "write the name alone");
             }
-            value @ (Value::Count(_) | Value::Flag(_) | Value::List(_) | Value::Table(_) | Value::Odd(_)) => {
+            value @ (Value::Count(_)
+            | Value::Flag(_)
+            | Value::List(_)
+            | Value::Table(_)
+            | Value::Fraction(_)
+            | Value::Odd(_)) => {
                 book.note(&node.place, format!("a name is text, and this is {}", value.kind()), &fix);
             }
         }

@@ -30,7 +30,7 @@ pub(crate) fn read_allow(node: &Node, terms: Terms<'_>, book: &mut Notebook) -> 
                 None
             }
         },
-        value @ (Value::Count(_) | Value::Flag(_) | Value::Odd(_)) => {
+        value @ (Value::Count(_) | Value::Flag(_) | Value::Fraction(_) | Value::Odd(_)) => {
             let problem = format!("`allow` is {}", value.kind());
             book.note(
                 &node.place,
@@ -278,7 +278,12 @@ fn read_methods(node: &Node, book: &mut Notebook) -> Option<Vec<Method>> {
             book.note(&node.place, "`methods` is empty", fix);
             return None;
         }
-        value @ (Value::Text(_) | Value::Count(_) | Value::Flag(_) | Value::Table(_) | Value::Odd(_)) => {
+        value @ (Value::Text(_)
+        | Value::Count(_)
+        | Value::Flag(_)
+        | Value::Table(_)
+        | Value::Fraction(_)
+        | Value::Odd(_)) => {
             book.note(&node.place, format!("`methods` is {}", value.kind()), fix);
             return None;
         }
@@ -288,7 +293,12 @@ fn read_methods(node: &Node, book: &mut Notebook) -> Option<Vec<Method>> {
     for node in list {
         let text = match &node.value {
             Value::Text(text) => text.as_str(),
-            Value::Count(_) | Value::Flag(_) | Value::List(_) | Value::Table(_) | Value::Odd(_) => "",
+            Value::Count(_)
+            | Value::Flag(_)
+            | Value::List(_)
+            | Value::Table(_)
+            | Value::Fraction(_)
+            | Value::Odd(_) => "",
         };
         let upper = !text.bytes().any(|byte| byte.is_ascii_lowercase());
         match Method::from_bytes(text.as_bytes()) {

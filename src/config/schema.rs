@@ -86,6 +86,7 @@ fn shape(kind: Kind) -> Json {
         Kind::Certificates => json!({ "type": "array", "items": certificate() }),
         Kind::Duration => json!({ "type": "string", "minLength": 2, "pattern": DURATION }),
         Kind::Count => json!({ "type": "integer", "minimum": 1 }),
+        Kind::Ratio => json!({ "type": "number", "minimum": 0, "maximum": 1 }),
         Kind::Flag => json!({ "type": "boolean" }),
         Kind::Choice(words) => json!({ "type": "string", "enum": words }),
         Kind::Texts => json!({ "type": "array", "items": { "type": "string", "minLength": 1 } }),
@@ -135,6 +136,7 @@ fn providers() -> Json {
 fn default(kind: Kind, text: &str) -> Json {
     match kind {
         Kind::Count
+        | Kind::Ratio
         | Kind::Flag
         | Kind::Roles
         | Kind::Apps

@@ -97,6 +97,7 @@ fn unset(kind: Kind, unset: Unset) -> String {
     match unset {
         Unset::Value(text) => match kind {
             Kind::Count
+            | Kind::Ratio
             | Kind::Flag
             | Kind::Roles
             | Kind::Apps

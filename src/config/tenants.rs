@@ -45,9 +45,12 @@ impl Reader {
                 self.book.note(&node.place, format!("`{GROUPS}` is empty"), PATTERN_FIX);
                 return None;
             }
-            Value::List(_) | Value::Count(_) | Value::Flag(_) | Value::Table(_) | Value::Odd(_) => {
-                self.texts_of(GROUPS, &node)?
-            }
+            Value::List(_)
+            | Value::Count(_)
+            | Value::Flag(_)
+            | Value::Table(_)
+            | Value::Fraction(_)
+            | Value::Odd(_) => self.texts_of(GROUPS, &node)?,
         };
         let before = self.book.count();
         let read = |Read { value, place }: &Read<String>| {

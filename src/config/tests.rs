@@ -158,6 +158,11 @@ fn every_setting_is_read_and_none_is_inert() {
         owner_absence = "90d"
         [audit]
         output = "/var/log/audit.log"
+        [traces]
+        endpoint = "http://collector:4318"
+        headers = ["Authorization: Bearer hunter2"]
+        ratio = 0.25
+        service_name = "gate"
         [access_log]
         output = "stdout"
         [emergency]
@@ -212,6 +217,12 @@ fn every_setting_is_read_and_none_is_inert() {
     assert_eq!(config.self_service, Some(Duration::from_secs(30 * 86_400)));
     assert_eq!(config.journals.audit, Some(Output::File("/var/log/audit.log".into())));
     assert_eq!(config.journals.access, Some(Output::Stdout));
+    let traces = config.traces.as_ref().unwrap();
+    assert_eq!(traces.endpoint.as_str(), "http://collector:4318/v1/traces");
+    assert_eq!((traces.ratio, traces.service_name.as_str()), (0.25, "gate"));
+    assert!(
+        traces.headers["authorization"] == "Bearer hunter2" && !format!("{traces:?}").contains("hunter2")
+    );
     assert_eq!(config.session.owner_absence, Duration::from_secs(90 * 86_400));
     assert_eq!(config.session.keys, [key]);
     assert_eq!(config.cookies.domain.as_deref(), Some("example.com"));
@@ -650,6 +661,31 @@ fn each_setting_is_refused_for_its_own_reason() {
             "",
             "[session]\ncookie_domain = 'a b'",
             "8:17: `session.cookie_domain`: `a b` is not a domain; fix: write such as example.com",
+        ),
+        (
+            "",
+            "[traces]\nratio = 0.5",
+            "8:9: `traces.ratio` has no effect without `traces.endpoint`; fix: name the collector in traces.endpoint, or remove it",
+        ),
+        (
+            "",
+            "[traces]\nendpoint = 'http://c'\nratio = 1.5",
+            "9:9: `traces.ratio` is not a number from 0 to 1; fix: write such as 0.1",
+        ),
+        (
+            "",
+            "[traces]\nendpoint = 'http://c'\nheaders = ['hunter2']",
+            "9:12: `traces.headers`: a line is no header that can be sent to a collector; fix: write each as \"Name: value\", such as \"Authorization: Bearer TOKEN\"",
+        ),
+        (
+            "",
+            "[traces]\nendpoint = 'http://c'\nheaders = ['Host: c']",
+            "9:12: `traces.headers`: a line is no header that can be sent to a collector; fix: write each as \"Name: value\", such as \"Authorization: Bearer TOKEN\"",
+        ),
+        (
+            "",
+            "[traces]\nendpoint = 'c:4318'",
+            "8:12: `traces.endpoint` is not a URL; fix: write one such as https://auth.example.com",
         ),
         (
             "",

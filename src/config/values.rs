@@ -169,11 +169,37 @@ impl Reader {
         texts.into_iter().collect()
     }
 
+    /// A number from 0 to 1.
+    pub(crate) fn ratio(&mut self, path: &str) -> Option<f64> {
+        let node = self.node(path)?;
+        let number = match &node.value {
+            Value::Count(0) => Some(0.0),
+            Value::Count(1) => Some(1.0),
+            Value::Fraction(number) => Some(*number).filter(|number| (0.0..=1.0).contains(number)),
+            Value::Count(_)
+            | Value::Text(_)
+            | Value::Flag(_)
+            | Value::List(_)
+            | Value::Table(_)
+            | Value::Odd(_) => None,
+        };
+        if number.is_none() {
+            let problem = format!("`{path}` is not a number from 0 to 1");
+            self.book.note(&node.place, problem, "write such as 0.1");
+        }
+        number
+    }
+
     pub(crate) fn count(&mut self, path: &str) -> Option<usize> {
         let node = self.node(path)?;
         let number = match &node.value {
             Value::Count(number) => usize::try_from(*number).ok().filter(|&number| number > 0),
-            Value::Text(_) | Value::Flag(_) | Value::List(_) | Value::Table(_) | Value::Odd(_) => None,
+            Value::Text(_)
+            | Value::Flag(_)
+            | Value::List(_)
+            | Value::Table(_)
+            | Value::Fraction(_)
+            | Value::Odd(_) => None,
         };
         if number.is_none() {
             self.wrong_kind(path, &node, "a whole number, at least 1");
@@ -263,6 +289,7 @@ impl Reader {
             | Value::Flag(_)
             | Value::List(_)
             | Value::Table(_)
+            | Value::Fraction(_)
             | Value::Odd(_)) => value.kind(),
         };
         self.book.note(&node.place, format!("`{name}` is {found}"), format!("write {wanted}"));

@@ -22,6 +22,7 @@ pub(crate) struct Node {
 pub(crate) enum Value {
     Text(String),
     Count(u64),
+    Fraction(f64),
     Flag(bool),
     List(Vec<Node>),
     Table(Vec<Entry>),
@@ -86,7 +87,12 @@ impl Written {
                             book.note(&entry.key_place, "`providers` names no provider", NO_PROVIDER);
                         }
                     }
-                    Value::Text(_) | Value::Count(_) | Value::Flag(_) | Value::List(_) | Value::Odd(_) => {
+                    Value::Text(_)
+                    | Value::Count(_)
+                    | Value::Flag(_)
+                    | Value::List(_)
+                    | Value::Fraction(_)
+                    | Value::Odd(_) => {
                         book.hide(&entry.node.place);
                         let named = [table, &path].contains(&keys::PROVIDERS);
                         let line = if named { "providers.NAME" } else { &path };
@@ -108,6 +114,7 @@ impl Value {
         match self {
             Self::Text(_) => "text",
             Self::Count(_) => "a number",
+            Self::Fraction(_) => "a number with a fraction",
             Self::Flag(_) => "true or false",
             Self::List(_) => "an array",
             Self::Table(_) => "a table",
@@ -125,6 +132,7 @@ impl Value {
         match self {
             Self::Text(text) => Toml::String(text.clone()),
             Self::Count(number) => Toml::Integer(i64::try_from(*number).unwrap_or(i64::MAX)),
+            Self::Fraction(number) => Toml::Float(*number),
             Self::Flag(flag) => Toml::Boolean(*flag),
             Self::List(list) => Toml::Array(list.iter().map(|node| node.value.to_toml()).collect()),
             Self::Table(table) => Toml::Table(
@@ -170,7 +178,9 @@ fn node(value: &Spanned<DeValue<'_>>, whole: &Place) -> Node {
         DeValue::Boolean(flag) => Value::Flag(*flag),
         DeValue::Array(list) => Value::List(list.iter().map(|value| node(value, whole)).collect()),
         DeValue::Table(table) => Value::Table(entries(table, whole)),
-        DeValue::Float(_) => Value::Odd("a number with a fraction"),
+        DeValue::Float(number) => {
+            number.as_str().parse().map_or(Value::Odd("a number with a fraction"), Value::Fraction)
+        }
         DeValue::Datetime(_) => Value::Odd("a date or time"),
     };
     Node { value: read, place: whole.part(value.span()) }
@@ -368,7 +378,7 @@ mod tests {
             ("\"server.listen\" = 'x'", "f:1:1: `server.listen` is not a setting; take the quotes away"),
             (
                 "\"\" = 5",
-                "f:1:1: `` is not a setting; remove it; settings here are public_url, allow, compat, headers, assertion, roles, apps, tests, server, session, provider, bearer, tokens, emergency, canary, tenants, audit, access_log, providers",
+                "f:1:1: `` is not a setting; remove it; settings here are public_url, allow, compat, headers, assertion, roles, apps, tests, server, session, provider, bearer, tokens, emergency, canary, tenants, audit, access_log, traces, providers",
             ),
             (
                 "[audit]\nfile = '/x'",

@@ -20,6 +20,7 @@ use crate::journal::{Asked, Draft, Request as Told};
 use crate::metrics::Outcome;
 use crate::policy::Grant;
 use crate::server::Peer;
+use crate::trace::About;
 use crate::visit::Visit;
 
 /// Answers a check, and writes it down.
@@ -64,6 +65,7 @@ pub(super) struct Decided<'d> {
 impl Decided<'_> {
     /// The line of a visit that was let in.
     pub(super) fn allowed(&self, site: &Site, grant: &Grant<'_>) -> Option<Draft> {
+        site.trace(|| self.told(Outcome::Allowed, (&grant.app().name, &grant.rule().name)));
         let user = || grant.person().map_or("", |person| person.identity().field(Field::Username));
         site.access
             .is_on()
@@ -72,7 +74,24 @@ impl Decided<'_> {
 
     /// The line of one that was not, which `user` made as far as that is known.
     pub(super) fn denied(&self, site: &Site, outcome: Outcome, user: &str) -> Option<Draft> {
+        site.trace(|| self.told(outcome, ("", "")));
         site.access.is_on().then(|| self.draft(outcome, (user, "", "")))
+    }
+
+    /// What a trace is told of it: nobody, and no query.
+    fn told(&self, outcome: Outcome, (app, rule): (&str, &str)) -> About {
+        let target = &self.visit.target;
+        let path = String::from_utf8_lossy(target.path.raw());
+        let mut about = vec![
+            ("foregate.outcome", outcome.name().to_owned()),
+            ("foregate.host", target.host.to_string()),
+            ("foregate.path", cut(&path).to_owned()),
+        ];
+        about.extend(
+            [("foregate.app", app), ("foregate.rule", rule)].map(|(name, value)| (name, value.to_owned())),
+        );
+        about.retain(|(_, value)| !value.is_empty());
+        about
     }
 
     fn draft(&self, outcome: Outcome, (user, app, rule): (&str, &str, &str)) -> Draft {

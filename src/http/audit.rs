@@ -5,16 +5,26 @@ use http::request::Parts;
 use super::access::cut;
 use super::dialect::addressed;
 use super::intent::client_address;
-use super::{Site, unix_millis};
+use super::{Site, unix_millis, unix_now};
 use crate::journal::{Event, Place, Record, Somebody};
 use crate::policy::{Refusal, Ruling};
 use crate::server::Peer;
+use crate::session::store::{Listed, PersonKey, Selection, SessionId};
 use crate::visit::Visit;
 
 impl Site {
     /// Tells the audit log, if there is one.
     pub fn note(&self, record: impl FnOnce() -> Record) {
         self.audit.note(unix_millis(), record);
+    }
+
+    /// Whose a session is, as long as it is in the store; asked before it is ended.
+    pub(super) async fn owner_of(&self, session: SessionId) -> Somebody {
+        let listed = self.sessions.list(&Selection::Id(session), None, 1, unix_now()).await;
+        // What is to be done does not wait for a name.
+        let Some(one) = listed.ok().and_then(|mut listed| listed.pop()) else { return Somebody::default() };
+        let Listed { username, person: PersonKey { issuer, subject }, .. } = one;
+        Somebody { user: username, issuer, subject }
     }
 }
 

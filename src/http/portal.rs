@@ -37,6 +37,7 @@ use crate::login::{
 use crate::server::Peer;
 use crate::session::store::{PersonKey, Selection, StoreError};
 use crate::session::{Session, name_of};
+use crate::trace;
 use crate::visit::{Credential, Intent, SessionHandle};
 pub(super) use account::account;
 use errand::Errand;
@@ -302,7 +303,8 @@ async fn depart(
 ) -> Response<Body> {
     let now = unix_now();
     // A task of its own: it goes on when the browser does not wait for it.
-    let ending = site.farewells.spawn(end_sessions(Arc::clone(site), (credential, scope), place, now));
+    let ending =
+        site.farewells.spawn(trace::carry(end_sessions(Arc::clone(site), (credential, scope), place, now)));
     let farewell = match ending.await {
         Ok(Ok(farewell)) => farewell,
         Ok(Err(error)) => return trouble(site, &LoginError::Store(error), None),

@@ -135,6 +135,7 @@ pub(super) fn note(site: &Site, response: &mut Response<Body>, received: impl Fn
     if let Ok(value) = HeaderValue::from_str(&mark.reference) {
         response.headers_mut().insert(REFERENCE, value);
     }
+    site.trace(|| vec![("foregate.ref", mark.reference.clone())]);
     let received = received();
     // The canary would push out all others.
     if received.own {

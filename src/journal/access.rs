@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::{Journal, Kind, Output};
 use crate::metrics::Metrics;
+use crate::trace;
 use crate::wording::timestamp_millis;
 
 /// What a request was.
@@ -83,7 +84,11 @@ impl Access {
     pub fn note(&self, draft: Draft, status: u16, time: Duration) {
         let (Some(journal), Draft(mut line)) = (&self.0, draft) else { return };
         // Writing to a vector cannot fail.
-        let _ = writeln!(line, ",\"status\":{status},\"seconds\":{:.6}}}", time.as_secs_f64());
+        let _ = write!(line, ",\"status\":{status},\"seconds\":{:.6}", time.as_secs_f64());
+        if let Some(id) = trace::id() {
+            let _ = write!(line, ",\"trace_id\":\"{id}\"");
+        }
+        line.extend_from_slice(b"}\n");
         journal.put(&line);
     }
 

@@ -12,6 +12,7 @@ use super::output::{Sink, Stuck};
 use super::{Journal, Kind, Output};
 use crate::identity::{Field, Identity, Profile};
 use crate::metrics::Metrics;
+use crate::trace;
 use crate::wording::timestamp_millis;
 
 /// What happened.
@@ -184,7 +185,8 @@ pub fn write_once(output: &Output, at: u64, record: &Record) -> io::Result<()> {
 }
 
 fn line(at: u64, record: &Record) -> Vec<u8> {
-    let told = Line { time: timestamp_millis(at), journal: Kind::Audit.name(), record };
+    let told =
+        Line { time: timestamp_millis(at), journal: Kind::Audit.name(), record, trace_id: trace::id() };
     // There is nothing in a record that JSON cannot say.
     let mut line = serde_json::to_vec(&told).unwrap_or_default();
     line.push(b'\n');
@@ -197,6 +199,8 @@ struct Line<'r> {
     journal: &'static str,
     #[serde(flatten)]
     record: &'r Record,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    trace_id: Option<String>,
 }
 
 impl Record {

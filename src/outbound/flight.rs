@@ -5,6 +5,8 @@ use std::future::Future;
 use tokio::sync::watch;
 use tokio::task::AbortHandle;
 
+use crate::trace;
+
 /// The owner of at most one task; dropping it ends the task.
 ///
 /// The task runs on its own, so a visitor who leaves neither stops it nor harms the others who wait.
@@ -20,10 +22,11 @@ impl<T: Clone + Send + Sync + 'static> Flight<T> {
     pub(crate) fn start(&mut self, work: impl Future<Output = T> + Send + 'static) -> Landing<T> {
         self.end();
         let (sender, receiver) = watch::channel(None);
-        let task = tokio::spawn(async move {
+        // Of the trace of whoever asked first.
+        let task = tokio::spawn(trace::carry(async move {
             let outcome = work.await;
             sender.send_replace(Some(outcome));
-        });
+        }));
         self.flying = Some((receiver.clone(), task.abort_handle()));
         Landing(receiver)
     }

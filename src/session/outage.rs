@@ -6,6 +6,7 @@ use tokio::time::{Instant, timeout};
 
 use super::Sessions;
 use super::store::{ANSWER_TIME, StoreError};
+use crate::trace::{self, Came, Part};
 
 impl Sessions {
     /// Asks the store for any answer.
@@ -22,6 +23,7 @@ impl Sessions {
         question: impl Future<Output = Result<T, StoreError>>,
         now: u64,
     ) -> Result<T, StoreError> {
+        let running = trace::start(Part::Store).of("db.system.name", || self.store.engine().to_owned());
         let asked = Instant::now();
         // Many who wait for the same first answer wait together, and no longer than for any other.
         let agreed = timeout(ANSWER_TIME, self.agreed.get_or_try_init(|| self.agree())).await;
@@ -31,6 +33,7 @@ impl Sessions {
             Err(_) => Err(StoreError::Unavailable("no answer in time".to_owned())),
         };
         self.metrics.store_seconds.observe(asked.elapsed().as_secs_f64());
+        running.end(if answer.is_ok() { Came::Well } else { Came::ToNothing });
         match &answer {
             Err(StoreError::Unavailable(_) | StoreError::TooNew { .. } | StoreError::OtherKeys) => {
                 self.metrics.store_errors.inc();

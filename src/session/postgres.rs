@@ -453,6 +453,7 @@ async fn migrate(client: &mut ClientWrapper) -> Result<(), StoreError> {
     if found > known {
         return Err(StoreError::TooNew { found, known });
     }
+    super::store::tell_of_update(found, known);
     let rest = async {
         for (version, script) in (1_i64..).zip(MIGRATIONS).filter(|(version, _)| *version > found) {
             change.batch_execute(script).await?;

@@ -459,6 +459,7 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     if found > known {
         return Err(StoreError::TooNew { found, known });
     }
+    super::store::tell_of_update(found, known);
     for (version, script) in (1_i64..).zip(MIGRATIONS).filter(|(version, _)| *version > found) {
         change.execute_batch(script).map_err(|error| told(&error))?;
         change.execute(sql::MIGRATED, params![version]).map_err(|error| told(&error))?;

@@ -152,6 +152,13 @@ pub enum SessionStore {
     Sqlite(SqliteStore),
 }
 
+/// Tells that the tables are about to be brought up to date, which takes a while where they are large. New ones are nothing to tell of.
+pub(super) fn tell_of_update(found: i64, known: i64) {
+    if (1..known).contains(&found) {
+        tracing::info!(from = found, to = known, "the tables of the session store are brought up to date");
+    }
+}
+
 /// Hands a question to whichever store there is.
 macro_rules! ask {
     ($self:ident, $store:ident => $question:expr) => {
@@ -185,6 +192,16 @@ impl SessionStore {
             Location::Memory => SqliteStore::in_memory().map(Self::Sqlite),
             #[cfg(feature = "postgres")]
             Location::Postgres(url) => PostgresStore::open(url).map(Self::Postgres),
+        }
+    }
+
+    /// What kind of store it is, by the name that the conventions of OpenTelemetry have for it.
+    pub fn engine(&self) -> &'static str {
+        match self {
+            #[cfg(feature = "postgres")]
+            Self::Postgres(_) => "postgresql",
+            #[cfg(feature = "sqlite")]
+            Self::Sqlite(_) => "sqlite",
         }
     }
 

@@ -10,10 +10,10 @@ const FLOORS: [(u32, &[&str]); 9] = [
     (7, &["config"]),
     (6, &["http"]),
     (5, &["bearer", "canary", "emergency", "gate", "login"]),
-    (4, &["journal", "jwt", "oidc", "outside", "server", "session", "upstream"]),
+    (4, &["journal", "jwt", "oidc", "otlp", "outside", "server", "session", "upstream"]),
     (3, &["outbound", "trust"]),
     (2, &["browser", "headers", "limits", "policy"]),
-    (1, &["identity", "metrics", "secret", "visit", "wording"]),
+    (1, &["identity", "metrics", "secret", "trace", "visit", "wording"]),
 ];
 
 /// Neighbours on one floor that may use each other, with the reason.

@@ -1,5 +1,7 @@
 //! The operator's page: who may use it, what it tells, and what it does.
 
+use std::time::{Duration, Instant};
+
 use serde_json::{Value, json};
 use url::Url;
 
@@ -34,7 +36,7 @@ impl Site {
     fn config(port: u16, (server, admin): (&str, &str), provider: &str, backend: &Backend) -> String {
         format!(
             "public_url = \"http://auth.foregate.localhost:{port}\"\nassertion = true\n[server]\nlisten = \"LISTEN\"\n\
-             admin_listen = \"ADMIN\"\n{server}\n[session]\nstore = \"sqlite:DIR/f.db\"\n{}\n\
+             admin_listen = \"ADMIN\"\n{server}\n[session]\nstore = \"sqlite:DIR/f.db\"\n[audit]\noutput = \"DIR/audit.log\"\n{}\n\
              [apps.\"app.foregate.localhost\"]\nupstream = \"{}\"\nallow = \"signed-in\"\n\
              [apps.\"ops.foregate.localhost\"]\nupstream = \"{admin}\"\nallow = \"nobody\"\n\
              rules = [{{ path = \"/operator/**\", allow = \"group:Home Server Admins\" }}]\n\
@@ -47,6 +49,22 @@ impl Site {
 
     fn url(&self, host: &str, page: &str) -> String {
         format!("http://{host}.foregate.localhost:{}{page}", self.port)
+    }
+
+    /// The lines of the audit log by so somebody, waited for.
+    fn audited(&self, by: &str, count: usize) -> Vec<Value> {
+        let end = Instant::now() + Duration::from_secs(20);
+        loop {
+            let text = std::fs::read_to_string(self.foregate.dir().join("audit.log")).unwrap_or_default();
+            let whole = &text[..text.rfind('\n').map_or(0, |at| at + 1)];
+            let lines = whole.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+            let found: Vec<Value> = lines.filter(|line| line["by"] == by).collect();
+            if found.len() >= count {
+                return found;
+            }
+            assert!(Instant::now() < end, "not {count} lines by {by} in {text}");
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 
     fn signed_in(&self, user: &str) -> Browser {
@@ -243,6 +261,60 @@ fn as_an_app_its_own_rules_decide() {
         let mut liar = Browser { lines: vec![line], ..site.signed_in("bob") };
         assert_eq!(liar.open(&site.url("ops", "/operator")).status, 403);
     }
+}
+
+#[test]
+fn what_is_done_there_is_in_the_audit_log_with_whom_it_is_about_and_who_did_it_from_where() {
+    let site = Site::with("admin_app = \"ops.foregate.localhost\"");
+    let (mut alice, _bob) = (site.signed_in("alice"), site.signed_in("bob"));
+    let operator = alice.clone();
+    let done = |page: &str, form: &str| {
+        let to = Url::parse(&site.url("ops", page)).expect("a URL");
+        let own = format!("Origin: {}", site.url("ops", ""));
+        let mut browser = Browser { lines: vec![own], ..operator.clone() };
+        assert_eq!(browser.step("POST", &to, form).status, 303, "{form}");
+    };
+    let people = alice.open(&site.url("ops", "/operator/people?user=bob")).body;
+    let person = |name: &str| {
+        let fields = ["issuer", "subject"].map(|name| format!("&{name}={}", field(&people, name)));
+        format!("csrf={}&name={name}{}&user=bob", proof(&people), fields.concat())
+    };
+    assert_eq!(field(&people, "name"), "bob");
+    let sessions = alice.open(&site.url("ops", "/operator/sessions?user=bob")).body;
+    let session = field(&sessions, "session");
+    done("/operator/sessions", &format!("csrf={}&session={session}&act=end&user=", proof(&sessions)));
+    site.signed_in("bob");
+    done("/operator/people", &format!("{}&act=end", person("bob")));
+    done("/operator/people", &format!("{}&act=disable", person("bob")));
+    // Somebody else's name in a form is nobody's.
+    done("/operator/people", &format!("{}&act=enable", person("alice")));
+    let lines = site.audited("operator", 4);
+    let subject = field(&people, "subject");
+    for (line, (event, path, user)) in lines.iter().zip([
+        ("revoked", "/operator/sessions", json!("bob")),
+        ("revoked", "/operator/people", json!("bob")),
+        ("disabled", "/operator/people", json!("bob")),
+        ("enabled", "/operator/people", Value::Null),
+    ]) {
+        assert_eq!(
+            (&line["event"], &line["path"], &line["user"]),
+            (&json!(event), &json!(path), &user),
+            "{line}"
+        );
+        assert_eq!((&line["subject"], &line["detail"]), (&json!(subject), &json!("alice")), "{line}");
+        assert_eq!((&line["method"], &line["client"]), (&json!("POST"), &json!("127.0.0.1")), "{line}");
+        assert_eq!(line["issuer"], site.provider.issuer.as_str(), "{line}");
+    }
+    assert_eq!((&lines[0]["session"], &lines[0]["sessions"]), (&json!(session), &json!(1)));
+    assert_eq!((&lines[1]["sessions"], &lines[2]["sessions"]), (&json!(1), &json!(0)));
+
+    site.signed_in("bob");
+    let all = site.ask("GET", "/api/v1/sessions?user=bob", &["X-Requested-With: test"], "").json();
+    let id = all["sessions"][0]["id"].as_str().expect("a session").to_owned();
+    let ended = site.ask("DELETE", &format!("/api/v1/sessions/{id}"), &["X-Requested-With: test"], "");
+    assert_eq!(ended.status, 200, "{ended:?}");
+    let line = &site.audited("api", 1)[0];
+    assert_eq!((&line["user"], &line["session"]), (&json!("bob"), &json!(id)), "{line}");
 }
 
 #[test]

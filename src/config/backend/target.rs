@@ -16,7 +16,12 @@ pub(super) fn read_targets(node: &Node, book: &mut Notebook) -> Option<Targets> 
     let nodes = match &node.value {
         Value::Text(_) => std::slice::from_ref(node),
         Value::List(nodes) if !nodes.is_empty() => nodes,
-        value @ (Value::List(_) | Value::Count(_) | Value::Flag(_) | Value::Table(_) | Value::Odd(_)) => {
+        value @ (Value::List(_)
+        | Value::Count(_)
+        | Value::Flag(_)
+        | Value::Table(_)
+        | Value::Fraction(_)
+        | Value::Odd(_)) => {
             let found = if matches!(value, Value::List(_)) { "empty" } else { value.kind() };
             book.note(&node.place, format!("`upstream` is {found}"), FIX);
             return None;

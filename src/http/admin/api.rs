@@ -92,7 +92,8 @@ fn reference(site: &Site, name: &str) -> Result<Value, Failed> {
 
 async fn end_session(site: &Site, name: &str, place: Place) -> Result<Value, Failed> {
     let id: SessionId = parse_name(name).ok_or(Malformed::Session)?;
-    let record = || Record { session: Some(name_of(&id)), ..by_operator(Event::Revoked, place) };
+    let who = site.owner_of(id).await;
+    let record = || Record { who, session: Some(name_of(&id)), ..by_operator(Event::Revoked, place) };
     match end(site, &Selection::Id(id), record).await? {
         0 => Err(Failed::NoSuchSession),
         ended => Ok(json!({ "ended": ended })),

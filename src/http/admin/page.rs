@@ -14,9 +14,10 @@ use super::super::body::{Body, read_form};
 use super::super::denial::too_many;
 use super::super::pages::{CSS, OperatorSignIn, OperatorTold, Page};
 use super::super::portal::query::Query;
-use super::super::{Site, answer, unix_now};
+use super::super::{Site, answer, audit, unix_now};
 use super::wrong_token;
 use crate::visit::Intent;
+use act::Act;
 use door::{Closed, Operator};
 
 /// Whether an address is one of the page's.
@@ -50,7 +51,10 @@ pub(super) async fn answer(site: &Site, request: Request<Incoming>) -> Response<
     }
     match path.as_str() {
         "/sign-out" => leave(),
-        _ => act::answer(site, &operator, &path, &form).await,
+        _ => {
+            let act = Act { operator: &operator, place: audit::place_of(site, &parts) };
+            act::answer(site, act, &path, &form).await
+        }
     }
 }
 

@@ -23,6 +23,7 @@ use crate::journal::{By, Event, Place, Record};
 use crate::login::LoginError;
 use crate::session::store::{Listed, PersonKey, Selection, SessionId, StoreError, TokenId};
 use crate::session::{Session, name_of, parse_name};
+use crate::trace;
 use crate::visit::{Credential, SessionHandle};
 use crate::wording::{ago, day_and_time, device, timestamp};
 
@@ -199,7 +200,7 @@ async fn act(site: &Arc<Site>, parts: &Parts, form: &Query) -> Response<Body> {
         return make(site, &handle, wanted, &place).await;
     }
     // A task of its own: it goes on when the browser does not wait for it.
-    match site.farewells.spawn(end(Arc::clone(site), handle, wanted, place)).await {
+    match site.farewells.spawn(trace::carry(end(Arc::clone(site), handle, wanted, place))).await {
         Ok(Ok(())) => answer::redirect(StatusCode::SEE_OTHER, site.own_url(PATH, None, &[]).as_str()),
         Ok(Err(error)) => trouble(site, &LoginError::Store(error), None),
         Err(_) => answer::empty(StatusCode::INTERNAL_SERVER_ERROR),

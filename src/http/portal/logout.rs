@@ -21,6 +21,7 @@ use super::query::Query;
 use crate::journal::{By, Place};
 use crate::login::{Named, NotEnded};
 use crate::session::store::StoreError;
+use crate::trace;
 use crate::visit::{Credential, SessionHandle};
 
 /// `POST /.foregate/backchannel-logout` (Back-Channel Logout 1.0, 2.5 to 2.8): 200 as soon as nobody that the token names
@@ -42,11 +43,11 @@ pub(in crate::http) async fn backchannel(site: &Arc<Site>, request: Request<Inco
     };
     // A task of its own: it goes on when the provider does not wait for it.
     let (told, place) = (Arc::clone(site), place_of(site, &parts));
-    let ending = site.farewells.spawn(async move {
+    let ending = site.farewells.spawn(trace::carry(async move {
         let (who, sessions) = told.login.end_told(&token, unix_now()).await?;
         note_sign_out(&told, (who, By::Provider), sessions, &place);
         Ok(())
-    });
+    }));
     match ending.await {
         Ok(Ok(())) => answer::empty(StatusCode::OK),
         Ok(Err(NotEnded::Token(error))) => {
@@ -80,8 +81,12 @@ pub(in crate::http) async fn frontchannel(site: &Arc<Site>, parts: &Parts) -> Re
         return framed(site, StatusCode::OK);
     };
     handles.insert(0, first);
-    let ending =
-        site.farewells.spawn(end_own(Arc::clone(site), handles, (issuer, sid), place_of(site, parts)));
+    let ending = site.farewells.spawn(trace::carry(end_own(
+        Arc::clone(site),
+        handles,
+        (issuer, sid),
+        place_of(site, parts),
+    )));
     match ending.await {
         Ok(Ok(After::Drop)) => {
             let mut response = framed(site, StatusCode::OK);
@@ -125,11 +130,11 @@ async fn end_own(
     }
     let told = Arc::clone(&site);
     // The frame does not wait for the provider, which may wait for the frame.
-    site.farewells.spawn(async move {
+    site.farewells.spawn(trace::carry(async move {
         for farewell in &ended {
             told.login.revoke(farewell, now).await;
         }
-    });
+    }));
     Ok(if stays_as_is { After::Keep } else { After::Drop })
 }
 

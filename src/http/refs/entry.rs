@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 
 use super::Mark;
 use super::received::{Asked, Line, Received, Weight, cut};
+use crate::trace;
 use crate::wording::timestamp;
 
 /// What is known of a reference.
@@ -18,6 +19,7 @@ pub(in crate::http) struct Entry {
     pub(in crate::http) user: String,
     issuer: String,
     missing: Vec<String>,
+    trace: Option<String>,
     received: Received,
 }
 
@@ -32,6 +34,7 @@ impl Entry {
             user: cut(&mark.user, LONGEST_WORD),
             issuer: cut(&mark.issuer, LONGEST_WORD),
             missing,
+            trace: trace::id(),
             received,
         }
     }
@@ -52,6 +55,7 @@ impl Entry {
             .collect();
         json!({
             "ref": self.reference,
+            "trace_id": self.trace,
             "time": timestamp(self.at),
             "status": self.status,
             "why": self.why,
@@ -91,6 +95,7 @@ impl Entry {
         if !rule.is_empty() {
             told.push(format!("rule: {rule}, of the app {app}"));
         }
+        told.extend(self.trace.iter().map(|trace| format!("trace: {trace}")));
         told
     }
 

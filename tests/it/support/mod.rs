@@ -1,6 +1,7 @@
 //! The real parts that tests put together.
 
 pub mod backend;
+pub mod collector;
 pub mod foregate;
 pub mod hostile_provider;
 pub mod house;

@@ -25,13 +25,23 @@ pub struct FrontProxy {
 impl FrontProxy {
     /// Starts `name` on `port` with this text, which the snippet command printed into `dir`.
     pub fn start(name: &'static str, port: u16, text: &str, dir: tempfile::TempDir) -> Self {
+        Self::start_with(name, port, (text, ""), dir)
+    }
+
+    /// The same with more lines for Traefik's fixed configuration.
+    pub fn start_with(
+        name: &'static str,
+        port: u16,
+        (text, more): (&str, &str),
+        dir: tempfile::TempDir,
+    ) -> Self {
         let at = |file: &str| dir.path().join(file);
         let file = at(if name == "traefik" || name == "envoy" { "config.yaml" } else { "config" });
         if name == "traefik" {
             let dynamic = at("dynamic.yaml");
             std::fs::write(&dynamic, text).expect("a file");
             let fixed = traefik_static(port, dynamic.to_str().expect("a path"));
-            std::fs::write(&file, fixed).expect("a file");
+            std::fs::write(&file, format!("{fixed}\n{more}")).expect("a file");
         } else {
             std::fs::write(&file, text).expect("a file");
         }

@@ -8,28 +8,31 @@ use super::{PATH, to, told};
 use crate::http::body::Body;
 use crate::http::portal::query::Query;
 use crate::http::{Site, answer, unix_now};
-use crate::journal::{By, Event, Record, Somebody};
-use crate::session::store::{PersonKey, Selection, StoreError};
-use crate::session::{name_of, parse_name};
+use crate::journal::{By, Event, Place, Record, Somebody};
+use crate::session::store::{PersonKey, Selection, SessionId, StoreError};
+use crate::session::{Meant, Who, name_of, parse_name};
+
+/// Whoever does something, and where.
+pub(super) struct Act<'a> {
+    /// Who it is.
+    pub operator: &'a Operator,
+    /// Where the form was sent to, and from which address.
+    pub place: Place,
+}
 
 /// Does what a form asks for, and goes back to the list it is in.
-pub(super) async fn answer(site: &Site, operator: &Operator, path: &str, form: &Query) -> Response<Body> {
+pub(super) async fn answer(site: &Site, act: Act<'_>, path: &str, form: &Query) -> Response<Body> {
+    let operator = act.operator;
     let one = |name: &str| form.one(name).ok().flatten().unwrap_or_default();
     let person = PersonKey { issuer: one("issuer"), subject: one("subject") };
     let outcome = match (path, one("act").as_str()) {
         ("/sessions", "end") => match parse_name(&one("session")) {
-            Some(id) => {
-                let what = || Record { session: Some(name_of(&id)), ..by(operator, Event::Revoked) };
-                end(site, operator, &Selection::Id(id), what).await
-            }
+            Some(id) => end_session(site, act, id).await,
             None => return unclear(site, operator),
         },
-        ("/people", "end") => {
-            let what = || Record { who: somebody(&person), ..by(operator, Event::Revoked) };
-            end(site, operator, &Selection::Person(&person), what).await
-        }
-        ("/people", "disable") => disable(site, operator, &person).await,
-        ("/people", "enable") => enable(site, operator, &person).await,
+        ("/people", "end") => end_all(site, act, &person, &one("name")).await,
+        ("/people", "disable") => disable(site, act, &person, &one("name")).await,
+        ("/people", "enable") => enable(site, act, &person, &one("name")).await,
         _ => return unclear(site, operator),
     };
     match outcome {
@@ -48,6 +51,20 @@ pub(super) async fn answer(site: &Site, operator: &Operator, path: &str, form: &
     }
 }
 
+async fn end_session(site: &Site, act: Act<'_>, id: SessionId) -> Result<String, StoreError> {
+    let who = site.owner_of(id).await;
+    let operator = act.operator;
+    let what = || Record { who, session: Some(name_of(&id)), ..act.record(Event::Revoked) };
+    end(site, operator, &Selection::Id(id), what).await
+}
+
+async fn end_all(site: &Site, act: Act<'_>, person: &PersonKey, name: &str) -> Result<String, StoreError> {
+    let who = somebody(site, person, name).await;
+    let operator = act.operator;
+    let what = || Record { who, ..act.record(Event::Revoked) };
+    end(site, operator, &Selection::Person(person), what).await
+}
+
 async fn end(
     site: &Site,
     operator: &Operator,
@@ -62,28 +79,40 @@ async fn end(
     Ok(ended.to_string())
 }
 
-async fn disable(site: &Site, operator: &Operator, person: &PersonKey) -> Result<String, StoreError> {
+async fn disable(site: &Site, act: Act<'_>, person: &PersonKey, name: &str) -> Result<String, StoreError> {
+    let who = somebody(site, person, name).await;
     let ended = site.sessions.disable(person, unix_now()).await?;
-    tracing::info!(subject = person.subject, ended, by = operator.name(), "an operator disabled somebody");
-    site.note(|| Record { who: somebody(person), sessions: ended, ..by(operator, Event::Disabled) });
+    tracing::info!(user = who.user, ended, by = act.operator.name(), "an operator disabled somebody");
+    site.note(|| Record { who, sessions: ended, ..act.record(Event::Disabled) });
     Ok("disabled".to_owned())
 }
 
-async fn enable(site: &Site, operator: &Operator, person: &PersonKey) -> Result<String, StoreError> {
+async fn enable(site: &Site, act: Act<'_>, person: &PersonKey, name: &str) -> Result<String, StoreError> {
+    let who = somebody(site, person, name).await;
     site.sessions.enable(person, unix_now()).await?;
-    tracing::info!(subject = person.subject, by = operator.name(), "an operator enabled somebody");
-    site.note(|| Record { who: somebody(person), ..by(operator, Event::Enabled) });
+    tracing::info!(user = who.user, by = act.operator.name(), "an operator enabled somebody");
+    site.note(|| Record { who, ..act.record(Event::Enabled) });
     Ok("enabled".to_owned())
 }
 
-/// What somebody did on this page, for the audit log.
-fn by(operator: &Operator, event: Event) -> Record {
-    Record { by: Some(By::Operator), detail: Some(operator.name().to_owned()), ..Record::of(event) }
+impl Act<'_> {
+    /// What was done, for the audit log.
+    fn record(self, event: Event) -> Record {
+        let detail = Some(self.operator.name().to_owned());
+        Record { by: Some(By::Operator), detail, place: self.place, ..Record::of(event) }
+    }
 }
 
-fn somebody(person: &PersonKey) -> Somebody {
+/// Whom a form is about. The name in it only finds the person: the store says whether it is theirs.
+async fn somebody(site: &Site, person: &PersonKey, name: &str) -> Somebody {
+    let meant = Meant { username: name, issuer: Some(&person.issuer), subject: Some(&person.subject) };
+    let user = match site.sessions.who(meant, unix_now()).await {
+        Ok(Who::One(known)) => known.username,
+        // What is to be done does not wait for a name.
+        Ok(Who::Nobody | Who::Several(_)) | Err(_) => String::new(),
+    };
     let PersonKey { issuer, subject } = person.clone();
-    Somebody { user: String::new(), issuer, subject }
+    Somebody { user, issuer, subject }
 }
 
 fn unclear(site: &Site, operator: &Operator) -> Response<Body> {
