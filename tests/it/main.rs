@@ -33,6 +33,7 @@ mod explain;
 mod floors;
 mod flow;
 mod forms;
+mod hostile;
 mod http2;
 mod import;
 mod invariants;
