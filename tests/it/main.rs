@@ -57,6 +57,7 @@ mod scripts;
 mod security;
 mod sessions;
 mod smuggling;
+mod soak;
 mod step_up;
 mod stores;
 mod tenants;
