@@ -2,7 +2,7 @@
 
 CARGO ?= cargo
 
-.PHONY: demo test lint bench book setup
+.PHONY: demo test lint bench book setup soak
 
 ## Try it out: a provider, an app and foregate between them, in one process.
 demo:
@@ -27,6 +27,11 @@ lint:
 	$(CARGO) clippy --quiet --all-targets -- -D warnings
 	$(CARGO) clippy --quiet --lib --no-default-features --features sqlite -- -D warnings
 	$(CARGO) clippy --quiet --lib --no-default-features --features postgres -- -D warnings
+
+## Mixed load and faults for so many seconds; never a part of `make test`, which has a short one.
+SOAK_SECONDS ?= 1800
+soak: setup
+	SOAK_SECONDS=$(SOAK_SECONDS) $(CARGO) test --quiet --test it soak::soak -- --exact --ignored --nocapture
 
 ## Speed, compared within one run; never a test.
 bench:

@@ -11,6 +11,7 @@ if command -v valgrind >/dev/null; then "$program" instructions; else echo "inst
 for groups in 20 50; do
     for lists in 1000 "$million"; do "$program" memory "$million" "$groups" "$lists"; done
 done
+"$program" hostile "$rounds" "$seconds" 10000
 taskset -c 0 "$program" decision
 taskset -c 0 "$program" rules
 "$program" tokens "$rounds" "$seconds" 32

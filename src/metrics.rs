@@ -111,6 +111,8 @@ pub struct Metrics {
     pub emergency_requests: Counter,
     /// How many apps the canary found how.
     pub canary: CanaryGauges,
+    /// Tasks of the runtime that are alive, set by whoever shows it.
+    pub tasks: Gauge,
     /// Connections open now.
     pub connections: Gauge,
     /// Connections to backends open now.
@@ -206,6 +208,7 @@ impl Default for Metrics {
             canary,
             emergency_requests: register
                 .counter("emergency_requests", "Requests by people who got in by emergency access"),
+            tasks: register.gauge("tasks", "Tasks of the runtime that are alive"),
             connections: register.gauge("connections", "Connections open"),
             upstream_connections: register.gauge("upstream_connections", "Connections to backends open"),
             upstream_kept: register

@@ -9,6 +9,7 @@ mod link;
 mod moment;
 mod names;
 mod outgoing;
+mod patience;
 mod pool;
 mod reply;
 mod settings;

@@ -48,6 +48,11 @@ impl Server {
         Ok(Figures { cpu: cpu / figures.per_second, ..figures })
     }
 
+    /// Its process.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// What all its threads have run so far.
     fn cpu_seconds(&self) -> anyhow::Result<f64> {
         let mut nanoseconds = 0_u64;

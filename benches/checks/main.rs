@@ -5,6 +5,7 @@
 
 mod backend;
 mod compare;
+mod hostile;
 mod load;
 mod people;
 mod proxies;
@@ -53,6 +54,13 @@ fn main() -> anyhow::Result<()> {
         }
         ["compare", rounds, seconds, connections, sessions] => {
             compare::run(number(rounds)?, number(seconds)?, number(connections)?, sessions)
+        }
+        ["serve-foregate-hostile"] => hostile::serve(),
+        ["attack", kind, clear, tls, certificate, connections] => {
+            hostile::attack(kind, [clear, tls, certificate], number(connections)?)
+        }
+        ["hostile", rounds, seconds, crowd] => {
+            hostile::run(number(rounds)?, number(seconds)?, number(crowd)?)
         }
         ["instructions"] => compare::instructions(),
         ["memory", sessions, groups] => memory(number(sessions)?, number(groups)?, 1000),

@@ -146,7 +146,8 @@ pub(crate) async fn serve_each<F: Future<Output = ()> + Send + 'static>(
     }
 }
 
-fn until_input_ends() -> CancellationToken {
+/// Cancelled when nobody writes to this program any more.
+pub(crate) fn until_input_ends() -> CancellationToken {
     let stop = CancellationToken::new();
     let told = stop.clone();
     std::thread::spawn(move || {

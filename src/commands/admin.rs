@@ -1,7 +1,9 @@
 //! The admin listener of the foregate that runs on this machine, asked by commands. Knows no commands.
 
-use std::io::{Read as _, Write as _};
+use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
+use std::sync::mpsc;
+use std::thread;
 use std::time::Duration;
 
 use anyhow::Context as _;
@@ -28,16 +30,23 @@ pub(super) fn ask(config: &Config, path: &str) -> anyhow::Result<Told> {
     Ok(Told { status: status.context("the admin listener speaks no HTTP")?, body: body.to_owned() })
 }
 
-fn exchange(address: SocketAddr, path: &str, lines: &str) -> std::io::Result<String> {
+/// Asks in a thread of its own, which nobody waits for any longer than [`PATIENCE`]: an answer may come byte by byte.
+fn exchange(address: SocketAddr, path: &str, lines: &str) -> io::Result<String> {
+    let (tell, told) = mpsc::channel();
+    let (path, lines) = (path.to_owned(), lines.to_owned());
+    thread::spawn(move || tell.send(talk(address, &path, &lines)));
+    told.recv_timeout(PATIENCE)
+        .unwrap_or_else(|_| Err(io::Error::new(io::ErrorKind::TimedOut, "not in time")))
+}
+
+fn talk(address: SocketAddr, path: &str, lines: &str) -> io::Result<String> {
     let mut stream = TcpStream::connect_timeout(&address, PATIENCE)?;
-    stream.set_read_timeout(Some(PATIENCE))?;
-    stream.set_write_timeout(Some(PATIENCE))?;
     write!(stream, "GET {path} HTTP/1.1\r\nHost: {address}\r\n{lines}Connection: close\r\n\r\n")?;
     let mut answer = Vec::new();
     stream.take(LONGEST_ANSWER_BYTES).read_to_end(&mut answer)?;
     Ok(String::from_utf8_lossy(&answer).into_owned())
 }
 
-/// How long each step may take; readiness itself is told within this.
+/// How long all of it may take; readiness itself is told within this.
 const PATIENCE: Duration = Duration::from_secs(8);
 const LONGEST_ANSWER_BYTES: u64 = 64 * 1024;

@@ -175,6 +175,8 @@ fn part(error: Option<String>) -> Value {
 }
 
 fn metrics(site: &Site) -> Response<Body> {
+    let tasks = tokio::runtime::Handle::current().metrics().num_alive_tasks();
+    site.metrics.tasks.set(i64::try_from(tasks).unwrap_or(i64::MAX));
     let mut response = answer::text(StatusCode::OK, site.metrics.text());
     let format = "application/openmetrics-text; version=1.0.0; charset=utf-8";
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(format));

@@ -19,6 +19,7 @@ use tokio::time::{Instant, interval};
 use super::dial::{Socket, Speaks};
 use super::moment::Moment;
 use super::outgoing::Outgoing;
+use super::patience::{Patience, Patient};
 use super::pool::{Pool, Slot};
 
 /// A way to send one request.
@@ -35,6 +36,7 @@ pub(super) enum Link {
 pub(super) struct One {
     /// Nothing once the connection has ended under a request.
     sender: Option<http1::SendRequest<Outgoing>>,
+    patience: Arc<Patience>,
     pub slot: Arc<Slot>,
     born: Instant,
     /// Since when it is kept.
@@ -46,6 +48,7 @@ pub(super) struct One {
 pub(super) struct Shared {
     /// Nothing once the connection has ended.
     sender: Mutex<Option<http2::SendRequest<Outgoing>>>,
+    patience: Arc<Patience>,
     streams: AtomicUsize,
     /// Streams that its other end allows.
     most: AtomicUsize,
@@ -82,6 +85,7 @@ impl From<TrySendError<Request<Outgoing>>> for Unanswered {
 impl One {
     /// Begins HTTP/1.1.
     pub(super) async fn open(socket: Socket, slot: Slot) -> Result<Self, hyper::Error> {
+        let (socket, patience) = Patient::http1(socket);
         let (sender, connection) = http1::Builder::new()
             .max_buf_size(BUFFER_BYTES)
             .max_header_size(HEAD_BYTES)
@@ -97,7 +101,7 @@ impl One {
             drop(held);
         });
         let now = Instant::now();
-        Ok(Self { sender: Some(sender), slot, born: now, since: now })
+        Ok(Self { sender: Some(sender), patience, slot, born: now, since: now })
     }
 
     /// Whether it waits for a request, and its last answer has been read.
@@ -119,6 +123,7 @@ impl One {
         let Some(sender) = &mut self.sender else {
             return Err(Unanswered { unsent: Some(request), why: None });
         };
+        self.patience.begin();
         let mut answer = pin!(sender.try_send_request(request));
         let sent = poll_fn(|cx| match answer.as_mut().poll(cx) {
             Poll::Ready(sent) => Poll::Ready(Some(sent)),
@@ -128,7 +133,10 @@ impl One {
             },
         });
         match sent.await {
-            Some(sent) => sent.map_err(Unanswered::from),
+            Some(sent) => {
+                self.patience.end();
+                sent.map_err(Unanswered::from)
+            }
             None => {
                 self.sender = None;
                 answer.await.map_err(Unanswered::from)
@@ -149,6 +157,7 @@ impl Shared {
     /// Begins HTTP/2, and waits to be told how many streams there may be: who begins more than that finds them waiting
     /// behind others.
     pub(super) async fn open(socket: Socket, slot: Slot) -> Result<Arc<Self>, hyper::Error> {
+        let (socket, patience) = Patient::http2(socket);
         let (sender, connection) = http2::Builder::new(TokioExecutor::new())
             .timer(TokioTimer::new())
             .max_header_list_size(HEAD_BYTES as u32)
@@ -162,6 +171,7 @@ impl Shared {
             .await?;
         let shared = Arc::new(Self {
             sender: Mutex::new(Some(sender)),
+            patience,
             streams: AtomicUsize::new(0),
             most: AtomicUsize::new(MOST_STREAMS),
             gone: AtomicBool::new(false),
@@ -204,6 +214,7 @@ impl Shared {
     pub(super) fn ended(most: usize) -> Arc<Self> {
         Arc::new(Self {
             sender: Mutex::new(None),
+            patience: Patience::none(),
             streams: AtomicUsize::new(0),
             most: AtomicUsize::new(most),
             gone: AtomicBool::new(false),
@@ -297,6 +308,7 @@ impl Link {
                 let Some(mut sender) = lane.shared.sender() else {
                     return Err(Unanswered { unsent: Some(request), why: None });
                 };
+                lane.shared.patience.one_more();
                 let answer = sender.try_send_request(request);
                 // As with the other version: what is left lying comes back when the last sender is gone.
                 drop(sender);
@@ -343,15 +355,22 @@ pub(super) async fn ask_once(
     speaks: Speaks,
     request: Request<Outgoing>,
 ) -> Result<StatusCode, hyper::Error> {
-    let io = TokioIo::new(socket);
     let response = match speaks {
         Speaks::Http1 => {
-            let (mut sender, connection) = http1::handshake(io).await?;
+            let (socket, patience) = Patient::http1(socket);
+            patience.begin();
+            let mut builder = http1::Builder::new();
+            builder.max_buf_size(BUFFER_BYTES).max_header_size(HEAD_BYTES);
+            let (mut sender, connection) = builder.handshake(TokioIo::new(socket)).await?;
             tokio::spawn(connection);
             sender.send_request(request).await?
         }
         Speaks::Http2 => {
-            let (mut sender, connection) = http2::handshake(TokioExecutor::new(), io).await?;
+            let (socket, patience) = Patient::http2(socket);
+            patience.one_more();
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            builder.max_header_list_size(HEAD_BYTES as u32);
+            let (mut sender, connection) = builder.handshake(TokioIo::new(socket)).await?;
             tokio::spawn(connection);
             sender.send_request(request).await?
         }

@@ -4,6 +4,7 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::path::Path;
 use std::thread;
+use std::time::Duration;
 
 use crate::support::foregate::{Foregate, PROGRAM, free_port, run};
 
@@ -154,6 +155,21 @@ fn health_is_a_no_where_the_answer_is() {
     let (code, out, err) = in_dir(&config, &["health", "--ready"]);
     assert!(code == Some(1) && out.is_empty() && err.contains("{\"ready\":false}"), "{err}");
     assert_eq!(answering.join().expect("an end").as_deref(), Some("GET /readyz HTTP/1.1"));
+}
+
+#[test]
+fn health_waits_for_no_answer_that_comes_byte_by_byte() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    thread::spawn(move || {
+        let (mut stream, _) = listener.accept().expect("a connection");
+        // It would be enough for an hour.
+        while stream.write_all(b"x").is_ok() {
+            thread::sleep(Duration::from_millis(100));
+        }
+    });
+    let (code, _, err) = in_dir(&format!("{SMALL}[server]\nadmin_listen = \"{address}\"\n"), &["health"]);
+    assert!(code == Some(1) && err.contains("not in time"), "{err}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! HTTP/2 as browsers speak it, and as nobody should: frames by hand, one law each.
 
 use std::io::{Read as _, Write as _};
+use std::net::SocketAddr;
 use std::process::Command;
 
 use serde_json::Value;
@@ -34,26 +35,20 @@ impl Scene {
 
     /// A connection on which both have said hello.
     fn open(&self) -> Frames {
-        let stream = self.authority.connect(self.foregate.public, HOST, &["h2"]).expect("a handshake");
-        let mut frames = Frames(stream);
-        frames.0.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
-        frames.write(SETTINGS, 0, 0, b"");
-        let (kind, ..) = frames.read().expect("a frame");
-        assert_eq!(kind, SETTINGS);
-        frames
+        Frames::open(&self.authority, self.foregate.public, HOST)
     }
 }
 
 /// A connection, frame by frame.
-struct Frames(Secure);
+pub struct Frames(pub Secure);
 
-fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
+pub fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
     [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
 /// A list of headers, each spelled out (RFC 7541 6.2.2).
-fn list(headers: &[(&str, &str)]) -> Vec<u8> {
+pub fn list(headers: &[(&str, &str)]) -> Vec<u8> {
     let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
     assert!(headers.iter().all(|(name, value)| name.len() < 127 && value.len() < 127));
     headers.iter().flat_map(|(name, value)| [vec![0], text(name), text(value)].concat()).collect()
@@ -65,7 +60,17 @@ fn get(path: &str) -> Vec<u8> {
 }
 
 impl Frames {
-    fn write(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+    /// One on which both have said hello.
+    pub fn open(authority: &Authority, address: SocketAddr, host: &str) -> Self {
+        let mut frames = Self(authority.connect(address, host, &["h2"]).expect("a handshake"));
+        frames.0.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+        frames.write(SETTINGS, 0, 0, b"");
+        let (kind, ..) = frames.read().expect("a frame");
+        assert_eq!(kind, SETTINGS);
+        frames
+    }
+
+    pub fn write(&mut self, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
         self.0.write(&frame(kind, flags, stream, payload));
     }
 
@@ -77,7 +82,7 @@ impl Frames {
     }
 
     /// The next frame: kind, flags, stream, payload; `None` at the end.
-    fn read(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
+    pub fn read(&mut self) -> Option<(u8, u8, u32, Vec<u8>)> {
         let mut head = [0; 9];
         self.fill(&mut head)?;
         let length = u32::from_be_bytes([0, head[0], head[1], head[2]]);
@@ -87,7 +92,7 @@ impl Frames {
     }
 
     /// The status of the answer on a stream; 0 if it is reset, or the connection ends.
-    fn status(&mut self, wanted: u32) -> u16 {
+    pub fn status(&mut self, wanted: u32) -> u16 {
         while let Some((kind, _, stream, payload)) = self.read() {
             match kind {
                 HEADERS if stream == wanted => return status(&payload),
@@ -99,13 +104,13 @@ impl Frames {
     }
 
     /// Asks on a stream for what these headers say.
-    fn ask(&mut self, stream: u32, headers: &[(&str, &str)]) -> u16 {
+    pub fn ask(&mut self, stream: u32, headers: &[(&str, &str)]) -> u16 {
         self.write(HEADERS, END_HEADERS | END_STREAM, stream, &list(headers));
         self.status(stream)
     }
 
     /// Reads to the end; the reason that was given with it, if there was one.
-    fn end(&mut self) -> Option<u32> {
+    pub fn end(&mut self) -> Option<u32> {
         let mut reason = None;
         while let Some((kind, _, _, payload)) = self.read() {
             if kind == GOAWAY {
@@ -143,16 +148,17 @@ fn status(list: &[u8]) -> u16 {
     }
 }
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const PRIORITY: u8 = 2;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const PING: u8 = 6;
-const GOAWAY: u8 = 7;
-const CONTINUATION: u8 = 9;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub const DATA: u8 = 0;
+pub const HEADERS: u8 = 1;
+pub const PRIORITY: u8 = 2;
+pub const RST_STREAM: u8 = 3;
+pub const SETTINGS: u8 = 4;
+pub const PING: u8 = 6;
+pub const GOAWAY: u8 = 7;
+pub const WINDOW_UPDATE: u8 = 8;
+pub const CONTINUATION: u8 = 9;
+pub const END_STREAM: u8 = 1;
+pub const END_HEADERS: u8 = 4;
 
 /// Runs a piece of JavaScript with `client`, an HTTP/2 session of node's own, and `ask(headers, body)`; what it
 /// returns.

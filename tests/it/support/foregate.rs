@@ -165,9 +165,23 @@ impl Foregate {
 
     /// The most memory it ever had, in KiB.
     pub fn peak_kib(&self) -> usize {
+        self.status("VmHWM:")
+    }
+
+    /// The memory it has now, in KiB.
+    pub fn resident_kib(&self) -> usize {
+        self.status("VmRSS:")
+    }
+
+    fn status(&self, name: &str) -> usize {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).expect("a status");
-        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("a peak");
+        let line = status.lines().find_map(|line| line.strip_prefix(name)).expect("a line");
         line.trim().trim_end_matches(" kB").parse().expect("a number")
+    }
+
+    /// How many files it has open.
+    pub fn files(&self) -> usize {
+        std::fs::read_dir(format!("/proc/{}/fd", self.child.id())).expect("its files").count()
     }
 
     /// SIGTERM.

@@ -64,6 +64,15 @@ pub fn watched() {
     RUN.with(|_| ());
 }
 
+/// Lets the test that calls this take longer than others, by so much.
+pub fn takes_longer_by(time: Duration) {
+    watched();
+    let name = thread::current().name().unwrap_or("a helper").to_owned();
+    if let Some((_, since)) = RUNNING.lock().expect("the tests").get_mut(&name) {
+        *since += time;
+    }
+}
+
 fn give_up(name: &str) {
     let _ = writeln!(std::io::stderr(), "\n{name} waits for {} s now; what runs:", LONGEST.as_secs());
     let _ = Command::new("ps").args(["-eLo", "ppid,pid,lwp,stat,wchan:24,etimes,args"]).status();
