@@ -34,6 +34,7 @@ mod floors;
 mod flow;
 mod forms;
 mod http2;
+mod image;
 mod import;
 mod invariants;
 mod limits;
