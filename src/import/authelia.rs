@@ -1,6 +1,6 @@
 //! Authelia: `access_control` of its configuration.yml, its portal and its sessions.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::hosts::{Hosts, spread};
 use super::plan::{Factor, Headers, Plan, Rule, Terms, Verdict};
@@ -13,6 +13,7 @@ use super::{Given, ImportError, Wish};
 /// not for us to guess.
 pub(super) fn read(given: &Given, wish: &Wish) -> Result<Plan, ImportError> {
     let mut sections: Vec<(String, Value)> = Vec::new();
+    let mut keys: HashSet<String> = HashSet::new();
     for (name, text) in &given.files {
         let unreadable = |problem: String| ImportError::Unreadable { name: name.clone(), problem };
         let documents = read_yaml(name, text)?;
@@ -20,7 +21,7 @@ pub(super) fn read(given: &Given, wish: &Wish) -> Result<Plan, ImportError> {
             return Err(unreadable("it holds several documents; Authelia reads one".to_owned()));
         }
         for (key, value) in documents.iter().filter_map(Value::map).flatten() {
-            if sections.iter().any(|(other, _)| other == key) {
+            if !keys.insert(key.clone()) {
                 return Err(unreadable(format!("`{key}` stands in an earlier file, too: join the two")));
             }
             sections.push((key.clone(), value.clone()));

@@ -1,5 +1,7 @@
 //! Compose files: which of the products stands in them, its variables and flags, and the labels that say what it protects.
 
+use std::collections::{HashMap, HashSet};
+
 use super::options::{Options, variables};
 use super::plan::{App, Plan, Rule, Verdict};
 use super::traefik_rule::ways;
@@ -9,8 +11,7 @@ use super::{Given, ImportError, Wish, oauth2_proxy, tinyauth, traefik_forward_au
 
 /// Reads all files as one set of services.
 pub(super) fn read(given: &Given, wish: &Wish) -> Result<Plan, ImportError> {
-    let outside: Vec<(String, String)> =
-        given.variables.iter().flat_map(|(_, text)| variables(text, "")).collect();
+    let outside: Outside = given.variables.iter().flat_map(|(_, text)| variables(text, "")).collect();
     let mut services: Vec<Service> = Vec::new();
     for (name, text) in &given.files {
         for document in read_yaml(name, text)? {
@@ -33,8 +34,9 @@ pub(super) fn read(given: &Given, wish: &Wish) -> Result<Plan, ImportError> {
             Verdict::signed_in()
         }),
     };
+    let mut routed = Routed::after(&plan);
     for service in &services {
-        apps(service, &guards, &whole, &mut plan);
+        apps(service, &guards, &whole, (&mut plan, &mut routed));
     }
     for service in &services {
         tinyauth_labels(service, &mut labels);
@@ -44,6 +46,9 @@ pub(super) fn read(given: &Given, wish: &Wish) -> Result<Plan, ImportError> {
     plan.fallback = own;
     Ok(plan)
 }
+
+/// Variables from outside of the file; of several the last counts.
+type Outside = HashMap<String, String>;
 
 /// A service as far as it matters.
 struct Service {
@@ -57,7 +62,7 @@ struct Service {
 }
 
 impl Service {
-    fn read(name: &str, value: &Value, outside: &[(String, String)]) -> Self {
+    fn read(name: &str, value: &Value, outside: &Outside) -> Self {
         let text = |key: &str| {
             value.at(key).and_then(Value::text).map(|text| filled(text, outside)).unwrap_or_default()
         };
@@ -100,7 +105,7 @@ impl Service {
 }
 
 /// A map, or a list of `NAME=VALUE`.
-fn pairs(value: Option<&Value>, outside: &[(String, String)]) -> Vec<(String, String)> {
+fn pairs(value: Option<&Value>, outside: &Outside) -> Vec<(String, String)> {
     match value {
         Some(Value::Map(entries)) => entries
             .iter()
@@ -118,7 +123,7 @@ fn pairs(value: Option<&Value>, outside: &[(String, String)]) -> Vec<(String, St
 }
 
 /// `${NAME}`, `$NAME` and `${NAME:-default}` by what was given; `$$` is a `$`. What nobody knows stays as it is.
-fn filled(text: &str, outside: &[(String, String)]) -> String {
+fn filled(text: &str, outside: &Outside) -> String {
     let mut filled = String::new();
     let mut rest = text;
     while let Some((before, behind)) = rest.split_once('$') {
@@ -144,13 +149,7 @@ fn filled(text: &str, outside: &[(String, String)]) -> String {
             .split_once(":-")
             .or_else(|| name.split_once('-'))
             .map_or((name, None), |(bare, default)| (bare, Some(default)));
-        match outside
-            .iter()
-            .rev()
-            .find(|(known, _)| known == bare)
-            .map(|(_, value)| value.as_str())
-            .or(default)
-        {
+        match outside.get(bare).map(String::as_str).or(default) {
             Some(value) => filled.push_str(value),
             None => filled.push_str(&format!("${{{bare}}}")),
         }
@@ -229,8 +228,8 @@ fn products(
 }
 
 /// Names of Traefik's middlewares that ask for a decision.
-fn guards(services: &[Service], plan: &mut Plan) -> Vec<String> {
-    let mut guards = Vec::new();
+fn guards(services: &[Service], plan: &mut Plan) -> HashSet<String> {
+    let mut guards = HashSet::new();
     for (key, value) in services.iter().flat_map(|service| &service.labels) {
         let Some(rest) =
             key.to_ascii_lowercase().strip_prefix("traefik.http.middlewares.").map(str::to_owned)
@@ -240,14 +239,14 @@ fn guards(services: &[Service], plan: &mut Plan) -> Vec<String> {
         let Some((name, part)) = rest.split_once('.') else { continue };
         match part {
             "forwardauth.address" => {
-                guards.push(name.to_owned());
+                guards.insert(name.to_owned());
                 plan.needless(key, "`foregate snippet traefik` prints this middleware anew");
             }
             _ if part.starts_with("forwardauth.") => {
                 plan.needless(key, "`foregate snippet traefik` prints this middleware anew")
             }
             "chain.middlewares" if value.split(',').any(|one| guards.contains(&plain(one))) => {
-                guards.push(name.to_owned())
+                guards.insert(name.to_owned());
             }
             _ => {}
         }
@@ -260,16 +259,42 @@ fn plain(name: &str) -> String {
     name.trim().split('@').next().unwrap_or_default().to_ascii_lowercase()
 }
 
+/// The hosts of a plan's apps, and which of these apps are about wildcards.
+#[derive(Default)]
+struct Routed {
+    hosts: HashSet<String>,
+    wildcards: Vec<usize>,
+}
+
+impl Routed {
+    fn after(plan: &Plan) -> Self {
+        let mut routed = Self::default();
+        plan.apps.iter().enumerate().for_each(|(at, app)| {
+            routed.add(&app.host, at);
+        });
+        routed
+    }
+
+    /// Whether the host was not there yet.
+    fn add(&mut self, host: &str, at: usize) -> bool {
+        let new = self.hosts.insert(host.to_owned());
+        if new && host.starts_with('*') {
+            self.wildcards.push(at);
+        }
+        new
+    }
+}
+
 /// Routers that have such a middleware are apps.
-fn apps(service: &Service, guards: &[String], whole: &Verdict, plan: &mut Plan) {
-    let label = |router: &str, part: &str| {
-        let wanted = format!("traefik.http.routers.{router}.{part}");
-        service
-            .labels
-            .iter()
-            .find(|(key, _)| key.eq_ignore_ascii_case(&wanted))
-            .map(|(_, value)| value.as_str())
-    };
+fn apps(service: &Service, guards: &HashSet<String>, whole: &Verdict, to: (&mut Plan, &mut Routed)) {
+    let (plan, routed) = to;
+    // Of two labels that differ in their letters' case only, the first counts.
+    let mut labels: HashMap<String, &str> = HashMap::new();
+    for (key, value) in &service.labels {
+        labels.entry(key.to_ascii_lowercase()).or_insert(value);
+    }
+    let label =
+        |router: &str, part: &str| labels.get(&format!("traefik.http.routers.{router}.{part}")).copied();
     for (key, rule) in &service.labels {
         let lower = key.to_ascii_lowercase();
         let Some(router) =
@@ -295,12 +320,12 @@ fn apps(service: &Service, guards: &[String], whole: &Verdict, plan: &mut Plan) 
             );
             continue;
         }
-        router_app(key, rule, whole, plan);
+        router_app(key, rule, whole, (plan, routed));
     }
 }
 
 /// A protected router. Which of a host's paths reach foregate is Traefik's affair, so that the whole host is the app.
-fn router_app(key: &str, rule: &str, whole: &Verdict, plan: &mut Plan) {
+fn router_app(key: &str, rule: &str, whole: &Verdict, (plan, routed): (&mut Plan, &mut Routed)) {
     for way in ways(rule) {
         let Some(hosts) = way.hosts else {
             plan.lost(
@@ -310,11 +335,12 @@ fn router_app(key: &str, rule: &str, whole: &Verdict, plan: &mut Plan) {
             continue;
         };
         for host in hosts {
-            if !plan.apps.iter().any(|app| app.host == host) {
+            let above = routed.wildcards.clone();
+            if routed.add(&host, plan.apps.len()) {
                 // What the product says of a wildcard or of all hosts counts here, too.
-                let rules: Vec<Rule> = plan
-                    .apps
+                let rules: Vec<Rule> = above
                     .iter()
+                    .filter_map(|at| plan.apps.get(*at))
                     .find(|app| app.host.strip_prefix('*').is_some_and(|end| host.ends_with(end)))
                     .map(|app| app.rules.clone())
                     .unwrap_or_default();
@@ -338,10 +364,11 @@ fn tinyauth_labels(service: &Service, labels: &mut tinyauth::Labels) {
 
 /// Labels of Tinyauth say more about a host than its router does.
 fn labelled(plan: &mut Plan, labels: tinyauth::Labels, whole: &Verdict) {
-    let routed = std::mem::take(&mut plan.apps);
+    let behind = std::mem::take(&mut plan.apps);
     tinyauth::finish(plan, labels, whole, &Wish::default());
-    for app in routed {
-        if !plan.apps.iter().any(|other| other.host == app.host) {
+    let mut routed = Routed::after(plan);
+    for app in behind {
+        if routed.add(&app.host, plan.apps.len()) {
             plan.apps.push(app);
         }
     }

@@ -154,34 +154,38 @@ fn verdict(
     place: (&Paths, Option<&str>),
     stricter: &mut BTreeSet<String>,
 ) -> Verdict {
-    let Some((rule, behind)) = rules.split_first() else { return otherwise.clone() };
-    let speaks = speaks(rule, place);
-    if speaks == Speaks::Of && rule.whom.is_none() {
-        return rule.verdict.clone();
-    }
-    let rest = verdict(behind, otherwise, place, stricter);
-    let left = match (speaks, &rule.whom) {
-        (Speaks::NotOf, _) => return rest,
-        // Whom it keeps out could be told from the others only by a no, which foregate's terms do not have.
-        (_, Some(_)) if rule.verdict == Verdict::Nobody => Verdict::Nobody,
-        (_, Some(whom)) if rule.admits_all(whom) => {
-            // Nobody knows whether they are meant before they have signed in.
-            let left = rest.and(&rule.asked(whom));
-            return if speaks == Speaks::Of { rule.verdict.of(whom).or(&left) } else { left };
-        }
-        (_, Some(_) | None) if rule.verdict == Verdict::Public => rest.clone(),
-        (_, Some(_) | None) => rest.and(&rule.verdict),
-    };
-    if left != rest {
-        stricter.insert(rule.key.clone());
-    }
-    match &rule.whom {
-        Some(whom) if speaks == Speaks::Of => rule.verdict.of(whom).or(&left),
-        Some(_) | None => left,
-    }
+    let spoken: Vec<Speaks> = rules.iter().map(|rule| speaks(rule, place)).collect();
+    let is_last = |(rule, speaks): (&Rule, &Speaks)| *speaks == Speaks::Of && rule.whom.is_none();
+    let last = rules.iter().zip(&spoken).position(is_last);
+    let rest = last.and_then(|at| rules.get(at)).map_or(otherwise, |rule| &rule.verdict).clone();
+    let before = rules.iter().zip(spoken).take(last.unwrap_or(rules.len()));
+    before.rev().fold(rest, |rest, (rule, speaks)| rule.before(rest, speaks, stricter))
 }
 
 impl Rule {
+    /// What is decided where it stands before rules that decide so.
+    fn before(&self, rest: Verdict, speaks: Speaks, stricter: &mut BTreeSet<String>) -> Verdict {
+        let left = match (speaks, &self.whom) {
+            (Speaks::NotOf, _) => return rest,
+            // Whom it keeps out could be told from the others only by a no, which foregate's terms do not have.
+            (_, Some(_)) if self.verdict == Verdict::Nobody => Verdict::Nobody,
+            (_, Some(whom)) if self.admits_all(whom) => {
+                // Nobody knows whether they are meant before they have signed in.
+                let left = rest.and(&self.asked(whom));
+                return if speaks == Speaks::Of { self.verdict.of(whom).or(&left) } else { left };
+            }
+            (_, Some(_) | None) if self.verdict == Verdict::Public => rest.clone(),
+            (_, Some(_) | None) => rest.and(&self.verdict),
+        };
+        if left != rest {
+            stricter.insert(self.key.clone());
+        }
+        match &self.whom {
+            Some(whom) if speaks == Speaks::Of => self.verdict.of(whom).or(&left),
+            Some(_) | None => left,
+        }
+    }
+
     /// Whether it lets in all of whom it speaks, so that it keeps nobody out whom it knows.
     fn admits_all(&self, whom: &Terms) -> bool {
         match &self.verdict {

@@ -1,6 +1,8 @@
 //! Settings of products that take them from flags, variables and a flat file alike. Knows no product: each brings its list
 //! of options.
 
+use std::collections::HashMap;
+
 use super::ImportError;
 use super::plan::Plan;
 use super::tree::Value;
@@ -43,6 +45,8 @@ pub(super) enum Meaning {
 /// An option as it was set.
 #[derive(Clone, Debug)]
 struct Set {
+    /// How many were set before it.
+    at: usize,
     name: String,
     /// As it was written.
     key: String,
@@ -52,12 +56,14 @@ struct Set {
 /// All options that were set, the stronger sources later.
 pub(super) struct Options {
     known: &'static [Known],
-    set: Vec<Set>,
+    set: HashMap<String, Set>,
+    /// How many were set, also those that were set anew.
+    count: usize,
 }
 
 impl Options {
     pub(super) fn new(known: &'static [Known]) -> Self {
-        Self { known, set: Vec::new() }
+        Self { known, set: HashMap::new(), count: 0 }
     }
 
     /// Takes an option from a file or a variable. Names may have `_` for `-` and an `s` at their end.
@@ -90,7 +96,7 @@ impl Options {
             // Of a flag that is given twice both count, as the file's do not beside it.
             let key = format!("--{name}");
             let name = self.canonical(name);
-            match self.set.iter_mut().find(|set| set.name == name && set.key == key) {
+            match self.set.get_mut(&name).filter(|set| set.key == key) {
                 Some(set) => set.values.push(value),
                 None => self.set(name, key, vec![value]),
             }
@@ -99,8 +105,15 @@ impl Options {
     }
 
     fn set(&mut self, name: String, key: String, values: Vec<String>) {
-        self.set.retain(|set| set.name != name);
-        self.set.push(Set { name, key, values });
+        self.count += 1;
+        self.set.insert(name.clone(), Set { at: self.count, name, key, values });
+    }
+
+    /// In the order in which they were set.
+    fn in_order(&self) -> Vec<&Set> {
+        let mut all: Vec<&Set> = self.set.values().collect();
+        all.sort_by_key(|set| set.at);
+        all
     }
 
     fn canonical(&self, key: &str) -> String {
@@ -119,12 +132,12 @@ impl Options {
 
     /// As the option was written, if it was set.
     pub(super) fn key(&self, name: &str) -> Option<&str> {
-        self.set.iter().find(|set| set.name == name).map(|set| set.key.as_str())
+        self.set.get(name).map(|set| set.key.as_str())
     }
 
     /// The values of an option, none of them empty.
     pub(super) fn all(&self, name: &str) -> Vec<String> {
-        let Some(set) = self.set.iter().find(|set| set.name == name) else { return Vec::new() };
+        let Some(set) = self.set.get(name) else { return Vec::new() };
         let split = self.find(name).is_some_and(|known| known.kind == Kind::Many);
         let parts = set
             .values
@@ -145,11 +158,8 @@ impl Options {
 
     /// Takes an option away that says no more than its default, with its key.
     pub(super) fn forget(&mut self, name: &str, default: &str) -> Option<String> {
-        let at = self
-            .set
-            .iter()
-            .position(|set| set.name == name && set.values.iter().all(|value| value == default))?;
-        Some(self.set.remove(at).key)
+        let says_no_more = self.set.get(name)?.values.iter().all(|value| value == default);
+        if says_no_more { self.set.remove(name).map(|set| set.key) } else { None }
     }
 
     /// The names that begin so, with what is behind that, and their values.
@@ -157,12 +167,12 @@ impl Options {
         let of = |set: &Set| {
             set.name.strip_prefix(start).map(|rest| (rest.to_owned(), set.key.clone(), set.values.clone()))
         };
-        self.set.iter().filter_map(of).collect()
+        self.in_order().into_iter().filter_map(of).collect()
     }
 
     /// Tells what became of all options that no code looks at. What is not known may restrict.
     pub(super) fn tell(&self, plan: &mut Plan, read: impl Fn(&str) -> bool) {
-        for set in &self.set {
+        for set in self.in_order() {
             let unread = set.values.iter().any(|value| value == UNREADABLE || value.contains("${"));
             let off = set.values.iter().all(|value| value.is_empty() || is_on(value) == Some(false));
             match self.find(&set.name).map(|known| known.meaning) {

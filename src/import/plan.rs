@@ -1,7 +1,7 @@
 //! What every product's configuration is read into: apps with rules as the product means them, and what became of each
 //! key. Knows no product and no TOML.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 
 use super::path::Paths;
 use super::regex::Matched;
@@ -20,7 +20,7 @@ pub(super) struct Plan {
     pub(super) fallback: Verdict,
     /// Why nothing may be open until somebody has looked, each with the key.
     pub(super) closed: Vec<String>,
-    pub(super) notes: Vec<Note>,
+    pub(super) notes: Notes,
 }
 
 /// Who signs people in.
@@ -156,7 +156,7 @@ impl Terms {
 
     /// Any of these; nobody if there are none.
     pub(super) fn any(terms: impl IntoIterator<Item = String>) -> Self {
-        terms.into_iter().fold(Self(Vec::new()), |all, term| all.or(&Self::one(term)))
+        Self(widest(terms.into_iter().map(|term| BTreeSet::from([term])).collect()))
     }
 
     pub(super) fn signed_in() -> Self {
@@ -174,25 +174,40 @@ impl Terms {
 
     pub(super) fn and(&self, other: &Self) -> Self {
         let both = |one: &BTreeSet<String>| other.0.iter().map(|two| settle(one | two)).collect::<Vec<_>>();
-        self.0.iter().flat_map(both).fold(Self(Vec::new()), |all, way| all.or(&Self(vec![way])))
+        Self(widest(self.0.iter().flat_map(both).collect()))
     }
 
     /// Ways that another one holds already are left out.
     pub(super) fn or(&self, other: &Self) -> Self {
-        let mut ways = self.0.clone();
-        ways.extend(other.0.iter().cloned());
-        let all = ways.clone();
-        let mut at = 0;
-        ways.retain(|way| {
-            at += 1;
-            let wider = |(index, other): (usize, &BTreeSet<String>)| {
-                is_wider(other, way) && (other != way || index < at - 1)
-            };
-            !all.iter().enumerate().any(wider)
-        });
-        Self(ways)
+        Self(widest(self.0.iter().chain(&other.0).cloned().collect()))
     }
 }
+
+/// Each way once, without those that a wider one holds.
+fn widest(ways: Vec<BTreeSet<String>>) -> Vec<BTreeSet<String>> {
+    let all: HashSet<BTreeSet<String>> = ways.iter().cloned().collect();
+    let mut seen = HashSet::new();
+    let is_kept = |way: &BTreeSet<String>| seen.insert(way.clone()) && !has_wider(way, &all);
+    ways.into_iter().filter(is_kept).collect()
+}
+
+/// Whether another way asks for less. Ways are short and many, so that what would be wider is looked up.
+fn has_wider(way: &BTreeSet<String>, all: &HashSet<BTreeSet<String>>) -> bool {
+    if way.len() > LOOKED_UP {
+        return all.iter().any(|other| other != way && is_wider(other, way));
+    }
+    let mut terms: Vec<&str> = way.iter().map(String::as_str).collect();
+    if way.iter().any(|term| is_personal(term)) && !way.contains(SIGNED_IN) {
+        terms.push(SIGNED_IN);
+    }
+    let some = |of: u32| terms.iter().enumerate().filter(move |(at, _)| of >> at & 1 == 1);
+    (0..1_u32 << terms.len())
+        .map(|of| some(of).map(|(_, term)| (*term).to_owned()).collect::<BTreeSet<String>>())
+        .any(|other| other != *way && all.contains(&other))
+}
+
+/// Of longer ways there are too many parts to look each of them up.
+const LOOKED_UP: usize = 6;
 
 /// Who meets a term of a person has signed in.
 fn settle(mut way: BTreeSet<String>) -> BTreeSet<String> {
@@ -258,15 +273,34 @@ impl Verdict {
     }
 }
 
+/// What became of the keys of the source, each said once.
+#[derive(Debug, Default)]
+pub(super) struct Notes {
+    in_order: Vec<Note>,
+    said: HashSet<Note>,
+}
+
+impl Notes {
+    fn add(&mut self, note: Note) {
+        if self.said.insert(note.clone()) {
+            self.in_order.push(note);
+        }
+    }
+
+    pub(super) fn iter(&self) -> std::slice::Iter<'_, Note> {
+        self.in_order.iter()
+    }
+}
+
 /// What became of a key of the source.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) struct Note {
     pub(super) key: String,
     pub(super) fate: Fate,
 }
 
 /// See [`Note`].
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
 pub(super) enum Fate {
     /// It is in what is printed.
     Carried(String),
@@ -280,10 +314,7 @@ pub(super) enum Fate {
 
 impl Plan {
     pub(super) fn note(&mut self, key: impl Into<String>, fate: Fate) {
-        let note = Note { key: key.into(), fate };
-        if !self.notes.contains(&note) {
-            self.notes.push(note);
-        }
+        self.notes.add(Note { key: key.into(), fate });
     }
 
     pub(super) fn carried(&mut self, key: impl Into<String>, what: impl Into<String>) {
@@ -328,6 +359,12 @@ mod tests {
         assert_eq!(network.and(&signed_in).ways()[0].len(), 2);
         assert_eq!(group.or(&group.and(&user)), group);
         assert_eq!(Verdict::who(Terms::any([])), Verdict::Nobody);
+        let many = ["group:a", "network:10.0.0.0/8", "group:a", "signed-in", "user:b"].map(str::to_owned);
+        let short = ["network:10.0.0.0/8", "signed-in"].map(str::to_owned);
+        assert_eq!(Terms::any(many), Terms::any(short));
+        let long = (0..9).fold(group.clone(), |all, n| all.and(&Terms::one(format!("group:{n}"))));
+        assert_eq!((long.ways()[0].len(), long.or(&group)), (10, group.clone()));
+        assert_eq!(long.or(&signed_in), signed_in);
     }
 
     #[test]

@@ -1,6 +1,6 @@
 //! thomseddon's traefik-forward-auth: its ini file, variables and flags, with rules.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use super::hosts::{Hosts, spread};
 use super::options::{Kind, Known, Meaning, Options, unquoted, variables};
@@ -32,6 +32,7 @@ pub(super) fn read(given: &Given, wish: &Wish) -> Result<Plan, ImportError> {
 /// `key = value`, or in its older form `key value`. Keys that stand there more than once add up.
 fn put_file(options: &mut Options, name: &str, text: &str) -> Result<(), ImportError> {
     let mut lines: Vec<(String, Vec<Value>)> = Vec::new();
+    let mut known: HashMap<String, usize> = HashMap::new();
     for (at, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with(['#', ';', '[']) {
@@ -43,9 +44,13 @@ fn put_file(options: &mut Options, name: &str, text: &str) -> Result<(), ImportE
                 problem: format!("line {}: no `key = value`", at + 1),
             })?;
         let value = Value::Text(unquoted(value.trim()).to_owned());
-        match lines.iter_mut().find(|(other, _)| other == key.trim()) {
+        let key = key.trim().to_owned();
+        match known.get(&key).and_then(|at| lines.get_mut(*at)) {
             Some((_, values)) => values.push(value),
-            None => lines.push((key.trim().to_owned(), vec![value])),
+            None => {
+                known.insert(key.clone(), lines.len());
+                lines.push((key, vec![value]));
+            }
         }
     }
     lines.into_iter().for_each(|(key, values)| options.put(&key, &Value::List(values)));

@@ -2,7 +2,7 @@
 //! product.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use saphyr_parser::{Event, Parser, ScalarStyle, Tag};
 
@@ -138,9 +138,27 @@ enum Inside {
 /// A map that has not ended: a key that waits for its value, and what merge keys (`<<`) add where nothing else stands.
 #[derive(Default)]
 struct Entries {
-    own: Vec<(String, Value)>,
+    own: Unique,
     merged: Vec<(String, Value)>,
     key: Option<String>,
+}
+
+/// Entries of which no two have one key, in their order.
+#[derive(Default)]
+struct Unique {
+    entries: Vec<(String, Value)>,
+    keys: HashSet<String>,
+}
+
+impl Unique {
+    /// Whether the key was not there yet.
+    fn add(&mut self, name: String, value: Value) -> bool {
+        let new = self.keys.insert(name.clone());
+        if new {
+            self.entries.push((name, value));
+        }
+        new
+    }
 }
 
 impl Entries {
@@ -149,35 +167,29 @@ impl Entries {
             (None, Value::Text(text)) => self.key = Some(text),
             (None, _) => return Err("a key is no text".to_owned()),
             (Some(name), value) if name == "<<" => self.merge(&value)?,
-            (Some(name), value) => add(&mut self.own, name, value)?,
+            (Some(name), value) => {
+                if !self.own.add(name.clone(), value) {
+                    return Err(format!("the key `{name}` stands there twice"));
+                }
+            }
         }
         Ok(())
     }
 
     fn merge(&mut self, value: &Value) -> Result<(), String> {
         for map in value.items() {
-            for (name, value) in map.map().ok_or("a merge of what is no map")? {
-                // The first of several counts.
-                let _ = add(&mut self.merged, name.clone(), value.clone());
-            }
+            self.merged.extend_from_slice(map.map().ok_or("a merge of what is no map")?);
         }
         Ok(())
     }
 
     fn end(mut self) -> Value {
         for (name, value) in self.merged {
-            let _ = add(&mut self.own, name, value);
+            // The first of several counts.
+            self.own.add(name, value);
         }
-        Value::Map(self.own)
+        Value::Map(self.own.entries)
     }
-}
-
-fn add(entries: &mut Vec<(String, Value)>, name: String, value: Value) -> Result<(), String> {
-    if entries.iter().any(|(other, _)| *other == name) {
-        return Err(format!("the key `{name}` stands there twice"));
-    }
-    entries.push((name, value));
-    Ok(())
 }
 
 impl Reader {

@@ -120,7 +120,8 @@ fn settings(plan: &Plan, purpose: Purpose<'_>) -> String {
         line(&mut text, "headers", &shown(headers));
     }
     if let Some(product) = plan.compat {
-        line(&mut text, "compat", &format!("[{}]", quoted(product)));
+        let nginx = if product == "oauth2-proxy" { "   # behind nginx: \"oauth2-proxy-nginx\"" } else { "" };
+        line(&mut text, "compat", &format!("[{}]{nginx}", quoted(product)));
     }
     server(&mut text, plan, purpose);
     session(&mut text, plan);

@@ -1,6 +1,7 @@
 //! The pages of `docs`: mdBook makes a book of them, every page is in it, and every link leads somewhere. What they
 //! tell people to type is typed.
 
+mod migrating;
 mod recipes;
 mod settings;
 mod start;

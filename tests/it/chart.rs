@@ -4,6 +4,8 @@
 //! `WRITE_SNAPSHOTS=1 cargo test --test it chart` writes anew what is derived: the snapshots, and in
 //! `values.schema.json` the part that is foregate's own schema.
 
+mod effect;
+
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -18,7 +20,7 @@ const SMALL: &str = "public_url = \"http://auth.foregate.localhost\"\nallow = \"
     issuer = \"http://id.foregate.localhost\"\nclient_id = \"foregate\"\nclient_secret = \"hush-hush\"\n";
 
 /// The sets of values in `charts/foregate/ci`.
-const SETS: [&str; 3] = ["minimal", "homelab", "everything"];
+const SETS: [&str; 4] = ["minimal", "homelab", "everything", "sqlite"];
 
 fn root() -> &'static Path {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -28,15 +30,17 @@ fn chart() -> PathBuf {
     root().join("charts/foregate")
 }
 
-/// What Helm makes of a set, with more settings over it; or what it says against that.
-fn render(set: &str, more: &[&str]) -> Result<String, String> {
+/// What Helm makes of a set, with more settings over it, some of them in JSON; or what it says against that.
+fn render(set: &str, more: &[&str], json: &[&str]) -> Result<String, String> {
     let settings = more.iter().flat_map(|one| ["--set", one]);
+    let json = json.iter().flat_map(|one| ["--set-json", one]);
     let told = Command::new(root().join(".tools/bin/helm"))
         .args(["template", "foregate", "--namespace", "auth"])
         .arg(chart())
         .arg("--values")
         .arg(chart().join(format!("ci/{set}.yaml")))
         .args(settings)
+        .args(json)
         .output()
         .expect("Helm, which tests/setup.sh installs");
     let text = |bytes| String::from_utf8(bytes).expect("text");
@@ -69,8 +73,8 @@ fn find<'o>(objects: &'o [Value], kind: &str, name: &str) -> &'o Value {
     found.unwrap_or_else(|| panic!("no {kind} {name}"))
 }
 
-/// The configuration, in a directory where the files are that it names.
-fn configuration(objects: &[Value], name: &str) -> (tempfile::TempDir, String) {
+/// The configuration in a directory where the files are that it names, as it is rendered, and as it is there.
+fn configuration(objects: &[Value], name: &str) -> (tempfile::TempDir, String, String) {
     let text = find(objects, "ConfigMap", name)["data"]["foregate.toml"].as_str().expect("TOML");
     let dir = tempfile::tempdir().expect("a directory");
     let own = dir.path().to_str().expect("a path");
@@ -86,9 +90,30 @@ fn configuration(objects: &[Value], name: &str) -> (tempfile::TempDir, String) {
     }
     let authority = Authority::new();
     std::fs::copy(authority.path("ca.pem"), dir.path().join("ca.crt")).expect("a file");
-    let config = text.replace("/run/foregate", own).replace("/etc/private", own);
+    let config =
+        text.replace("/run/foregate", own).replace("/etc/private", own).replace("/var/lib/foregate", own);
     std::fs::write(dir.path().join("foregate.toml"), &config).expect("a file");
-    (dir, text.to_owned())
+    (dir, text.to_owned(), config)
+}
+
+#[cfg(feature = "postgres")]
+#[test]
+fn foregate_starts_with_each_configuration() {
+    let texts = SETS.map(|set| render(set, &[], &[]).unwrap_or_else(|error| panic!("{set}: {error}")));
+    for (set, objects) in SETS.into_iter().zip(objects(&texts.each_ref().map(String::as_str))) {
+        let name = if set == "everything" { "front-gate" } else { "foregate" };
+        let (dir, _, config) = configuration(&objects, name);
+        std::fs::write(dir.path().join("store"), crate::support::postgres::fresh_url()).expect("a file");
+        let here = |line: &str| match line.split(" = ").next() {
+            Some("listen") => "listen = \"LISTEN\"\n".to_owned(),
+            Some("admin_listen") => "admin_listen = \"ADMIN\"\n".to_owned(),
+            _ => format!("{line}\n"),
+        };
+        let foregate = Foregate::start(&config.lines().map(here).collect::<String>());
+        let ready = get(foregate.admin, "/readyz", &[]);
+        assert_eq!(ready.status, 200, "{set}: {}", ready.body);
+        assert_eq!(dir.path().join("foregate.db").exists(), set == "sqlite", "{set}");
+    }
 }
 
 /// Compares with a file that is kept, or writes it.
@@ -110,14 +135,14 @@ pub fn same_as_kept(file: &Path, text: &str) {
 
 #[test]
 fn what_is_rendered_is_taken_by_kubernetes_and_by_foregate() {
-    let texts = SETS.map(|set| render(set, &[]).unwrap_or_else(|error| panic!("{set}: {error}")));
+    let texts = SETS.map(|set| render(set, &[], &[]).unwrap_or_else(|error| panic!("{set}: {error}")));
     for (set, text) in SETS.into_iter().zip(&texts) {
         same_as_kept(&root().join(format!("tests/it/chart/{set}.yaml")), &without_files(text));
     }
     let texts = texts.each_ref().map(String::as_str);
     for (set, objects) in SETS.into_iter().zip(objects(&texts)) {
         let name = if set == "everything" { "front-gate" } else { "foregate" };
-        let (dir, text) = configuration(&objects, name);
+        let (dir, text, _) = configuration(&objects, name);
         let (code, out, err) = run(&["config", "show"], dir.path());
         assert_eq!((code, err.as_str()), (Some(0), ""), "{set}:\n{text}");
         assert!(out.contains("public_url"), "{out}");
@@ -141,7 +166,11 @@ fn without_files(text: &str) -> String {
 /// The configuration names secrets as files, and each of those is mounted from a Secret.
 fn every_secret_is_a_file_from_a_secret(objects: &[Value], name: &str, config: &str) {
     let read: toml::Table = config.parse().expect("TOML");
-    for secret in ["client_secret", "admin_token", "store", "keys"] {
+    assert!(
+        !config.contains("store = ") || config.contains("store = \"sqlite:/var/lib/foregate/"),
+        "{config}"
+    );
+    for secret in ["client_secret", "admin_token", "keys"] {
         assert!(
             !names_key(&toml::Value::Table(read.clone()), secret),
             "{secret} is in the ConfigMap:\n{config}"
@@ -154,7 +183,7 @@ fn every_secret_is_a_file_from_a_secret(objects: &[Value], name: &str, config: &
     let items = sources.filter_map(|source| source["secret"]["items"].as_array()).flatten();
     let mounted: Vec<&str> = items.filter_map(|item| item["path"].as_str()).collect();
     let named: Vec<&str> = config.split('"').filter_map(|text| text.strip_prefix("/run/foregate/")).collect();
-    assert!(named.len() >= 4, "{config}");
+    assert!(named.len() >= 3, "{config}");
     assert!(named.iter().all(|file| mounted.contains(file)), "{named:?} of {mounted:?}");
     assert_eq!(named.len(), mounted.len(), "{named:?} of {mounted:?}");
 }
@@ -193,6 +222,33 @@ fn checks_strip_all_that_foregate_tells(objects: &[Value], dir: &Path) -> usize 
 #[test]
 fn what_would_have_no_effect_is_refused() {
     for (setting, word) in [
+        ("sqlite.enabled=true", "sqlite.enabled takes one replica: set replicaCount to 1"),
+        (
+            "sqlite.enabled=true,autoscaling.enabled=true",
+            "sqlite.enabled takes one replica, and autoscaling.enabled",
+        ),
+        (
+            "sqlite.enabled=true,replicaCount=1,cloudnativepg.enabled=true",
+            "cloudnativepg.enabled has no effect",
+        ),
+        (
+            "sqlite.enabled=true,replicaCount=1,secrets.store.existingSecret=x",
+            "secrets.store.existingSecret has no effect",
+        ),
+        (
+            "sqlite.enabled=true,replicaCount=1,sqlite.existingClaim=x,sqlite.storage.size=2Gi",
+            "sqlite.storage.size has no",
+        ),
+        ("autoscaling.enabled=true,replicaCount=3", "replicaCount has no effect"),
+        ("trustedCertificates.key=x", "trustedCertificates.key has no effect"),
+        (
+            "config.provider.client_auth=none,secrets.clientSecret.key=x",
+            "secrets.clientSecret.key has no effect",
+        ),
+        (
+            "secrets.keys.existingSecret=a,secrets.store.existingSecret=b,secrets.adminToken.existingSecret=c,secrets.clientSecret.existingSecret=d",
+            "secrets.existingSecret has no effect",
+        ),
         ("server.listen=x", "'server' not allowed"),
         ("image.tga=1", "'tga' not allowed"),
         ("config.alow=signed-in", "'alow' not allowed"),
@@ -215,7 +271,7 @@ fn what_would_have_no_effect_is_refused() {
         ),
         ("httpRoute.enabled=true", "parentRefs"),
     ] {
-        let told = render("minimal", &[setting]).expect_err(setting);
+        let told = render("minimal", &[setting], &[]).expect_err(setting);
         assert!(told.contains(word), "{setting}: {told}");
     }
 }
@@ -223,7 +279,7 @@ fn what_would_have_no_effect_is_refused() {
 #[test]
 fn another_configuration_rolls_the_pods_and_only_that_does() {
     let sum = |more: &[&str]| {
-        let text = render("minimal", more).expect("a rendering");
+        let text = render("minimal", more, &[]).expect("a rendering");
         let line = text.lines().find_map(|line| line.trim().strip_prefix("checksum/config: "));
         line.expect("a checksum").to_owned()
     };

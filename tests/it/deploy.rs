@@ -1,5 +1,5 @@
 //! What is in `deploy`: the secrets that Compose starts with, what it tells foregate and Traefik, and that authentik is
-//! told the same by the blueprint and by Terraform.
+//! told the same by the blueprint and by Terraform. And what a release is made of.
 
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
@@ -215,4 +215,108 @@ fn authentik_is_told_the_same_by_the_blueprint_and_by_terraform() {
     assert_eq!(*group, blueprint["authentik_core.group foregate-users"]);
     let made = blueprint.as_object().expect("objects").iter().find(|(name, _)| name.contains("application"));
     assert_eq!(made.expect("an application").1["slug"], app["slug"]);
+}
+
+/// A file of YAML as JSON.
+fn read_yaml(file: &str) -> Value {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let told = Command::new(root.join(".tools/venv/bin/python"))
+        .args([
+            "-c",
+            "import json, sys, yaml; print(json.dumps(yaml.load(open(sys.argv[1]), yaml.BaseLoader)))",
+        ])
+        .arg(root.join(file))
+        .output()
+        .expect("python, which tests/setup.sh installs");
+    assert!(told.status.success(), "{file}: {}", String::from_utf8_lossy(&told.stderr));
+    serde_json::from_slice(&told.stdout).expect("JSON")
+}
+
+/// The steps of all jobs of a workflow.
+fn steps(workflow: &Value) -> Vec<&Value> {
+    let jobs = workflow["jobs"].as_object().expect("jobs").values();
+    jobs.flat_map(|job| job["steps"].as_array().expect("steps")).collect()
+}
+
+#[test]
+fn workflows_run_what_is_pinned_and_name_what_is_here() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for file in ["ci.yml", "release.yml"] {
+        let workflow = read_yaml(&format!(".github/workflows/{file}"));
+        assert_eq!(workflow["permissions"], serde_json::json!({ "contents": "read" }), "{file}");
+        let steps = steps(&workflow);
+        for action in steps.iter().filter_map(|step| step["uses"].as_str()) {
+            let pin = action.split_once('@').expect("a version").1;
+            let is_pinned = pin.len() == 40 && pin.bytes().all(|byte| byte.is_ascii_hexdigit());
+            assert!(is_pinned, "{file}: {action} may become another one tomorrow");
+        }
+        let mut named = 0;
+        let scripts = steps.iter().filter_map(|step| step["run"].as_str());
+        let inputs = steps.iter().filter_map(|step| step["with"]["file"].as_str());
+        for word in scripts.chain(inputs).flat_map(str::split_whitespace) {
+            let path = word.trim_matches(['"', '\'', '(', ')']);
+            let is_ours = ["deploy/", "charts/", ".ci/"].iter().any(|dir| path.starts_with(dir));
+            let is_page = ["README.md", "LICENSE", "CHANGELOG.md", "Cargo.toml"].contains(&path);
+            if is_ours || is_page {
+                named += 1;
+                assert!(root.join(path).exists(), "{file} names {path}");
+            }
+        }
+        assert!(named > 0, "{file}");
+        for needed in workflow["jobs"].as_object().expect("jobs").values().map(|job| &job["needs"]) {
+            let all = needed.as_array().into_iter().flatten().filter_map(Value::as_str);
+            let before: Vec<&str> = all.chain(needed.as_str()).collect();
+            assert!(before.iter().all(|job| workflow["jobs"][job].is_object()), "{file}: {before:?}");
+        }
+    }
+}
+
+/// The release's steps that make an archive, run here on a program that is there.
+#[test]
+fn an_archive_holds_what_the_pages_promise() {
+    let workflow = read_yaml(".github/workflows/release.yml");
+    let steps = steps(&workflow);
+    let named = |name: &str| {
+        let found = steps.iter().find(|step| step["name"] == name);
+        found.and_then(|step| step["run"].as_str()).unwrap_or_else(|| panic!("no step {name}"))
+    };
+    let dir = tempfile::tempdir().expect("a directory");
+    let at = |file: &str| dir.path().join(file);
+    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
+    for file in ["README.md", "LICENSE", "CHANGELOG.md", "deploy/systemd/foregate.service"] {
+        std::fs::create_dir_all(at(file).parent().expect("a directory")).expect("a directory");
+        std::fs::copy(root.join(file), at(file)).expect("a file");
+    }
+    std::fs::create_dir_all(at("out")).expect("a directory");
+    std::os::unix::fs::symlink(PROGRAM, at("out/foregate")).expect("a link");
+    std::fs::write(at("foregate.cdx.json"), "{}").expect("a file");
+    let name = format!("foregate-{}-linux-x86_64", env!("CARGO_PKG_VERSION"));
+    let script = named("The archive")
+        .replace("${{ matrix.arch }}", "amd64")
+        .replace("$(git log -1 --format=%ct)", "0");
+    let sums = named("The release, with what the changelog says");
+    let sums = sums.lines().next().expect("a line").replace("built/dist", "dist");
+    let sums = sums.replace("mv \"foregate-$VERSION.tgz\" \"foregate-chart-$VERSION.tgz\" && ", "");
+    let told = Command::new("bash")
+        .args(["-euc", &format!("{script}\n{sums}")])
+        .current_dir(dir.path())
+        .envs([("NAME", name.as_str()), ("DIGEST", "sha256:0"), ("VERSION", env!("CARGO_PKG_VERSION"))])
+        .output()
+        .expect("bash");
+    assert!(told.status.success(), "{}", String::from_utf8_lossy(&told.stderr));
+    let run = |program: &str, args: &[&str]| {
+        let told = Command::new(program).args(args).current_dir(at("dist")).output().expect(program);
+        assert!(told.status.success(), "{program}: {}", String::from_utf8_lossy(&told.stderr));
+        String::from_utf8(told.stdout).expect("text")
+    };
+    let held = run("tar", &["-tzf", &format!("{name}.tar.gz")]);
+    let held: Vec<&str> = held.lines().filter_map(|line| line.split_once('/')?.1.into()).collect();
+    for file in ["foregate", "foregate.cdx.json", "foregate.service", "LICENSE", "README.md", "CHANGELOG.md"]
+    {
+        assert!(held.contains(&file), "{file}: {held:?}");
+    }
+    let checked = run("sha256sum", &["-c", "SHA256SUMS"]);
+    assert_eq!(checked.lines().filter(|line| line.ends_with(": OK")).count(), 2, "{checked}");
+    let page = std::fs::read_to_string(root.join("docs/install.md")).expect("a page");
+    assert!(page.contains("foregate-VERSION-linux-x86_64.tar.gz") && page.contains("foregate.cdx.json"));
 }

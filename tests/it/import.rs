@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::support::foregate::{Foregate, run};
+use crate::support::foregate::{Foregate, PROGRAM, run};
 
 /// A source, and what a foregate that runs with the result says to somebody who has not signed in.
 struct Case {
@@ -393,4 +393,64 @@ fn parentheses_without_end_are_not_looked_into() {
     std::fs::write(&file, format!("{deep}upstreams = [\"http://127.0.0.1:1\"]\n")).expect("a file");
     let (code, out, err) = import(&["oauth2-proxy", file.to_str().expect("a path")]);
     assert!(code == Some(1) && !out.contains("\"public\""), "{code:?} {out} {err}");
+}
+
+/// Configurations with as many keys as nobody writes.
+#[test]
+fn twenty_thousand_keys_are_read_and_each_is_told() {
+    let all = |line: &dyn Fn(u32) -> String| (0..20_000).map(line).collect::<String>();
+    let router = |n: u32| {
+        let name = format!("      traefik.http.routers.r{n}");
+        format!("{name}.rule: Host(`h{n}.example.com`)\n{name}.middlewares: check\n")
+    };
+    let ingress = |n: u32| format!("  - {{host: h{n}.example.com, http: {{paths: [{{path: /}}]}}}}\n");
+    let check = "      traefik.http.middlewares.check.forwardauth.address: http://x\n";
+    let auth = "nginx.ingress.kubernetes.io/auth-url: https://auth.example.com/x";
+    let emails = "provider = \"oidc\"\nauthenticated_emails_file = \"/etc/emails.txt\"\n\
+                  redirect_url = \"https://a.example.com/oauth2/callback\"\n";
+    for (product, file, text, told, times) in [
+        ("oauth2-proxy", "a.cfg", all(&|n| format!("zone_{n} = \"{n}\"\n")), "#   zone_", 20_000),
+        (
+            "oauth2-proxy",
+            "emails.txt",
+            (0..2_000).map(|n| format!("p{n}@example.com\n")).collect(),
+            "\"email:p",
+            4_000,
+        ),
+        (
+            "authelia",
+            "a.yml",
+            "access_control: {}\n".to_owned() + &all(&|n| format!("zone_{n}: {n}\n")),
+            "#   zone_",
+            20_000,
+        ),
+        ("traefik-forward-auth", "a.ini", all(&|n| format!("zone-{n} = {n}\n")), "#   zone-", 20_000),
+        (
+            "compose",
+            "a.yml",
+            format!("services:\n  a:\n    labels:\n{check}") + &all(&router),
+            "\" = \"nobody\"",
+            20_000,
+        ),
+        (
+            "ingress-nginx",
+            "a.yaml",
+            format!("kind: Ingress\nmetadata: {{name: a, annotations: {{{auth}}}}}\nspec:\n  rules:\n")
+                + &(0..10_000).map(ingress).collect::<String>(),
+            "\" = \"nobody\"",
+            10_000,
+        ),
+    ] {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::write(dir.path().join(file), text).expect("a file");
+        std::fs::write(dir.path().join("emails.cfg"), emails).expect("a file");
+        let more = if file == "emails.txt" { &["emails.cfg"][..] } else { &[] };
+        // What is told of each goes to standard error, too, and is more than a pipe holds.
+        let told_too = std::fs::File::create(dir.path().join("told")).expect("a file");
+        let mut command = std::process::Command::new(PROGRAM);
+        command.args(["import", product, file]).args(more).current_dir(dir.path()).stderr(told_too);
+        let out = command.output().expect("foregate starts").stdout;
+        let out = String::from_utf8(out).expect("text");
+        assert_eq!(out.matches(told).count(), times, "{product} {file}: {}", &out[..out.len().min(2000)]);
+    }
 }

@@ -38,6 +38,7 @@ mod forms;
 mod fronts;
 mod hostile;
 mod http2;
+mod image;
 mod import;
 mod invariants;
 mod limits;

@@ -38,7 +38,9 @@ app.kubernetes.io/managed-by: {{ .Release.Service }}
 
 {{- define "foregate.image" -}}
 {{- $image := .Values.image }}
-{{- if $image.digest }}
+{{- if and $image.digest $image.tag }}
+{{- printf "%s:%s@%s" $image.repository $image.tag $image.digest }}
+{{- else if $image.digest }}
 {{- printf "%s@%s" $image.repository $image.digest }}
 {{- else }}
 {{- printf "%s:%s" $image.repository (default .Chart.AppVersion $image.tag) }}

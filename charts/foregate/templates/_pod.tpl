@@ -33,6 +33,11 @@ volumes:
       defaultMode: 0440
       sources:
         {{- include "foregate.secrets" . | trim | nindent 8 }}
+  {{- if .Values.sqlite.enabled }}
+  - name: state
+    persistentVolumeClaim:
+      claimName: {{ default (printf "%s-state" (include "foregate.fullname" .)) .Values.sqlite.existingClaim }}
+  {{- end }}
   {{- with .Values.trustedCertificates.existingConfigMap }}
   - name: certificates
     configMap:
@@ -66,6 +71,9 @@ resources:
 volumeMounts:
   - { name: config, mountPath: /etc/foregate, readOnly: true }
   - { name: secrets, mountPath: /run/foregate, readOnly: true }
+  {{- if .Values.sqlite.enabled }}
+  - { name: state, mountPath: /var/lib/foregate }
+  {{- end }}
   {{- if .Values.trustedCertificates.existingConfigMap }}
   - { name: certificates, mountPath: /etc/foregate-certificates, readOnly: true }
   {{- end }}

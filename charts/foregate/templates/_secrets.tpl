@@ -20,12 +20,11 @@
 {{- include "foregate.secret" (list . "secrets.keys" $secrets.keys "keys") }}
 {{- $store := $secrets.store }}
 {{- if .Values.cloudnativepg.enabled }}
-{{- if $store.existingSecret }}
-{{- fail "secrets.store.existingSecret has no effect where cloudnativepg.enabled is true: leave one of them out" }}
-{{- end }}
 {{- $store = dict "existingSecret" (printf "%s-db-app" (include "foregate.fullname" .)) "key" "uri" }}
 {{- end }}
+{{- if not .Values.sqlite.enabled }}
 {{- include "foregate.secret" (list . "secrets.store" $store "store") }}
+{{- end }}
 {{- with .Values.config.provider }}
 {{- if ne (dig "client_auth" "" .) "none" }}
 {{- include "foregate.secret" (list $root "secrets.clientSecret" $secrets.clientSecret "client_secret") }}

@@ -68,7 +68,11 @@
 {{- $_ := set $server "admin_token_file" "/run/foregate/admin_token" }}
 {{- $_ := set $config "server" $server }}
 {{- $session := dig "session" dict $config }}
+{{- if .Values.sqlite.enabled }}
+{{- $_ := set $session "store" "sqlite:/var/lib/foregate/foregate.db" }}
+{{- else }}
 {{- $_ := set $session "store_file" "/run/foregate/store" }}
+{{- end }}
 {{- $_ := set $session "keys_file" "/run/foregate/keys" }}
 {{- $_ := set $config "session" $session }}
 {{- with $config.provider }}
