@@ -50,6 +50,7 @@ use crate::policy::{App, Requirement, Rule};
 use crate::secret::Secret;
 use crate::{bearer, journal, limits, login, server, session, trace, upstream};
 pub use access::{AccessChange, access_changes};
+use apps::Apps;
 pub use environment::Environment;
 use findings::Notebook;
 pub use findings::{Finding, Findings};
@@ -256,7 +257,7 @@ impl Reader {
         let (journals, traces) = (self.journals(), self.traces());
         let emergency = self.emergency(apps.as_ref().map(|apps| &*apps.list));
         let (canary, rates, tunnel_idle) = (self.canary(), self.rates(), self.tunnel_idle());
-        let session = self.session();
+        let session = self.session_for(apps.as_ref(), provider::issuers_of_people(&providers));
         let cors_origins = self.cors_origins();
         let compat = self.compat();
         let self_service = self.self_service();
@@ -264,11 +265,6 @@ impl Reader {
             (Some(url), Some(apps)) => self.cookies(url, &apps.list, apps.fallback.as_ref()),
             (Some(_) | None, Some(_) | None) => None,
         };
-        if let (Some(apps), Some(session)) = (&apps, &session) {
-            self.note_long_limits(&apps.list, session);
-        }
-        let issuers = provider::issuers_of_people(&providers);
-        let session = session.map(|session| session::Settings { issuers, ..session });
         let trials = self.trials();
         let apps = apps?;
         let config = Config {
@@ -305,6 +301,15 @@ impl Reader {
             self.try_out(&config, &trials, unix_now());
         }
         Some(config)
+    }
+
+    /// `[session]`, for people of these issuers, and held against what apps say of it.
+    fn session_for(&mut self, apps: Option<&Apps>, issuers: Vec<String>) -> Option<session::Settings> {
+        let session = self.session()?;
+        if let Some(apps) = apps {
+            self.note_long_limits(&apps.list, &session);
+        }
+        Some(session::Settings { issuers, ..session })
     }
 
     fn public_url(&mut self) -> Option<Url> {

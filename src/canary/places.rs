@@ -6,7 +6,7 @@ use http::Method;
 use url::Url;
 
 use crate::policy::{App, HostPattern, Policy, Ruling};
-use crate::visit::{Path, Scheme, Target};
+use crate::visit::{Overrides, Path, Scheme, Target};
 
 /// What is asked about one app of one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -128,6 +128,7 @@ fn ruling<'p>(policy: &'p Policy, host: &str, path: &str) -> Option<Ruling<'p>> 
         path: Path::parse(path.as_bytes()).ok()?,
         query: None,
         method: Method::GET,
+        overrides: Overrides::Nowhere,
     };
     Some(policy.rule_for(&target))
 }
