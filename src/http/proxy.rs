@@ -71,7 +71,7 @@ pub(crate) fn look_at_hop(mut headers: HeaderMap) {
 struct Told {
     hop: Hop,
     way: Way,
-    /// The host that was judged, in one spelling, with the app's port where that is not the scheme's own.
+    /// The host that was judged, in one spelling.
     host: HeaderValue,
     /// The port of the app.
     port: Option<u16>,
@@ -92,15 +92,15 @@ impl Told {
             identity.insert(EMERGENCY, HeaderValue::from_static("true"));
         }
         let way = Way::of(&parts.headers, peer, &site.trusted_proxies);
-        Self { hop, way, host: written(visit, port), port, identity }
+        Self { hop, way, host: written(visit, way::port_asked(parts), port), port, identity }
     }
 }
 
-/// The host of a visit as backends are told it: other spellings and ports than the app's own are the visitor's invention, and
-/// backends build links and cache keys from them.
-fn written(visit: &Visit<'_>, port: Option<u16>) -> HeaderValue {
+/// The host of a visit as backends are told it, with the port that was `asked` for if it is the app's `own`: other ports and
+/// spellings are the visitor's invention, and backends build links and cache keys from them.
+fn written(visit: &Visit<'_>, asked: Option<u16>, own: Option<u16>) -> HeaderValue {
     let Target { host, scheme, .. } = &visit.target;
-    let port = port.filter(|port| *port != scheme.port());
+    let port = asked.filter(|port| *port != scheme.port() && own.is_none_or(|own| *port == own));
     let text = port.map_or_else(|| host.to_string(), |port| format!("{host}:{port}"));
     // A host that was judged is of letters that a header can have.
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))

@@ -136,16 +136,24 @@ fn a_whole_address_is_sent_as_a_path_to_one_host() {
 #[test]
 fn a_backend_is_told_the_host_in_one_spelling_however_it_was_written() {
     let stage = Stage::new();
+    let (bare, own) = ("app.foregate.localhost".to_owned(), stage.host());
     let wrong_port = format!("app.foregate.localhost:{}", stage.port ^ 1);
-    for host in ["app.foregate.localhost", "APP.Foregate.localhost", "app.foregate.localhost.", &wrong_port] {
+    for (host, told) in [
+        (bare.as_str(), &bare),
+        ("APP.Foregate.localhost", &bare),
+        ("app.foregate.localhost.", &bare),
+        (&wrong_port, &bare),
+        (&own, &own),
+        (&own.to_uppercase(), &own),
+    ] {
         let mut visitor = stage.visit();
         visitor.write(format!("GET / HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n").as_bytes());
         let head = stage.accept().head();
         for line in [
-            format!("host: {}", stage.host()),
-            format!("x-forwarded-host: {}", stage.host()),
+            format!("host: {told}"),
+            format!("x-forwarded-host: {told}"),
             format!("x-forwarded-port: {}", stage.port),
-            format!("forwarded: for=127.0.0.1;host=\"{}\";proto=http", stage.host()),
+            format!("forwarded: for=127.0.0.1;host=\"{told}\";proto=http"),
         ] {
             assert!(head.contains(&format!("\r\n{line}\r\n")), "{host}: no {line} in {head}");
         }

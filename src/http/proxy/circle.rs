@@ -20,16 +20,16 @@ pub(super) fn mark(headers: &mut HeaderMap) {
 
 const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
 
-/// The name of this process, which nobody else has.
+/// The name of this process, which nobody else has and which says nothing.
 static MARK: LazyLock<HeaderValue> = LazyLock::new(|| {
     let mut bytes = [0_u8; 8];
     // Without randomness others may have it too, and would be refused.
     let _ = aws_lc_rs::rand::fill(&mut bytes);
-    let mut name = String::from("foregate-");
+    let mut name = String::from("fg-");
     for byte in bytes {
         let _ = write!(name, "{byte:02x}");
     }
-    HeaderValue::from_str(&name).unwrap_or_else(|_| HeaderValue::from_static("foregate"))
+    HeaderValue::from_str(&name).unwrap_or_else(|_| HeaderValue::from_static("fg"))
 });
 
 #[cfg(test)]
@@ -40,7 +40,7 @@ mod tests {
     fn only_what_was_sent_from_here_comes_back() {
         let mut headers = HeaderMap::new();
         assert!(!comes_back(&headers));
-        headers.append(CDN_LOOP, HeaderValue::from_static("cloudflare; loops=1, foregate-0000000000000000"));
+        headers.append(CDN_LOOP, HeaderValue::from_static("cloudflare; loops=1, fg-0000000000000000"));
         assert!(!comes_back(&headers));
         mark(&mut headers);
         assert!(comes_back(&headers) && headers.get_all(CDN_LOOP).iter().count() == 2);

@@ -4,7 +4,8 @@
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
-use http::header::{FORWARDED, HeaderMap, HeaderName, HeaderValue};
+use http::header::{self, FORWARDED, HeaderMap, HeaderName, HeaderValue};
+use http::request::Parts;
 use ipnet::IpNet;
 
 use super::super::intent::client_address;
@@ -24,7 +25,7 @@ pub(super) struct Way {
 /// What was asked for, in the words of the visitor.
 pub(super) struct Asked<'a> {
     pub(super) scheme: Scheme,
-    /// With its port where that is not the scheme's own.
+    /// With the port that was asked for, if that is the app's and not the scheme's own.
     pub(super) host: &'a HeaderValue,
     /// The port of the app where `host` names none.
     pub(super) port: Option<u16>,
@@ -100,6 +101,11 @@ fn node(address: IpAddr) -> String {
         IpAddr::V4(address) => address.to_string(),
         IpAddr::V6(address) => format!("\"[{address}]\""),
     }
+}
+
+/// The port that a request names with its host.
+pub(super) fn port_asked(parts: &Parts) -> Option<u16> {
+    parts.uri.port_u16().or_else(|| port_in(parts.headers.get(header::HOST)?))
 }
 
 /// The port that a `Host` names.

@@ -1,7 +1,7 @@
 //! Apps that turn on the proxy before them: answers without an end, broken ones, and interim answers (1xx) for ever.
 
 use std::io::{Read as _, Write as _};
-use std::net::{TcpListener, TcpStream};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
@@ -34,6 +34,9 @@ impl Hostile {
                 own += again.len();
                 counted.fetch_max(own, Ordering::Relaxed);
             }
+            // What is closed with words unread is reset, and takes with it what was said.
+            let _ = stream.shutdown(Shutdown::Write);
+            let _ = std::io::copy(stream, &mut std::io::sink());
         });
         Self { port, sent }
     }
