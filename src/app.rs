@@ -146,8 +146,7 @@ impl House {
         if !ended_early {
             let _ = upkeep.await;
         }
-        exports.end().await;
-        flush(site.load_full()).await;
+        tokio::join!(exports.end(), flush(site.load_full()));
         tracing::info!("stopped");
     }
 }

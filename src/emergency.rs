@@ -172,9 +172,9 @@ impl Emergency {
         networks.is_empty() || client.is_some_and(|client| networks.iter().any(|one| one.contains(&client)))
     }
 
-    /// Whether what stands behind `Basic` has the name of one of these people, whatever the password.
+    /// Whether what stands behind `Basic` has the name of one of these people, whatever the password, or cannot be read, so that it may.
     pub fn names(&self, shown: &str) -> bool {
-        read(shown).is_some_and(|(name, _)| self.settings.users.iter().any(|user| user.name == name))
+        read(shown).is_none_or(|(name, _)| self.settings.users.iter().any(|user| user.name == name))
     }
 
     /// Who somebody is by what stands behind `Basic`. The caller has seen that it is an emergency for the app; where no

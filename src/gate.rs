@@ -120,7 +120,9 @@ impl Gate {
         let emergency = self.emergency.as_deref().filter(|_| app.emergency);
         emergency.is_some_and(|emergency| match authorization.shown() {
             Shown::Basic(shown) => emergency.names(shown),
-            Shown::Nothing | Shown::Bearer(_) | Shown::Unclear => false,
+            Shown::Nothing | Shown::Bearer(_) => false,
+            // A password may be among it.
+            Shown::Unclear => true,
         })
     }
 

@@ -88,7 +88,8 @@ impl Look<'_> {
         let forged = self.forged(&nobody);
         let all =
             lines.iter().copied().chain(forged.iter().map(|(name, value)| (name.as_str(), value.as_str())));
-        let forged = wire.ask(&all.collect::<Vec<_>>()).await.map_err(unreachable)?;
+        // Whoever breaks off at forged headers lets nobody in.
+        let Ok(forged) = wire.ask(&all.collect::<Vec<_>>()).await else { return Ok(()) };
         self.judge_forged(&forged, sealer)?;
         match &self.place.open {
             Some(path) => self.look_at_open(&wire, path, &nobody).await,

@@ -51,10 +51,11 @@ fn leads_to(place: &Place, address: &Address) -> bool {
 fn is_at(host: &str, address: SocketAddr) -> bool {
     let listens = address.ip().to_canonical();
     let here = |host: IpAddr| listens == host || (listens.is_unspecified() && host.is_loopback());
-    match host.parse::<IpAddr>() {
+    let host = host.strip_suffix('.').unwrap_or(host);
+    match host.parse::<IpAddr>().map(|host| host.to_canonical()) {
         // To connect to no address is to connect to this machine.
         Ok(host) if host.is_unspecified() => listens.is_unspecified() || listens.is_loopback(),
-        Ok(host) => here(host.to_canonical()),
+        Ok(host) => here(host),
         Err(_) => {
             let is_local = host == "localhost" || host.ends_with(".localhost");
             is_local && (here(IpAddr::V4(Ipv4Addr::LOCALHOST)) || listens.is_loopback())
@@ -76,6 +77,8 @@ mod tests {
             ("app.localhost:4180", "[::1]:4180", true),
             ("0.0.0.0:4180", "127.0.0.1:4180", true),
             ("::1:4180", "[::]:4180", true),
+            ("::ffff:0.0.0.0:4180", "127.0.0.1:4180", true),
+            ("localhost.:4180", "127.0.0.1:4180", true),
             ("127.0.0.2:4180", "127.0.0.1:4180", false),
             ("127.0.0.1:8080", "127.0.0.1:4180", false),
             ("foregate:4180", "0.0.0.0:4180", false),

@@ -22,7 +22,12 @@ pub(super) async fn examine(config: &Config, sheet: &mut Sheet<'_>) -> (Option<S
             return (sealer, None);
         }
     };
-    sheet.ok("reachable", format!("{}, answers in {:.1?}", name_of(place), found.latency));
+    let answers = if found.latency.is_zero() {
+        "not there yet".to_owned()
+    } else {
+        format!("answers in {:.1?}", found.latency)
+    };
+    sheet.ok("reachable", format!("{}, {answers}", name_of(place)));
     schema(&found, sheet);
     match &found.writable {
         Ok(()) => sheet.ok("writable", "a change was tried and taken back"),

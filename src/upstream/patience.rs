@@ -49,7 +49,7 @@ impl Patience {
         self.0.store(usize::MAX, Ordering::Relaxed);
     }
 
-    /// One more answer on HTTP/2 is waited for. What others did not need is not saved up.
+    /// One more answer on HTTP/2 is waited for. What others did not need is saved up to [`MOST_HEADS`].
     pub(super) fn one_more(&self) {
         let more = |left: usize| Some((left + HEADS).min(MOST_HEADS));
         let _ = self.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, more);

@@ -23,7 +23,9 @@ impl Overrides<'_> {
                 .iter()
                 .any(|(name, value)| overrides(&letters_of(name.as_str())) && other(value.as_bytes())),
         };
-        let mut pairs = url::form_urlencoded::parse(query.unwrap_or_default());
+        // To some servers a semicolon separates, too.
+        let parts = query.unwrap_or_default().split(|byte| matches!(byte, b'&' | b';'));
+        let mut pairs = parts.flat_map(url::form_urlencoded::parse);
         in_headers || pairs.any(|(name, value)| is_parameter(&name) && other(value.as_bytes()))
     }
 }
@@ -37,17 +39,28 @@ fn letters_of(name: &str) -> String {
     name.chars().filter(char::is_ascii_alphanumeric).map(|letter| letter.to_ascii_lowercase()).collect()
 }
 
-/// The same for a parameter of the query. PHP drops spaces before a name and reads dots and spaces in it as underscores.
+/// The same for a parameter of the query. PHP drops spaces before a name, reads dots and spaces in it as underscores, and stops
+/// reading at NUL.
 fn is_parameter(name: &str) -> bool {
-    let name = name.trim_start_matches(' ');
+    let name = name.split('\0').next().unwrap_or_default().trim_start_matches(' ');
     let plain = |byte: u8| if matches!(byte, b'.' | b' ' | b'-') { b'_' } else { byte.to_ascii_lowercase() };
     PARAMETERS.iter().any(|known| name.bytes().map(plain).eq(known.bytes()))
 }
 
 /// Letters of the headers that frameworks read: Rails, Laravel, Symfony, Django, Express, ASP.NET and the SDKs of clouds.
-const HEADERS: [&str; 6] =
-    ["method", "xmethod", "xhttpmethod", "xhttpmethodoverride", "xmethodoverride", "xhttpoverride"];
-const PARAMETERS: [&str; 4] = ["_method", "x_http_method_override", "x_http_method", "x_method_override"];
+const HEADERS: [&str; 9] = [
+    "method",
+    "methodoverride",
+    "xhttpmethod",
+    "xhttpmethodoverride",
+    "xhttpoverride",
+    "xhttpverb",
+    "xmethod",
+    "xmethodoverride",
+    "xtunneledmethod",
+];
+const PARAMETERS: [&str; 5] =
+    ["_method", "x_http_method_override", "x_http_method", "x_method_override", "x_tunneled_method"];
 
 #[cfg(test)]
 mod tests {
@@ -61,8 +74,11 @@ mod tests {
         for (query, differs) in [
             ("_method=DELETE", true),
             ("a=1&_METHOD=put", true),
+            ("a=1;_method=DELETE", true),
             ("%5Fmethod=DELETE", true),
             (".method=DELETE", true),
+            ("_method%00x=DELETE", true),
+            ("x-tunneled-method=DELETE", true),
             ("+_method=DELETE", true),
             ("X-HTTP-Method-Override=DELETE", true),
             ("_method", true),

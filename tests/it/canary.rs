@@ -89,7 +89,7 @@ impl Street {
         text.lines().filter(|line| parts.iter().all(|part| line.contains(part))).count()
     }
 
-    /// Waits for one more look: the app has been asked for its open page so often.
+    /// How many looks there were: so often the app has been asked for its open page.
     fn looks(&self) -> usize {
         self.backend.seen().iter().filter(|request| request.starts_with("GET /open/any ")).count()
     }

@@ -1,5 +1,6 @@
 //! Requests that come back to the foregate that sent them: an upstream, or a proxy before it, leads here again. Each is marked
-//! on its way out (RFC 8586), so that one turn is all it makes.
+//! on its way out (RFC 8586), so that it makes a few turns at most. An app that asks another one through foregate, with the headers
+//! it got, makes one.
 
 use std::fmt::Write as _;
 use std::sync::LazyLock;
@@ -8,9 +9,10 @@ use http::header::{HeaderMap, HeaderName, HeaderValue};
 
 use super::hop::tokens;
 
-/// Whether this process has sent the request on before.
+/// Whether this process has sent the request on so often that it goes in a circle.
 pub(super) fn comes_back(headers: &HeaderMap) -> bool {
-    headers.contains_key(CDN_LOOP) && tokens(headers, &CDN_LOOP).any(|token| *MARK == token)
+    headers.contains_key(CDN_LOOP)
+        && tokens(headers, &CDN_LOOP).filter(|token| *MARK == *token).count() >= MOST_TURNS
 }
 
 /// Marks a request that is sent on. What others have written stays.
@@ -19,6 +21,8 @@ pub(super) fn mark(headers: &mut HeaderMap) {
 }
 
 const CDN_LOOP: HeaderName = HeaderName::from_static("cdn-loop");
+/// Turns that a request may make.
+const MOST_TURNS: usize = 5;
 
 /// The name of this process, which nobody else has and which says nothing.
 static MARK: LazyLock<HeaderValue> = LazyLock::new(|| {
@@ -42,7 +46,10 @@ mod tests {
         assert!(!comes_back(&headers));
         headers.append(CDN_LOOP, HeaderValue::from_static("cloudflare; loops=1, fg-0000000000000000"));
         assert!(!comes_back(&headers));
-        mark(&mut headers);
-        assert!(comes_back(&headers) && headers.get_all(CDN_LOOP).iter().count() == 2);
+        for turn in 1..=MOST_TURNS {
+            assert!(!comes_back(&headers), "turn {turn}");
+            mark(&mut headers);
+        }
+        assert!(comes_back(&headers) && headers.get_all(CDN_LOOP).iter().count() == MOST_TURNS + 1);
     }
 }

@@ -26,15 +26,19 @@ pub(super) fn prepare(site: &Site, grant: &Grant<'_>, parts: &mut response::Part
     if parts.headers.contains_key(SET_COOKIE) {
         drop_own_cookies(site, grant.app(), &mut parts.headers);
     }
-    if grant.person().is_some() {
+    if grant.person().is_some() || !grant.rule().is_public() {
         keep_private(&mut parts.headers);
     }
 }
 
-/// A cache in front of foregate asks nobody who may see what it keeps (RFC 9111 5.2.2.7): an answer to somebody is for their own
-/// browser, whatever the backend says of it, which knows of no sign-in.
+/// A cache in front of foregate asks nobody who may see what it keeps (RFC 9111 5.2.2.7): an answer that is not for everybody is for
+/// the browser that asked, whatever the backend says of it, which knows of no rules.
 fn keep_private(headers: &mut HeaderMap) {
-    for name in OF_SHARED_CACHES {
+    let is_theirs = |name: &&HeaderName| {
+        name.as_str().ends_with("cdn-cache-control") || OF_SHARED_CACHES.contains(&name.as_str())
+    };
+    let theirs: Vec<HeaderName> = headers.keys().filter(is_theirs).cloned().collect();
+    for name in theirs {
         headers.remove(name);
     }
     let mut lines = headers.get_all(CACHE_CONTROL).iter();
@@ -44,7 +48,10 @@ fn keep_private(headers: &mut HeaderMap) {
         }
         (Some(line), None) if line == PRIVATE || line == NO_STORE => {}
         (Some(_), _) => {
-            if let Some(value) = as_private(tokens(headers, &CACHE_CONTROL)) {
+            // What is in quotes may hold commas.
+            let is_odd = headers.get_all(CACHE_CONTROL).iter().any(|line| line.as_bytes().contains(&b'"'));
+            let value = if is_odd { Some(PRIVATE) } else { as_private(tokens(headers, &CACHE_CONTROL)) };
+            if let Some(value) = value {
                 headers.insert(CACHE_CONTROL, value);
             }
         }
@@ -57,7 +64,6 @@ fn as_private<'h>(directives: impl Iterator<Item = &'h str>) -> Option<HeaderVal
     let mut is_so = false;
     for directive in directives {
         let name = directive.split('=').next().unwrap_or_default().trim_end();
-        // With field names it speaks of those alone.
         is_so |= ["private", "no-store"].iter().any(|word| directive.eq_ignore_ascii_case(word));
         if !["public", "s-maxage", "private"].iter().any(|word| name.eq_ignore_ascii_case(word)) {
             kept.push(directive);
@@ -68,12 +74,9 @@ fn as_private<'h>(directives: impl Iterator<Item = &'h str>) -> Option<HeaderVal
 
 const PRIVATE: HeaderValue = HeaderValue::from_static("private");
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
-/// What shared caches obey in place of `Cache-Control` (RFC 9213, Edge Architecture 2.2).
-const OF_SHARED_CACHES: [HeaderName; 3] = [
-    HeaderName::from_static("cdn-cache-control"),
-    HeaderName::from_static("cloudflare-cdn-cache-control"),
-    HeaderName::from_static("surrogate-control"),
-];
+/// What shared caches obey in place of `Cache-Control`, beside those of RFC 9213: nginx, Edge Architecture 2.2, Akamai, LiteSpeed.
+const OF_SHARED_CACHES: [&str; 4] =
+    ["x-accel-expires", "surrogate-control", "edge-control", "x-litespeed-cache-control"];
 
 /// A backend that could set our cookies could sign its visitors in as somebody else, or out.
 fn drop_own_cookies(site: &Site, app: &App, headers: &mut HeaderMap) {
@@ -118,12 +121,17 @@ mod tests {
             (&["max-age=3600, s-maxage=9", "Public"], "private, max-age=3600"),
             (&["no-cache"], "private, no-cache"),
             (&["PRIVATE"], "PRIVATE"),
-            (&["private=\"set-cookie\", max-age=5"], "private, max-age=5"),
+            (&["private=\"set-cookie, x\", max-age=5"], "private"),
         ] {
             let mut headers: HeaderMap = written
                 .iter()
                 .map(|line| (CACHE_CONTROL, HeaderValue::from_static(line)))
-                .chain(OF_SHARED_CACHES.map(|name| (name, HeaderValue::from_static("max-age=9"))))
+                .chain(
+                    OF_SHARED_CACHES
+                        .into_iter()
+                        .chain(["cdn-cache-control", "vercel-cdn-cache-control"])
+                        .map(|name| (HeaderName::from_static(name), HeaderValue::from_static("max-age=9"))),
+                )
                 .collect();
             keep_private(&mut headers);
             assert_eq!((headers.len(), headers[CACHE_CONTROL].to_str().unwrap()), (1, told), "{written:?}");
