@@ -95,7 +95,6 @@ impl Canary {
     /// Asks again and again; never ends. A few apps at a time, each of them with pauses.
     pub async fn watch(&self) {
         self.board.keep(&self.choice.places, self.interval);
-        // Few apps at a time, however many there are.
         tokio::join!(self.run(0), self.run(1), self.run(2), self.run(3));
         std::future::pending().await
     }

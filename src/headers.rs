@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
 
 use crate::identity::{Identity, Roles};
-use crate::visit::APP_TOKEN;
+use crate::visit::{APP_TOKEN, folded};
 pub use assertion::{ASSERTION, Asserted, LIFETIME_SECONDS, SEED_BYTES, Signer};
 pub use budget::{Budget, GroupPattern, Heavy};
 pub use places::Places;
@@ -288,10 +288,6 @@ fn fill(lines: &mut HeaderMap, values: impl Iterator<Item = HeaderValue>) {
 /// `Remote-User`, `Remote_User` and `remote.user` apart.
 pub fn fold(name: &str) -> String {
     folded(name).collect()
-}
-
-fn folded(name: &str) -> impl Iterator<Item = char> {
-    name.bytes().filter(u8::is_ascii_alphanumeric).map(|byte| char::from(byte.to_ascii_lowercase()))
 }
 
 /// Removes every header whose folded name `goes`.

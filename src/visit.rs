@@ -19,7 +19,7 @@ pub use app_token::{APP_TOKEN, AppToken, RANDOM_BYTES, ShownToken, holds_app_tok
 pub use authorization::{Authorization, Shown};
 pub use client::{Client, Nearest};
 pub use host::{is_within, parse_host};
-pub use overrides::{Overrides, overrides as overrides_method};
+pub use overrides::{Overrides, folded, overrides as overrides_method};
 pub use path::Path;
 pub use tenant::{AskedTenant, UnclearTenant};
 

@@ -7,7 +7,7 @@ use url::Origin;
 
 use super::{Config, Rule};
 use crate::headers::HeaderSet;
-use crate::http::{Compat, OWN_PATHS};
+use crate::http::OWN_PATHS;
 use crate::outside::SignIns;
 use crate::policy::{App, Fallback, HostPattern, Limits, PathPattern, Policy, Requirement, Vouching};
 
@@ -31,12 +31,9 @@ impl Config {
 
     /// Where people sign in, at foregate and at providers of these origins.
     pub fn sign_ins(&self, providers: &[Origin]) -> SignIns {
-        let Compat { outpost, oauth2_proxy } = self.compat;
-        let of_others = [(outpost, OUTPOST), (oauth2_proxy.is_some(), OAUTH2_PROXY)];
-        let of_others = of_others.into_iter().filter_map(|(is_on, path)| is_on.then_some(path));
         SignIns {
             own: self.public_url.origin(),
-            paths: std::iter::once(OWN).chain(of_others).collect(),
+            paths: std::iter::once(OWN).chain(self.compat.paths().iter().copied()).collect(),
             providers: providers.to_vec(),
         }
     }
@@ -80,7 +77,5 @@ fn plain_app(name: &str, host: HostPattern, allow: Requirement, headers: &Arc<He
     }
 }
 
-/// How the paths of foregate's own pages begin, and those of the products that it stands in for.
+/// How the paths of foregate's own pages begin.
 const OWN: &str = "/.foregate/";
-const OUTPOST: &str = "/outpost.goauthentik.io/";
-const OAUTH2_PROXY: &str = "/oauth2/";

@@ -43,7 +43,7 @@ pub enum Tells {
 
 impl Compat {
     /// How the paths begin that are theirs.
-    pub(super) fn paths(self) -> &'static [&'static str] {
+    pub fn paths(self) -> &'static [&'static str] {
         match (self.outpost, self.oauth2_proxy) {
             (true, Some(_)) => &[outpost::PREFIX, oauth2_proxy::PREFIX],
             (true, None) => &[outpost::PREFIX],

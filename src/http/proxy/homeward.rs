@@ -9,7 +9,7 @@ use http::header::{
 use http::{Version, response};
 
 use super::super::Site;
-use super::hop::{Hop, tokens};
+use super::hop::Hop;
 use crate::policy::{App, Grant};
 
 /// Takes off what concerns the connection to the backend alone, and cookies that are ours to set; keeps what somebody was let in
@@ -48,14 +48,24 @@ fn keep_private(headers: &mut HeaderMap) {
         }
         (Some(line), None) if line == PRIVATE || line == NO_STORE => {}
         (Some(_), _) => {
-            // What is in quotes may hold commas.
-            let is_odd = headers.get_all(CACHE_CONTROL).iter().any(|line| line.as_bytes().contains(&b'"'));
-            let value = if is_odd { Some(PRIVATE) } else { as_private(tokens(headers, &CACHE_CONTROL)) };
-            if let Some(value) = value {
+            if let Some(value) = as_private(directives(headers)) {
                 headers.insert(CACHE_CONTROL, value);
             }
         }
     }
+}
+
+/// The directives of `Cache-Control`, over all its lines. What is in quotes may hold commas.
+fn directives(headers: &HeaderMap) -> impl Iterator<Item = &str> {
+    let lines = headers.get_all(CACHE_CONTROL).iter().filter_map(|line| line.to_str().ok());
+    let parts = lines.flat_map(|line| {
+        let mut quoted = false;
+        line.split(move |letter| {
+            quoted ^= letter == '"';
+            letter == ',' && !quoted
+        })
+    });
+    parts.map(str::trim).filter(|part| !part.is_empty())
 }
 
 /// The directives, of which none lets a shared cache keep anything; `None` if that is so already.
@@ -121,7 +131,8 @@ mod tests {
             (&["max-age=3600, s-maxage=9", "Public"], "private, max-age=3600"),
             (&["no-cache"], "private, no-cache"),
             (&["PRIVATE"], "PRIVATE"),
-            (&["private=\"set-cookie, x\", max-age=5"], "private"),
+            (&["private=\"set-cookie, x\", max-age=5"], "private, max-age=5"),
+            (&["no-store, ext=\"a, b\""], "no-store, ext=\"a, b\""),
         ] {
             let mut headers: HeaderMap = written
                 .iter()
