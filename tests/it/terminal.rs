@@ -28,6 +28,8 @@ impl Terminal {
             .current_dir(dir)
             .env_remove("NO_COLOR")
             .env_remove("CLICOLOR_FORCE")
+            // Which has colours of its own accord, at any terminal.
+            .env_remove("CI")
             .env("TERM", "xterm")
             .envs(variables.iter().copied())
             .stdin(Stdio::null())
