@@ -158,21 +158,40 @@ impl Drop for Postgres {
 
 /// Runs SQL in the database at `url`.
 pub(crate) async fn run_sql(url: &str, sql: &str) {
-    let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
-    let connection = tokio::spawn(connection);
-    client.batch_execute(sql).await.unwrap();
-    drop(client);
-    connection.await.unwrap().unwrap();
+    in_time(url, sql, async |client| client.batch_execute(sql).await).await;
 }
 
 /// The one number that `sql` yields in the database at `url`.
 pub(crate) async fn number(url: &str, sql: &str) -> i64 {
+    in_time(url, sql, async |client| client.query_typed_one(sql, &[]).await).await.get(0)
+}
+
+/// What one question on a connection of its own yields. One that takes too long fails, and tells what the server does meanwhile.
+async fn in_time<T>(
+    url: &str,
+    sql: &str,
+    question: impl AsyncFn(&tokio_postgres::Client) -> Result<T, tokio_postgres::Error>,
+) -> T {
+    if let Ok(answer) = tokio::time::timeout(ANSWER_TIME, asked(url, question)).await {
+        return answer;
+    }
+    let activity = asked(url, async |client| client.query_typed_one(ACTIVITY, &[]).await);
+    match tokio::time::timeout(ANSWER_TIME, activity).await {
+        Ok(row) => panic!("{sql}: no answer; {}", row.get::<_, String>(0)),
+        Err(_) => panic!("{sql}: no answer, nor to anybody else"),
+    }
+}
+
+async fn asked<T>(
+    url: &str,
+    question: impl AsyncFn(&tokio_postgres::Client) -> Result<T, tokio_postgres::Error>,
+) -> T {
     let (client, connection) = tokio_postgres::connect(url, NoTls).await.unwrap();
     let connection = tokio::spawn(connection);
-    let number = client.query_typed_one(sql, &[]).await.unwrap().get(0);
+    let answer = question(&client).await.unwrap();
     drop(client);
     connection.await.unwrap().unwrap();
-    number
+    answer
 }
 
 pub(super) fn binary(name: &str) -> PathBuf {
@@ -217,6 +236,9 @@ fn run(command: &mut Command) {
 
 const ATTEMPTS: usize = 5;
 const START_TIME: Duration = Duration::from_secs(30);
+const ANSWER_TIME: Duration = Duration::from_secs(60);
+const ACTIVITY: &str = "SELECT json_agg(a)::text FROM (SELECT pid, datname, state, wait_event_type, wait_event, query_start, \
+                        pg_blocking_pids(pid), left(query, 100) FROM pg_stat_activity) a";
 /// Waits for a word or the end of the test process. Without the word `keep` the data goes too.
 const GUARD: &str = r#"
     "$2" -D "$1/data" -p "$3" -c listen_addresses=127.0.0.1 -c unix_socket_directories="$1" -c fsync=off \

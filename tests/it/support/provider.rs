@@ -4,12 +4,16 @@ use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc;
+use std::time::Duration;
 
 use serde_json::{Value, json};
 use url::Url;
 
 use super::http::{raw, request};
 use super::watch::watched;
+
+const START_TIME: Duration = Duration::from_secs(120);
 
 /// A running provider. It ends when its standard input does, so it never outlives the test.
 pub struct Provider {
@@ -34,8 +38,14 @@ impl Provider {
             .stderr(Stdio::null())
             .spawn()
             .expect("the provider starts: run tests/setup.sh first");
-        let mut line = String::new();
-        BufReader::new(child.stdout.take().expect("stdout")).read_line(&mut line).expect("a line");
+        let out = child.stdout.take().expect("stdout");
+        let (tell, told) = mpsc::channel();
+        std::thread::spawn(move || {
+            let mut line = String::new();
+            let _ = BufReader::new(out).read_line(&mut line);
+            let _ = tell.send(line);
+        });
+        let line = told.recv_timeout(START_TIME).expect("the provider is ready in time");
         let ready: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("not ready: {line}"));
         let control = Url::parse(ready["control"].as_str().expect("control")).expect("a URL");
         Self {

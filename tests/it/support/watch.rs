@@ -74,8 +74,27 @@ pub fn takes_longer_by(time: Duration) {
 }
 
 fn give_up(name: &str) {
-    let _ = writeln!(std::io::stderr(), "\n{name} waits for {} s now; what runs:", LONGEST.as_secs());
-    let _ = Command::new("ps").args(["-eLo", "ppid,pid,lwp,stat,wchan:24,etimes,args"]).status();
+    let _ = writeln!(std::io::stderr(), "\n{name} waits for {} s now; our threads:", LONGEST.as_secs());
+    for task in std::fs::read_dir("/proc/self/task").into_iter().flatten().flatten() {
+        let of = |file: &str| std::fs::read_to_string(task.path().join(file)).unwrap_or_default();
+        // The number of the call, and its first argument: mostly a file.
+        let call = of("syscall");
+        let mut call = call.split(' ');
+        let (number, argument) = (call.next().unwrap_or_default(), call.next().unwrap_or_default());
+        let file = i64::from_str_radix(argument.trim_start_matches("0x"), 16).unwrap_or(-1);
+        let file = std::fs::read_link(format!("/proc/self/fd/{file}")).unwrap_or_default();
+        let (comm, place) = (of("comm"), of("wchan"));
+        let _ = writeln!(
+            std::io::stderr(),
+            "{} in {place}, call {} {argument} {}",
+            comm.trim(),
+            number.trim(),
+            file.display()
+        );
+    }
+    // Everything but the threads of the system, the youngest first: the others are those of the whole run.
+    let script = "ps -eo pid,ppid,stat,wchan:20,etimes,args --sort=etimes | awk '$2 != 2' | cut -c -200";
+    let _ = Command::new("sh").args(["-c", script]).status();
     std::process::abort();
 }
 
