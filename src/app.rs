@@ -92,7 +92,8 @@ impl House {
     pub async fn run(self, stop: CancellationToken) {
         let site = Arc::clone(&self.standing.site);
         let (metrics, farewells) = (Arc::clone(&site.load().metrics), site.load().farewells.clone());
-        let exports = self.standing.exports.begin(&site.load());
+        let exports = self.standing.exports.clone();
+        exports.begin(&site.load());
         let (closing, drained) = (CancellationToken::new(), CancellationToken::new());
         let mut upkeep = tokio::spawn(upkeep(self.standing.clone(), closing.clone(), drained.clone()));
         let listeners =

@@ -174,7 +174,7 @@ impl Reloader {
             Err(_) => return Err(vec![UNREADABLE.to_owned()]),
         };
         let site = Arc::new(site);
-        let _ = self.standing.exports.begin(&site);
+        self.standing.exports.begin(&site);
         self.standing.site.store(Arc::clone(&site));
         let before = std::mem::replace(&mut self.source.loaded, loaded).config;
         self.standing.replaced.notify_one();

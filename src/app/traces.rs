@@ -43,13 +43,12 @@ fn made(_: Settings, _: Option<&Tracer>, _: &Metrics) -> Option<Tracer> {
 impl Exports {
     /// Hands over what a site records, unless that is done already. It ends when nobody uses the tracer any more, and all is sent.
     #[cfg(feature = "otlp")]
-    pub(super) fn begin(&self, site: &Site) -> Self {
+    pub(super) fn begin(&self, site: &Site) {
         if let Some(tracer) = &site.tracer
             && let Some(spans) = tracer.spans()
         {
             self.spawn(Exporter::new(tracer, &site.metrics), spans);
         }
-        self.clone()
     }
 
     #[cfg(feature = "otlp")]
@@ -67,9 +66,7 @@ impl Exports {
 
     /// There is nothing to hand over.
     #[cfg(not(feature = "otlp"))]
-    pub(super) fn begin(&self, _: &Site) -> Self {
-        self.clone()
-    }
+    pub(super) fn begin(&self, _: &Site) {}
 
     /// Waits until all is handed over, which takes a moment at most.
     pub(super) async fn end(self) {
