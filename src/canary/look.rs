@@ -105,7 +105,9 @@ impl Look<'_> {
             Meaning::Open => Err((Kind::Open, format!("{} for somebody without a session", status.as_u16()))),
             // Foregate marks none that lets in, so that a mark on one is a copy.
             _ if outside::read(sealer, &answer.headers).is_some() => Ok(()),
-            Meaning::Elsewhere(to) if self.signs_in(&to, now).await => Ok(()),
+            Meaning::Elsewhere(to) if self.sign_ins.comes_back(&to) && self.signs_in(&to, now).await => {
+                Ok(())
+            }
             Meaning::Elsewhere(to) => {
                 let kind = if to.origin() == self.place.url.origin() { Kind::Open } else { Kind::Strange };
                 let to = to.origin().ascii_serialization() + to.path();

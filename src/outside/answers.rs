@@ -60,8 +60,18 @@ impl SignIns {
     /// Whether people sign in there.
     fn is_at(&self, asked: &Url, to: &Url) -> bool {
         let ours = [&self.own, &asked.origin()].contains(&&to.origin());
-        (ours && self.paths.iter().any(|path| to.path().starts_with(path)))
-            || self.providers.contains(&to.origin())
+        (ours && self.is_own_path(to)) || (self.providers.contains(&to.origin()) && self.comes_back(to))
+    }
+
+    /// Whether a provider is to send them back to foregate from there: an app may sign people in by itself.
+    pub fn comes_back(&self, to: &Url) -> bool {
+        let mut back = to.query_pairs().filter(|(name, _)| name == "redirect_uri");
+        let back = back.next().and_then(|(_, back)| Url::parse(&back).ok());
+        back.is_some_and(|back| back.origin() == self.own && self.is_own_path(&back))
+    }
+
+    fn is_own_path(&self, page: &Url) -> bool {
+        self.paths.iter().any(|path| page.path().starts_with(path))
     }
 
     /// Whether foregate made this answer, or the front proxy from one of foregate's.
@@ -77,4 +87,37 @@ impl SignIns {
 fn leads(asked: &Url, answer: &Answer) -> Option<Url> {
     let location = answer.headers.get(LOCATION)?.to_str().ok()?;
     asked.join(location).ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::*;
+
+    #[test]
+    fn a_sign_in_that_does_not_come_back_to_foregate_is_none() {
+        let url = |text: &str| Url::parse(text).expect("a URL");
+        let sign_ins = SignIns {
+            own: url("https://auth.test/").origin(),
+            paths: vec!["/.foregate/", "/oauth2/"],
+            providers: vec![url("https://id.test/").origin()],
+        };
+        for (to, is_sign_in) in [
+            ("https://auth.test/.foregate/sign-in?rd=x", true),
+            ("https://app.test/oauth2/start", true),
+            ("https://auth.test/elsewhere", false),
+            ("https://id.test/auth?redirect_uri=https%3A%2F%2Fauth.test%2F.foregate%2Fcallback", true),
+            ("https://id.test/auth?redirect_uri=https%3A%2F%2Fapp.test%2F.foregate%2Fcallback", false),
+            ("https://id.test/auth?redirect_uri=https%3A%2F%2Fauth.test%2Fcallback", false),
+            ("https://id.test/auth", false),
+            ("https://else.test/auth?redirect_uri=https%3A%2F%2Fauth.test%2F.foregate%2Fcallback", false),
+        ] {
+            let headers = HeaderMap::from_iter([(LOCATION, to.parse().expect("a value"))]);
+            let answer = Answer { status: StatusCode::FOUND, headers, body: String::new() };
+            let meaning = sign_ins.meaning(&url("https://app.test/page"), &answer);
+            let expected = if is_sign_in { Meaning::SignIn(url(to)) } else { Meaning::Elsewhere(url(to)) };
+            assert_eq!(meaning, expected);
+        }
+    }
 }
