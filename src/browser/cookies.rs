@@ -203,19 +203,23 @@ pub(super) fn credential_of<'h>(
     first.map_or(Credential::None, |first| Credential::Session(first, others))
 }
 
-/// The values of every cookie that `finder` names, `=` included. Proxies join cookies with `; `, `, ` or `,`, or
-/// send several lines, so each of those ends a value.
+/// The values of every cookie that `finder` names, `=` included, over all lines. Only a semicolon ends a cookie, as browsers have
+/// it: whatever else were taken for an end, somebody could begin a cookie of ours with it within the value of another one, and
+/// `__Host-` would say nothing any more (RFC 6265bis 5.6).
 fn values<'h>(headers: &'h HeaderMap, finder: &'h Finder<'static>) -> impl Iterator<Item = &'h [u8]> {
     headers.get_all(COOKIE).iter().flat_map(move |line| {
         let line = line.as_bytes();
-        finder.find_iter(line).filter(move |&start| start == 0 || b"; ,".contains(&line[start - 1])).map(
-            move |start| {
-                let value = &line[start + finder.needle().len()..];
-                let end = memchr::memchr3(b';', b' ', b',', value).unwrap_or(value.len());
-                &value[..end]
-            },
-        )
+        finder.find_iter(line).filter(|&start| begins_a_cookie(&line[..start])).map(move |start| {
+            let value = &line[start + finder.needle().len()..];
+            let end = memchr::memchr(b';', value).unwrap_or(value.len());
+            value[..end].trim_ascii_end()
+        })
     })
+}
+
+/// Whether a cookie begins behind this part of a line.
+fn begins_a_cookie(before: &[u8]) -> bool {
+    matches!(before.trim_ascii_end().last(), None | Some(b';'))
 }
 
 /// Reads a session cookie's value: exactly 48 bytes in base64url, canonical. Written out without a branch or a table,
@@ -287,9 +291,10 @@ mod tests {
             vec![ours.clone()],
             vec![format!("a=b; {ours}; c=d")],
             vec!["a=b".to_owned(), ours.clone()],
-            vec![format!("a=b,{ours},c=d")],
-            vec![format!("a=b, {ours}")],
             vec![format!("a=b;{ours}")],
+            vec![format!("a=b; \t{ours} ; c=d")],
+            vec![format!(" {ours} ")],
+            vec![format!("a=b;; {ours}")],
             vec![format!("x={{\"k\":1}}; {ours}")],
         ] {
             let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
@@ -311,6 +316,15 @@ mod tests {
             &format!("__Host-foregate={}", "!".repeat(64)),
             &format!("__Host-foregate=\"{value}\""),
             &format!("x__Host-foregate={value}"),
+            // What a neighbour can write into a cookie of its own.
+            &format!("x=1 __Host-foregate={value}"),
+            &format!("x=1,__Host-foregate={value}"),
+            &format!("x=1, __Host-foregate={value}; y=2"),
+            &format!("x=\"1; \\\" __Host-foregate={value}\""),
+            &format!("x __Host-foregate={value}"),
+            &format!("=__Host-foregate={value}"),
+            &format!("__Host-foregate={value} x"),
+            &format!("__Host-foregate={value}, x=1"),
             &format!("__host-foregate={value}"),
             &format!("__Host-foregate-login={value}"),
             &format!("__Secure-foregate={value}"),

@@ -3,8 +3,11 @@
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use serde_json::Value;
+use url::Url;
 
-use super::world::{APP, ENTRANCES, EVIDENCE, Entrance, OPEN, RULES, World, assert_open, lines, told, world};
+use super::world::{
+    APP, ENTRANCES, EVIDENCE, Entrance, OPEN, RULES, World, assert_closed, assert_open, lines, told, world,
+};
 use crate::support::http::{Browser, NAVIGATES, get, request};
 use crate::support::stage::Stage;
 
@@ -376,4 +379,41 @@ fn oauth2_proxy_2606_a_bad_cookie_hides_no_good_one() {
     let reply = browser.open(&world.url("app", "/"));
     assert!(reply.status == 200 && reply.body.contains("remote-user: bob"), "{reply:?}");
     assert_eq!(get(world.foregate.admin, "/livez", &[]).status, 200);
+}
+
+/// `PortSwigger Cookie Chaos 2025; arxenix, Cookie Bugs` Many servers: a cookie that begins within the value of another one,
+/// where a neighbour can write it although its name begins with `__Host-`.
+///
+/// Tried: all entrances; values with a space, a comma, a tab, quotes and a backslash before a live session's cookie, before and behind
+/// the true one, and twenty of them; the same with the login cookie at the callback.
+#[test]
+fn portswigger_cookie_chaos_2025_no_cookie_begins_within_another() {
+    let world = world();
+    let (alice, bob) = (world.cookie("alice"), world.cookie("bob"));
+    let (alice, bob) = (alice.trim_start_matches("Cookie: "), bob.trim_start_matches("Cookie: "));
+    let made_up: Vec<String> =
+        (0..20).map(|number| format!("foregate={}", URL_SAFE_NO_PAD.encode([number; 48]))).collect();
+    let tossed = [" ", ",", ", ", "\t", "\"", "\\\" ", "=", "= ", " $Path=/ ", "\u{a0}", "&"]
+        .map(|before| format!("x=1{before}{bob}"));
+    for tossed in
+        tossed.iter().chain([&format!("x={}", made_up.join(" ")), &format!("x={}", made_up.join(","))])
+    {
+        for entrance in ENTRANCES {
+            let reply = world.ask(entrance, APP, "/", &[&format!("Cookie: {tossed}")]);
+            assert_closed(&reply, entrance, tossed);
+            for line in [format!("Cookie: {tossed}; {alice}"), format!("Cookie: {alice}; {tossed}")] {
+                let reply = world.ask(entrance, APP, "/", &[&line]);
+                assert_open(&reply, entrance, &line);
+                assert_eq!(told(entrance, &reply, "remote-user"), ["alice"], "{entrance:?} {line}");
+            }
+        }
+    }
+    let mut begun = super::world::stranger("bob");
+    let start = begun.step("GET", &Url::parse(&world.url("app", "/")).expect("a URL"), "").location();
+    let back = begun.step("GET", &start, "").location();
+    let login = begun.cookie("foregate-login").expect("a sign-in under way").value.clone();
+    let mut victim = Browser::default();
+    victim.lines.push(format!("Cookie: x=1 foregate-login={login}"));
+    let reply = victim.step("GET", &back, "");
+    assert!(victim.cookie("foregate").is_none(), "somebody else's sign-in: {reply:?}");
 }
