@@ -84,6 +84,10 @@ impl Condition {
             let mut halves = pair.splitn(2, |&byte| byte == b'=');
             let (name, value) = (halves.next().unwrap_or_default(), halves.next().unwrap_or_default());
             let name = decoded(name);
+            // Some servers read no further than a NUL, and some decode once more.
+            if name.iter().any(|byte| *byte == b'%' || byte.is_ascii_control()) {
+                return Fit::Unclear;
+            }
             if !self.may_be(&name) {
                 continue;
             }
@@ -177,6 +181,11 @@ mod tests {
             ("action[]=edit", Fit::Unclear),
             ("action%5B0%5D=edit", Fit::Unclear),
             ("action%00=edit", Fit::Unclear),
+            ("action%00x=edit", Fit::Unclear),
+            ("action=edit&action%00x=delete", Fit::Unclear),
+            ("x%0a=edit", Fit::Unclear),
+            ("%u0061ction=edit", Fit::Unclear),
+            ("%2561ction=edit", Fit::Unclear),
             ("+action=edit", Fit::Unclear),
             ("%20action=edit", Fit::Unclear),
             ("act.ion=edit", Fit::Unclear),
