@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::support::foregate::{Foregate, Guard, PROGRAM, end_with_us, free_port, run};
-use crate::support::watch::watched;
+use crate::support::watch::{end, watched};
 
 /// Back to the beginning of the line, and nothing on it.
 const CLEAR: &str = "\r\u{1b}[2K";
@@ -68,8 +68,7 @@ impl Terminal {
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        let _ = Command::new("kill").arg(self.child.id().to_string()).status();
-        let _ = self.child.wait();
+        end(&mut self.child, "script");
     }
 }
 

@@ -100,6 +100,10 @@ fn give_up(name: &str) {
 
 /// Asks a program to end, and sees to it where it does not.
 pub fn end(child: &mut Child, name: &str) {
+    // The number of one that has ended may be another one's by now.
+    if !matches!(child.try_wait(), Ok(None)) {
+        return;
+    }
     let pid = child.id().to_string();
     let _ = Command::new("kill").args(["-TERM", &pid]).status();
     let late = Instant::now() + FAREWELL;
