@@ -167,10 +167,15 @@ fn allow(site: &Site, dialect: Dialect, parts: &Parts, grant: &Grant<'_>) -> Res
     response
 }
 
-/// Whether a check about `target` is asked for at another host, which foregate proxies: a script of that app may ask, and what
-/// proves somebody to this one's backend is not for it.
+/// Whether a check about `target` is asked for where a script of another app may ask: at another app's host, or at one that
+/// foregate proxies and that several share. What proves somebody to the target's backend is not for it.
 fn is_at_another_app(site: &Site, parts: &Parts, target: &str) -> bool {
-    addressed(&parts.headers).is_some_and(|host| host != target && site.gate.policy.is_proxied(&host))
+    let policy = &site.gate.policy;
+    addressed(&parts.headers).is_some_and(|host| match (policy.is_proxied(&host), host == target) {
+        (true, true) => policy.apps_of(&host).nth(1).is_some(),
+        (false, true) => false,
+        (is_proxied, false) => is_proxied || policy.is_app_host(&host),
+    })
 }
 
 async fn deny(

@@ -76,6 +76,48 @@ fn every_front_proxy_is_handed_a_token_that_a_backend_can_check() {
 }
 
 #[test]
+fn no_page_of_another_app_is_handed_one() {
+    let mut house = house();
+    let more = [
+        // Checked by a front proxy only.
+        "[apps.\"second.foregate.localhost\"]\nallow = \"signed-in\"\nassertion = true",
+        // On the host of foregate's own pages, and below a wildcard that takes it in.
+        "[apps.\"*.foregate.localhost\"]\nallow = \"signed-in\"\nassertion = true",
+        "[apps.\"admins.foregate.localhost/b\"]\nupstream = \"http://127.0.0.1:9\"\nallow = \"signed-in\"\nassertion = true",
+    ];
+    house.config = format!("{}\n{}\n", house.config, more.join("\n"));
+    house.foregate = house.foregate.restart(&house.config);
+    let cookie = house.cookie("alice");
+    let handed = |house: &House, host: &str, dialect: &str, url: &str| {
+        let text = String::from_utf8(ask(dialect, "GET", url, &[&cookie])).expect("text");
+        let mut lines: Vec<&str> = text.split("\r\n").filter(|line| !line.starts_with("Host:")).collect();
+        let host = format!("Host: {host}");
+        lines.insert(1, &host);
+        let reply = raw(house.foregate.public, lines.join("\r\n").as_bytes());
+        assert_eq!(reply.status, 200, "{host} {dialect} {url}: {reply:?}");
+        reply.header("foregate-assertion").is_some_and(|token| !token.is_empty())
+    };
+    let second = "http://second.foregate.localhost/";
+    for (host, is_handed) in [
+        ("foregate.internal", true),
+        ("second.foregate.localhost", true),
+        ("auth.foregate.localhost", true),
+        ("app.foregate.localhost", false),
+        ("wild.foregate.localhost", false),
+        ("admins.foregate.localhost", false),
+    ] {
+        for dialect in ["traefik", "nginx", "caddy", "haproxy"] {
+            assert_eq!(handed(&house, host, dialect, second), is_handed, "{host} {dialect}");
+        }
+    }
+    assert!(!handed(&house, "admins.foregate.localhost", "envoy", "http://admins.foregate.localhost/b/x"));
+    assert!(handed(&house, "app.foregate.localhost", "envoy", "http://app.foregate.localhost/"));
+    house.config += "[apps.\"auth.foregate.localhost\"]\nallow = \"signed-in\"\n";
+    house.foregate = house.foregate.restart(&house.config);
+    assert!(!handed(&house, "auth.foregate.localhost", "traefik", second), "an app is at that host, too");
+}
+
+#[test]
 fn the_backend_behind_foregate_itself_gets_it_too_and_never_a_forged_one() {
     let house = house();
     let mut alice = house.sign_in("alice");
