@@ -78,6 +78,7 @@ impl Gate {
             Ruling::AmbiguousPath => return Decision::Forbid(Refusal::AmbiguousPath),
             Ruling::AmbiguousQuery => return Decision::Forbid(Refusal::AmbiguousQuery),
             Ruling::AmbiguousMethod => return Decision::Forbid(Refusal::AmbiguousMethod),
+            Ruling::OtherDestination => return Decision::Forbid(Refusal::OtherDestination),
         };
         let person = self.person(&visit.credential, app.limits, counts, now).await;
         if app.emergency

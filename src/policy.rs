@@ -16,9 +16,11 @@ mod term;
 
 use std::sync::Arc;
 
+use http::Method;
+
 use crate::headers::{HeaderSet, Person};
 use crate::identity::{Roles, Tenants};
-use crate::visit::{Target, Visit, is_within};
+use crate::visit::{Destination, Path, Target, Visit, has_destination, is_within};
 pub use capture::Captured;
 pub use explain::{Explanation, Verdict};
 use hosts::Hosts;
@@ -110,6 +112,8 @@ pub enum Ruling<'p> {
     AmbiguousQuery,
     /// The method cannot be judged.
     AmbiguousMethod,
+    /// What is asked for is to be put where another rule decides, or nobody knows where.
+    OtherDestination,
 }
 
 /// All apps, found by host in one or two look-ups however many there are.
@@ -181,7 +185,7 @@ impl Policy {
     pub fn in_tenant(&self, person: &Arc<Person>, visit: &Visit<'_>) -> Result<Arc<Person>, Refusal> {
         let person = Arc::clone(person);
         let Some(tenants) = &self.tenants else { return Ok(person) };
-        let inside = tenancy::settle(tenants, Some(Arc::clone(&person)), visit, &[])?;
+        let inside = tenancy::settle(tenants, Some(Arc::clone(&person)), visit, |_| false)?;
         Ok(inside.unwrap_or(person))
     }
 
@@ -206,18 +210,16 @@ impl Policy {
         if site.methods_matter && target.names_other_method() {
             return Ruling::AmbiguousMethod;
         }
-        match target.path.canonical() {
-            Some(path) => site.rule_for(path, target),
+        let ruling = match target.path.canonical() {
+            Some(path) => site.rule_for(path, (&target.method, target.query)),
             None if site.paths_matter => Ruling::AmbiguousPath,
-            None => match site.rule_for("/", target) {
-                Ruling::Rule(_, rule) if rule.admits_strangers() => Ruling::AmbiguousPath,
-                ruling @ (Ruling::Rule(..)
-                | Ruling::UnknownHost
-                | Ruling::AmbiguousPath
-                | Ruling::AmbiguousQuery
-                | Ruling::AmbiguousMethod) => ruling,
-            },
-        }
+            None => {
+                let ruling = site.rule_for("/", (&target.method, target.query));
+                let is_open = matches!(ruling, Ruling::Rule(_, rule) if rule.admits_strangers());
+                if is_open { Ruling::AmbiguousPath } else { ruling }
+            }
+        };
+        if site.keeps_in_place(&ruling, target) { ruling } else { Ruling::OtherDestination }
     }
 
     /// Whether foregate is the proxy in front of some part of a host.
@@ -233,6 +235,12 @@ impl Policy {
     /// Whether a line speaks of a host.
     pub fn names(&self, host: &str) -> bool {
         self.site(host).is_some()
+    }
+
+    /// Whether an app is at a host, some part of it at least. A wildcard does not speak of foregate's own host for that.
+    pub fn is_app_host(&self, host: &str) -> bool {
+        let is_own = matches!(&self.own.host, HostPattern::Exact(own) if own == host);
+        if is_own { self.exact.contains_key(host) } else { self.names(host) }
     }
 
     /// An app of a host, to know its port and whether it is one of ours.
@@ -264,13 +272,13 @@ impl Policy {
         })
     }
 
-    /// The rule for one of foregate's own pages.
+    /// The rule for one of foregate's own pages, as it is written: what is spelled otherwise, front proxies hand to an app on the same
+    /// host, and it falls to that app's rules.
     fn own_rule(&self, target: &Target<'_>) -> Option<&Rule> {
         let HostPattern::Exact(own) = &self.own.host else { return None };
-        let path = target
-            .path
-            .canonical()
-            .filter(|path| path.starts_with(OWN_PATHS) && target.host == own.as_str())?;
+        let path = target.path.canonical().filter(|path| {
+            path.starts_with(OWN_PATHS) && path.as_bytes() == target.path.raw() && target.host == own.as_str()
+        })?;
         self.own.rules.iter().find(|rule| rule.covers(path, &target.method))
     }
 
@@ -304,16 +312,35 @@ impl Site {
         self.apps.iter().find(|app| app.prefix.as_deref().is_none_or(|prefix| is_below(path, prefix)))
     }
 
-    fn rule_for(&self, path: &str, target: &Target<'_>) -> Ruling<'_> {
+    fn rule_for(&self, path: &str, (method, query): (&Method, Option<&[u8]>)) -> Ruling<'_> {
         let Some(app) = self.app_at(path) else { return Ruling::UnknownHost };
-        for rule in app.rules.iter().filter(|rule| rule.covers(path, &target.method)) {
-            match rule.query.fit(target.query) {
+        for rule in app.rules.iter().filter(|rule| rule.covers(path, method)) {
+            match rule.query.fit(query) {
                 Fit::Yes => return Ruling::Rule(app, rule),
                 Fit::Unclear => return Ruling::AmbiguousQuery,
                 Fit::No => {}
             }
         }
         Ruling::Rule(app, &app.last)
+    }
+
+    /// Whether what a visit copies or moves stays where the same rule decides: else it would be put by one rule where another one
+    /// keeps people out. Where no rule speaks of paths it has to stay at the host.
+    fn keeps_in_place(&self, ruling: &Ruling<'_>, target: &Target<'_>) -> bool {
+        match (target.destination, ruling) {
+            (Destination::Nowhere, _) => true,
+            (_, _) if !self.paths_matter && !has_destination(&target.method) => true,
+            (Destination::Unclear, _) => !self.paths_matter,
+            (Destination::At(_), Ruling::Rule(_, rule)) => {
+                let path = target.destination.path_at(&target.host);
+                path.as_ref().and_then(Path::canonical).is_some_and(|path| {
+                    let there = self.rule_for(path, (&target.method, None));
+                    matches!(there, Ruling::Rule(_, other) if std::ptr::eq(*rule, other))
+                })
+            }
+            // Refused already, for its own reason.
+            (Destination::At(_), _) => true,
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 mod app_token;
 mod authorization;
 mod client;
+mod destination;
 mod host;
 mod overrides;
 mod path;
@@ -18,6 +19,7 @@ use thiserror::Error;
 pub use app_token::{APP_TOKEN, AppToken, RANDOM_BYTES, ShownToken, holds_app_token};
 pub use authorization::{Authorization, Shown};
 pub use client::{Client, Nearest};
+pub use destination::{Destination, has_one as has_destination};
 pub use host::{is_within, parse_host};
 pub use overrides::{Overrides, folded, overrides as overrides_method};
 pub use path::Path;
@@ -45,6 +47,21 @@ impl<'r> Visit<'r> {
         Self { client: Some(client), ..self }
     }
 
+    /// The same visit to another path of the host, without what shows who it is.
+    #[must_use]
+    pub fn to_path<'v>(&'v self, path: Path<'v>) -> Visit<'v> {
+        let Target { scheme, ref host, query, ref method, overrides, destination, .. } = self.target;
+        let (host, method) = (Cow::Borrowed(&**host), method.clone());
+        let target = Target { scheme, host, path, query, method, overrides, destination };
+        Visit {
+            target,
+            credential: Credential::None,
+            authorization: Authorization::default(),
+            tenant: self.tenant,
+            client: self.client,
+        }
+    }
+
     /// The visitor's address, if it is known for sure.
     pub fn address(&self) -> Option<IpAddr> {
         self.client.as_ref()?.address()
@@ -66,6 +83,8 @@ pub struct Target<'r> {
     pub method: Method,
     /// Where else some servers would look for a method.
     pub overrides: Overrides<'r>,
+    /// Where it is to be put, if it is moved or copied.
+    pub destination: Destination<'r>,
 }
 
 impl Target<'_> {

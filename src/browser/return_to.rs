@@ -338,6 +338,7 @@ mod tests {
                 query,
                 method: http::Method::GET,
                 overrides: crate::visit::Overrides::Nowhere,
+                destination: crate::visit::Destination::Nowhere,
             };
             ReturnTo::of_target(&target, &origins).map(|to| to.to_string())
         };

@@ -6,7 +6,7 @@ use http::Method;
 use url::Url;
 
 use crate::policy::{App, HostPattern, Policy, Ruling};
-use crate::visit::{Overrides, Path, Scheme, Target};
+use crate::visit::{Destination, Overrides, Path, Scheme, Target};
 
 /// What is asked about one app of one host.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -129,6 +129,7 @@ fn ruling<'p>(policy: &'p Policy, host: &str, path: &str) -> Option<Ruling<'p>> 
         query: None,
         method: Method::GET,
         overrides: Overrides::Nowhere,
+        destination: Destination::Nowhere,
     };
     Some(policy.rule_for(&target))
 }

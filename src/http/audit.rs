@@ -54,9 +54,11 @@ pub(super) fn place_of(site: &Site, parts: &Parts) -> Place {
 pub(super) fn denied(site: &Site, visit: &Visit<'_>, reason: &'static str, reference: &str) -> Record {
     let (app, rule) = match site.gate.policy.rule_for(&visit.target) {
         Ruling::Rule(app, rule) => (Some(app.name.clone()), Some(rule.name.clone())),
-        Ruling::UnknownHost | Ruling::AmbiguousPath | Ruling::AmbiguousQuery | Ruling::AmbiguousMethod => {
-            (None, None)
-        }
+        Ruling::UnknownHost
+        | Ruling::AmbiguousPath
+        | Ruling::AmbiguousQuery
+        | Ruling::AmbiguousMethod
+        | Ruling::OtherDestination => (None, None),
     };
     Record {
         place: place_of_visit(visit),
@@ -75,6 +77,7 @@ pub(super) fn note_refusal(site: &Site, visit: &Visit<'_>, refusal: &Refusal, re
         Refusal::AmbiguousPath => denied(site, visit, "ambiguous-path", reference),
         Refusal::AmbiguousQuery => denied(site, visit, "ambiguous-query", reference),
         Refusal::AmbiguousMethod => denied(site, visit, "ambiguous-method", reference),
+        Refusal::OtherDestination => denied(site, visit, "other-destination", reference),
         Refusal::AmbiguousTenant => denied(site, visit, "ambiguous-tenant", reference),
         Refusal::NotAllowed { missing, person, by_token: _ } => Record {
             who: person.as_ref().map(|person| Somebody::from(person.identity())).unwrap_or_default(),

@@ -250,6 +250,7 @@ pub(super) fn forbidden(site: &Site, visit: &Visit<'_>, refusal: &Refusal, inten
         Refusal::AmbiguousPath => return unclear(host, UNCLEAR_PATH, &reference),
         Refusal::AmbiguousQuery => return unclear(host, UNCLEAR_QUERY, &reference),
         Refusal::AmbiguousMethod => return unclear(host, UNCLEAR_METHOD, &reference),
+        Refusal::OtherDestination => return unclear(host, OTHER_DESTINATION, &reference),
         Refusal::AmbiguousTenant => return unclear(host, UNCLEAR_TENANT, &reference),
         Refusal::NotAllowed { missing, person, by_token } => (missing, person, *by_token),
     };
@@ -413,6 +414,8 @@ const UNCLEAR_QUERY: &str =
     "this query means different things to different servers, and a rule depends on it";
 const UNCLEAR_METHOD: &str =
     "a header or the query names another method than the request has, and a rule depends on the method";
+const OTHER_DESTINATION: &str =
+    "it would be copied or moved to another host, where another rule decides, or nobody knows where";
 const UNCLEAR_TENANT: &str =
     "the request does not name one tenant: the header is there twice, or holds a list";
 /// RFC 6750 3.1, for a token that is good and not good enough.

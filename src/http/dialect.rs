@@ -10,7 +10,8 @@ use http::request::Parts;
 use crate::browser::Cookies;
 use crate::headers::fold;
 use crate::visit::{
-    AskedTenant, Authorization, Malformed, Overrides, Path, Scheme, Target, Visit, is_well_formed, parse_host,
+    AskedTenant, Authorization, Destination, Malformed, Overrides, Path, Scheme, Target, Visit,
+    is_well_formed, parse_host,
 };
 
 /// The front proxies foregate speaks with.
@@ -81,6 +82,10 @@ impl Dialect {
             Self::Nginx => original_url(&parts.headers)?,
             Self::Envoy => request_line(parts, fallback)?,
         };
+        // A tunnel is no request that a front proxy would ask about.
+        if target.method == Method::CONNECT {
+            return Err(Malformed::Method);
+        }
         let target = Target { overrides: Overrides::In(&parts.headers), ..target };
         Ok(visit(target, &parts.headers, cookies))
     }
@@ -89,6 +94,7 @@ impl Dialect {
 /// A visit to `target` with all that a request shows for it.
 fn visit<'r>(target: Target<'r>, headers: &'r HeaderMap, cookies: &Cookies) -> Visit<'r> {
     let credential = cookies.credential_at(&target.host, headers);
+    let target = Target { destination: Destination::of(&target.method, headers), ..target };
     let (authorization, tenant) = (Authorization::of(headers), AskedTenant::In(headers));
     Visit { target, credential, authorization, tenant, client: None }
 }
@@ -154,7 +160,8 @@ pub(super) fn target<'r>(
         return Err(Malformed::Query);
     }
     // Where foregate is the proxy itself, none of these headers reaches a backend.
-    Ok(Target { scheme, host, path: Path::parse(path)?, query, method, overrides: Overrides::Nowhere })
+    let (path, overrides, destination) = (Path::parse(path)?, Overrides::Nowhere, Destination::Nowhere);
+    Ok(Target { scheme, host, path, query, method, overrides, destination })
 }
 
 /// The visit of a request to foregate as the proxy itself: what is judged is what will be sent.

@@ -24,7 +24,9 @@ use crate::identity::{Field, Proof};
 use crate::policy::{Decision, Grant, Refusal};
 use crate::server::Peer;
 use crate::session::random;
-use crate::visit::{AskedTenant, Authorization, Client, Credential, Overrides, Path, Scheme, Target, Visit};
+use crate::visit::{
+    AskedTenant, Authorization, Client, Credential, Destination, Overrides, Path, Scheme, Target, Visit,
+};
 
 /// How many forms may be read at a time. Whoever is one too many is answered as if forms were not kept.
 #[derive(Clone, Debug)]
@@ -161,8 +163,15 @@ impl<'a> Window<'a> {
         let Ok(path) = Path::parse(path.as_bytes()) else { return self.trouble(&BROKEN) };
         let (scheme, credential, client) = by;
         let (host, query) = (Cow::Borrowed(self.host), query.map(str::as_bytes));
-        let target =
-            Target { scheme, host, path, query, method: Method::POST, overrides: Overrides::Nowhere };
+        let target = Target {
+            scheme,
+            host,
+            path,
+            query,
+            method: Method::POST,
+            overrides: Overrides::Nowhere,
+            destination: Destination::Nowhere,
+        };
         // A person sends it, who has a session.
         let authorization = Authorization::default();
         // A page names no tenant.

@@ -78,6 +78,9 @@ impl Policy {
             Ruling::AmbiguousMethod => {
                 return Explanation::without_rule(Verdict::Malformed, AMBIGUOUS_METHOD.to_owned());
             }
+            Ruling::OtherDestination => {
+                return Explanation::without_rule(Verdict::Malformed, OTHER_DESTINATION.to_owned());
+            }
         };
         let mut steps = vec![format!("app: {}", app.name)];
         steps.extend(passed_over(app, rule, visit));
@@ -107,7 +110,8 @@ impl Policy {
                 Refusal::UnknownHost
                 | Refusal::AmbiguousPath
                 | Refusal::AmbiguousQuery
-                | Refusal::AmbiguousMethod,
+                | Refusal::AmbiguousMethod
+                | Refusal::OtherDestination,
             )
             | Decision::BadToken(_)
             | Decision::Emergency
@@ -208,7 +212,9 @@ fn place(
     steps: &mut Vec<String>,
 ) -> Option<Arc<Person>> {
     let Some(tenants) = &app.tenants else { return Some(Arc::clone(person)) };
-    let inside = settle(tenants, Some(Arc::clone(person)), visit, &rule.wanted()).ok().flatten();
+    let inside = settle(tenants, Some(Arc::clone(person)), visit, |tenant| rule.names_tenant(tenant, visit))
+        .ok()
+        .flatten();
     let all: Vec<String> = person.places(tenants).tenants().map(str::to_owned).collect();
     let tenant = inside.as_ref().and_then(|person| person.identity().tenant());
     steps.push(match tenant {
@@ -245,3 +251,4 @@ const AMBIGUOUS_QUERY: &str =
     "the query means different things to different servers, and a rule depends on it";
 const AMBIGUOUS_METHOD: &str =
     "the query names another method, which some servers act on in place of the request's own";
+const OTHER_DESTINATION: &str = "it would be copied or moved to another host, where another rule decides, or nobody knows where; it is refused with 400";

@@ -6,7 +6,9 @@ use http::Method;
 
 use super::{App, Policy};
 use crate::headers::Person;
-use crate::visit::{AskedTenant, Authorization, Credential, Overrides, Path, Scheme, Target, Visit};
+use crate::visit::{
+    AskedTenant, Authorization, Credential, Destination, Overrides, Path, Scheme, Target, Visit,
+};
 
 impl Policy {
     /// Whether an app has this name.
@@ -30,8 +32,15 @@ impl App {
     fn is_for(&self, person: &Person) -> bool {
         let Ok(path) = Path::parse(b"/") else { return false };
         let (host, method) = (Cow::Borrowed(""), Method::GET);
-        let target =
-            Target { scheme: Scheme::Https, host, path, query: None, method, overrides: Overrides::Nowhere };
+        let target = Target {
+            scheme: Scheme::Https,
+            host,
+            path,
+            query: None,
+            method,
+            overrides: Overrides::Nowhere,
+            destination: Destination::Nowhere,
+        };
         let (credential, authorization) = (Credential::None, Authorization::default());
         let (tenant, client) = (AskedTenant::Nothing, None);
         let visit = Visit { target, credential, authorization, tenant, client };

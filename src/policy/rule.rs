@@ -9,7 +9,7 @@ use super::tenancy::settle;
 use super::{App, PathPattern, QueryPattern, Requirement};
 use crate::headers::{GroupPattern, Person};
 use crate::identity::{Field, Identity, Proof};
-use crate::visit::Visit;
+use crate::visit::{Path, Visit};
 
 /// Who may do some part of an app.
 #[derive(Clone, Debug)]
@@ -121,27 +121,62 @@ impl Rule {
         now: u64,
     ) -> Decision<'p> {
         let person = person.filter(|person| app.takes_people_of(person.identity().issuer()));
-        // Once for both rules: they are to speak of one tenant.
-        let person = match &app.tenants {
-            None => person,
-            Some(tenants) => match settle(tenants, person, visit, &self.wanted()) {
-                Ok(person) => person,
-                Err(refusal) => return Decision::Forbid(refusal),
-            },
-        };
         let Some(route) = app.route.as_ref().filter(|route| route.rewrites()) else {
-            return self.decides(app, person, visit, now);
+            return match self.settled(app, person, (visit, None)) {
+                Ok(person) => self.decides(app, person, visit, now),
+                Err(refusal) => Decision::Forbid(refusal),
+            };
         };
         let Some(rewritten) = Rewritten::of(app, route, &visit.target) else {
             return Decision::Forbid(Refusal::AmbiguousPath);
         };
-        let by_other = rewritten.rule.map(|rule| rule.decides(app, person.clone(), visit, now));
-        if let Some(decision) = by_other.filter(|decision| !matches!(decision, Decision::Allow(_))) {
-            return decision;
-        }
-        let decision = self.decides(app, person, visit, now);
+        let decision = self.admits_rewritten((app, &rewritten), person, visit, now);
         let Decision::Allow(grant) = decision else { return decision };
         Decision::Allow(Grant { path: Some(rewritten.path), ..grant })
+    }
+
+    /// The same where the backend is asked for another path. The rule that names that one sees the visit as one to it, so that what
+    /// it takes from the path is what the backend gets.
+    fn admits_rewritten<'p>(
+        &'p self,
+        (app, rewritten): (&'p App, &Rewritten<'p>),
+        person: Option<Arc<Person>>,
+        visit: &Visit<'_>,
+        now: u64,
+    ) -> Decision<'p> {
+        let Ok(path) = Path::parse(rewritten.path.as_bytes()) else {
+            return Decision::Forbid(Refusal::AmbiguousPath);
+        };
+        let there = visit.to_path(path);
+        let other = rewritten.rule.map(|rule| (rule, &there));
+        let person = match self.settled(app, person, (visit, other)) {
+            Ok(person) => person,
+            Err(refusal) => return Decision::Forbid(refusal),
+        };
+        let by_other = other.map(|(rule, there)| rule.decides(app, person.clone(), there, now));
+        match by_other.filter(|decision| !matches!(decision, Decision::Allow(_))) {
+            Some(decision) => decision,
+            None => self.decides(app, person, visit, now),
+        }
+    }
+
+    /// Somebody in the tenant that a visit is about: one for this rule and for the other one, if one will do for both.
+    fn settled(
+        &self,
+        app: &App,
+        person: Option<Arc<Person>>,
+        (visit, other): (&Visit<'_>, Option<(&Self, &Visit<'_>)>),
+    ) -> Result<Option<Arc<Person>>, Refusal> {
+        let Some(tenants) = &app.tenants else { return Ok(person) };
+        let here = |tenant: &str| self.names_tenant(tenant, visit);
+        let Some((rule, at)) = other else { return settle(tenants, person, visit, here) };
+        let there = |tenant: &str| rule.names_tenant(tenant, at);
+        let by_both = settle(tenants, person.clone(), visit, |tenant| here(tenant) && there(tenant))?;
+        let inside = by_both.as_ref().and_then(|person| person.identity().tenant());
+        if inside.is_some_and(|inside| here(&inside.tenant) && there(&inside.tenant)) {
+            return Ok(by_both);
+        }
+        settle(tenants, person, visit, |tenant| here(tenant) || there(tenant))
     }
 
     /// The only place that mints a [`Grant`].
@@ -166,6 +201,11 @@ impl Rule {
             }
             Some(person) => Decision::StepUp(StepUp { wanted: &self.proof, person, by_token: false }),
         }
+    }
+
+    /// Whether it speaks of a tenant, as far as this visit tells.
+    pub(super) fn names_tenant(&self, tenant: &str, visit: &Visit<'_>) -> bool {
+        self.wanted().iter().any(|wanted| wanted.names_tenant(tenant, visit))
     }
 
     /// What it wants of people, also what it will in report mode.
@@ -241,6 +281,7 @@ impl Decision<'_> {
                 | Refusal::AmbiguousPath
                 | Refusal::AmbiguousQuery
                 | Refusal::AmbiguousMethod
+                | Refusal::OtherDestination
                 | Refusal::AmbiguousTenant,
             )
             | Self::BadToken(_)
@@ -300,6 +341,8 @@ pub enum Refusal {
     AmbiguousQuery,
     /// Some servers would act on another method than was asked for, and rules of this host look at methods.
     AmbiguousMethod,
+    /// What is asked for is to be put where another rule decides, or the visit does not say where.
+    OtherDestination,
     /// The visit does not name one tenant.
     AmbiguousTenant,
     /// The rule wants something the person does not have; in words, any one of which would do.

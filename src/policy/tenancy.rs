@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use super::{Refusal, Requirement};
+use super::Refusal;
 use crate::headers::Person;
 use crate::identity::Tenants;
 use crate::visit::{UnclearTenant, Visit};
 
-/// Somebody in the tenant that the visit names, else in the first of theirs that is one of `wanted`, else in the first of
-/// all; as they are where they belong to none, or are in one already.
+/// Somebody in the tenant that the visit names, else in the first of theirs that is `wanted`, else in the first of all; as they are
+/// where they belong to none, or are in one already.
 ///
 /// # Errors
 /// The [`Refusal`] of a visit that names a tenant of others, or does not name one tenant.
@@ -16,7 +16,7 @@ pub(super) fn settle(
     tenants: &Arc<Tenants>,
     person: Option<Arc<Person>>,
     visit: &Visit<'_>,
-    wanted: &[&Requirement],
+    wanted: impl Fn(&str) -> bool,
 ) -> Result<Option<Arc<Person>>, Refusal> {
     let named = visit.tenant.named(&tenants.header).map_err(|UnclearTenant| Refusal::AmbiguousTenant)?;
     let Some(person) = person else { return Ok(None) };
@@ -31,8 +31,7 @@ pub(super) fn settle(
             by_token: false,
         });
     }
-    let is_wanted = |tenant: &str| wanted.iter().any(|wanted| wanted.names_tenant(tenant, visit));
-    let inside = places.find(&person, is_wanted).or_else(|| places.find(&person, |_| true));
+    let inside = places.find(&person, wanted).or_else(|| places.find(&person, |_| true));
     Ok(Some(inside.unwrap_or(person)))
 }
 

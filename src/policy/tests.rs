@@ -22,6 +22,7 @@ fn visit(host: &'static str) -> Visit<'static> {
         query: None,
         method: Method::GET,
         overrides: visit::Overrides::Nowhere,
+        destination: Destination::Nowhere,
     };
     Visit {
         target,
@@ -89,6 +90,7 @@ fn decide(policy: &Policy, host: &str, path: &str, method: &str) -> String {
         query: None,
         method: method.parse().unwrap(),
         overrides: visit::Overrides::Nowhere,
+        destination: Destination::Nowhere,
     };
     match policy.rule_for(&target) {
         Ruling::Rule(app, rule) => format!("{} {}", app.name, rule.name),
@@ -96,6 +98,7 @@ fn decide(policy: &Policy, host: &str, path: &str, method: &str) -> String {
         Ruling::AmbiguousPath => "ambiguous".to_owned(),
         Ruling::AmbiguousQuery => "ambiguous query".to_owned(),
         Ruling::AmbiguousMethod => "ambiguous method".to_owned(),
+        Ruling::OtherDestination => "other destination".to_owned(),
     }
 }
 
@@ -294,11 +297,15 @@ fn a_rule_for_some_queries_is_passed_over_only_if_no_server_would_apply_it() {
             query: query.map(str::as_bytes),
             method: Method::GET,
             overrides: visit::Overrides::Nowhere,
+            destination: Destination::Nowhere,
         };
         let found = match policy.rule_for(&target) {
             Ruling::Rule(_, rule) => rule.name.clone(),
             Ruling::AmbiguousQuery => "ambiguous query".to_owned(),
-            Ruling::UnknownHost | Ruling::AmbiguousPath | Ruling::AmbiguousMethod => "other".to_owned(),
+            Ruling::UnknownHost
+            | Ruling::AmbiguousPath
+            | Ruling::AmbiguousMethod
+            | Ruling::OtherDestination => "other".to_owned(),
         };
         assert_eq!(found, decided, "{path} {query:?}");
     }
@@ -353,7 +360,8 @@ fn a_path_that_is_changed_on_the_way_is_judged_under_both_names() {
             Ruling::UnknownHost
             | Ruling::AmbiguousPath
             | Ruling::AmbiguousQuery
-            | Ruling::AmbiguousMethod => "ambiguous".to_owned(),
+            | Ruling::AmbiguousMethod
+            | Ruling::OtherDestination => "ambiguous".to_owned(),
         };
         assert_eq!(found, decided, "{method} {asked}");
     }

@@ -60,6 +60,7 @@ mod scripts;
 #[path = "../security/mod.rs"]
 mod security;
 mod sessions;
+mod shared_host;
 mod smuggling;
 mod soak;
 mod step_up;

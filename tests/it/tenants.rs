@@ -81,6 +81,15 @@ upstream = "{upstream}"
 assertion = true
 allow = "signed-in"
 {rules}
+[apps."stripped.foregate.localhost/kb"]
+upstream = "{upstream}"
+strip_prefix = true
+allow = "signed-in"
+rules = [{{ path = "/t/{{tenant}}/**", allow = "tenant:{{tenant}}" }}, {{ path = "/kb/t/*/owned/{{owner}}", allow = "user:{{owner}}" }}]
+[apps."based.foregate.localhost"]
+upstream = "{upstream}/files"
+allow = "signed-in"
+rules = [{{ path = "/files/{{owner}}/**", allow = "user:{{owner}}" }}]
 "#
     )
 }
@@ -97,6 +106,40 @@ fn asked(way: &str, path: &str, who: &str, lines: &[&str]) -> Reply {
         ask_raw(way, "GET", ("http", host, path), &all)
     };
     raw(scene.foregate.public, &bytes)
+}
+
+#[test]
+fn a_name_from_the_path_is_the_one_that_the_backend_is_asked_for() {
+    let scene = &house().scene;
+    for (user, host, path, got) in [
+        ("anna", "based", "/anna/x", Some("/files/anna/x")),
+        ("ben", "based", "/anna/x", None),
+        // The visitor's own name, at another place.
+        ("ben", "based", "/anna/ben/x", None),
+        ("ben", "based", "/ben/anna/x", Some("/files/ben/anna/x")),
+        ("anna", "stripped", "/kb/t/acme/x", Some("/t/acme/x")),
+        ("anna", "stripped", "/kb/t/beta/x", Some("/t/beta/x")),
+        ("ben", "stripped", "/kb/t/acme/x", None),
+        ("ben", "stripped", "/kb/t/acme/beta", None),
+        ("carol", "stripped", "/kb/t/t/x", None),
+        ("ben", "stripped", "/kb/t/beta/owned/ben", Some("/t/beta/owned/ben")),
+        ("ben", "stripped", "/kb/t/beta/owned/anna", None),
+        ("ben", "stripped", "/kb/t/acme/owned/ben", None),
+    ] {
+        let host = format!("Host: {host}.foregate.localhost");
+        let reply = raw(scene.foregate.public, request("GET", path, &[&host, &who(user)], "").as_bytes());
+        let case = format!("{user} {host} {path}: {reply:?}");
+        match got {
+            Some(got) => {
+                assert!(reply.status == 200 && reply.body.starts_with(&format!("GET {got} ")), "{case}");
+                let tenant = got.strip_prefix("/t/").and_then(|rest| rest.split('/').next());
+                if let Some(tenant) = tenant {
+                    assert_eq!(self::got(&reply.body, "X-Tenant-ID"), [tenant], "{case}");
+                }
+            }
+            None => assert_eq!(reply.status, 403, "{case}"),
+        }
+    }
 }
 
 /// All headers of this name that the backend gets, in any spelling, by the answer of a check or of the backend.

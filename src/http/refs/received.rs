@@ -138,7 +138,8 @@ impl Received {
             Ruling::UnknownHost
             | Ruling::AmbiguousPath
             | Ruling::AmbiguousQuery
-            | Ruling::AmbiguousMethod => Default::default(),
+            | Ruling::AmbiguousMethod
+            | Ruling::OtherDestination => Default::default(),
         };
         Self {
             read: true,

@@ -9,7 +9,7 @@ use super::*;
 use crate::identity::{Profile, Role, Roles};
 use crate::policy::{PathPattern, Terms};
 use crate::visit::{
-    AskedTenant, Authorization, Client, Credential, Nearest, Overrides, Path, Scheme, Target,
+    AskedTenant, Authorization, Client, Credential, Destination, Nearest, Overrides, Path, Scheme, Target,
 };
 
 fn bob() -> Identity {
@@ -53,6 +53,7 @@ fn visit<'r>(path: &'r str, client: Option<Client<'r>>) -> Visit<'r> {
         query: None,
         method: Method::GET,
         overrides: Overrides::Nowhere,
+        destination: Destination::Nowhere,
     };
     let (authorization, tenant) = (Authorization::default(), AskedTenant::Nothing);
     Visit { target, credential: Credential::None, authorization, tenant, client }
