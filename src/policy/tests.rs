@@ -72,7 +72,7 @@ fn our_own_pages_are_open_by_their_exact_names_on_our_own_host() {
     let policy = Policy::new(vec![app("auth.test", "group:staff", &[])], own(), None);
     for (host, path, decision) in [
         ("auth.test", "/.foregate/sign-in", "auth.test public"),
-        ("auth.test", "/%2efo%72egate/sign-in", "auth.test public"),
+        ("auth.test", "/%2efo%72egate/sign-in", "auth.test group:staff"),
         ("auth.test", "/.foregate/sign-in/x", "auth.test group:staff"),
         ("auth.test", "/.foregate/other", "auth.test group:staff"),
         ("auth.test", "/.foregate//sign-in", "auth.test group:staff"),
