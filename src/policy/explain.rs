@@ -144,6 +144,9 @@ fn passed_over(app: &App, deciding: &Rule, visit: &Visit<'_>) -> Vec<String> {
     let earlier = app.rules.iter().take_while(|rule| !std::ptr::eq(*rule, deciding));
     let why = |rule: &Rule| {
         let path_fits = rule.path.as_ref().is_none_or(|pattern| pattern.matches(path));
+        if rule.covers_loosely(&visit.target) {
+            return "another path, but not to servers that mind neither letter case nor a slash at the end; it must let the visit in as well";
+        }
         if !path_fits {
             "another path"
         } else if !rule.covers(path, &visit.target.method) {

@@ -128,11 +128,24 @@ impl PathPattern {
 
     /// Whether `path`, canonical and starting with `/`, is one of those meant.
     pub fn matches(&self, path: &str) -> bool {
+        self.fits(&self.segments, path, |text, name| text == name)
+    }
+
+    /// Whether it is one for servers that mind neither letter case nor a slash at the end.
+    pub fn matches_loosely(&self, path: &str) -> bool {
+        let segments = match self.segments.split_last() {
+            Some((Segment::Exactly(text), rest)) if text.is_empty() => rest,
+            _ => &self.segments,
+        };
+        self.fits(segments, path.strip_suffix('/').unwrap_or(path), str::eq_ignore_ascii_case)
+    }
+
+    fn fits(&self, segments: &[Segment], path: &str, is_same: impl Fn(&str, &str) -> bool) -> bool {
         let mut asked = path.strip_prefix('/').unwrap_or(path).split('/');
-        for segment in &self.segments {
+        for segment in segments {
             let Some(name) = asked.next() else { return false };
             let fits = match segment {
-                Segment::Exactly(text) => text == name,
+                Segment::Exactly(text) => is_same(text, name),
                 Segment::Any(_) => !name.is_empty(),
             };
             if !fits {

@@ -6,10 +6,10 @@ use http::Method;
 
 use super::rewrite::Rewritten;
 use super::tenancy::settle;
-use super::{App, PathPattern, QueryPattern, Requirement};
+use super::{App, Fit, PathPattern, QueryPattern, Requirement};
 use crate::headers::{GroupPattern, Person};
 use crate::identity::{Field, Identity, Proof};
-use crate::visit::{Path, Visit};
+use crate::visit::{Path, Target, Visit};
 
 /// Who may do some part of an app.
 #[derive(Clone, Debug)]
@@ -90,9 +90,21 @@ impl Rule {
 
     /// Whether the rule speaks of a path and a method, the query aside. `HEAD` counts as `GET`, whose answer it describes (RFC 9110 9.3.2).
     pub(super) fn covers(&self, path: &str, method: &Method) -> bool {
+        self.minds(method) && self.path.as_ref().is_none_or(|pattern| pattern.matches(path))
+    }
+
+    /// Whether it speaks of a request to servers that mind neither letter case nor a slash at the end of a path, and not to others.
+    pub(super) fn covers_loosely(&self, target: &Target<'_>) -> bool {
+        let (Some(pattern), Some(path)) = (&self.path, target.path.canonical()) else { return false };
+        pattern.matches_loosely(path)
+            && !pattern.matches(path)
+            && self.minds(&target.method)
+            && self.query.fit(target.query) != Fit::No
+    }
+
+    fn minds(&self, method: &Method) -> bool {
         let method = if method == Method::HEAD { &Method::GET } else { method };
-        (self.methods.is_empty() || self.methods.contains(method))
-            && self.path.as_ref().is_none_or(|pattern| pattern.matches(path))
+        self.methods.is_empty() || self.methods.contains(method)
     }
 
     /// A request it speaks of: method and path, which may be any; `None` if it is about a query.
@@ -123,7 +135,7 @@ impl Rule {
         let person = person.filter(|person| app.takes_people_of(person.identity().issuer()));
         let Some(route) = app.route.as_ref().filter(|route| route.rewrites()) else {
             return match self.settled(app, person, (visit, None)) {
-                Ok(person) => self.decides(app, person, visit, now),
+                Ok(person) => self.decides_for_all(app, person, visit, now),
                 Err(refusal) => Decision::Forbid(refusal),
             };
         };
@@ -156,7 +168,7 @@ impl Rule {
         let by_other = other.map(|(rule, there)| rule.decides(app, person.clone(), there, now));
         match by_other.filter(|decision| !matches!(decision, Decision::Allow(_))) {
             Some(decision) => decision,
-            None => self.decides(app, person, visit, now),
+            None => self.decides_for_all(app, person, visit, now),
         }
     }
 
@@ -177,6 +189,25 @@ impl Rule {
             return Ok(by_both);
         }
         settle(tenants, person, visit, |tenant| here(tenant) || there(tenant))
+    }
+
+    /// Decides, whatever server reads the path: the rules before this one that would have spoken of it, if letter case or a slash at
+    /// its end did not count, must let the visit in as well.
+    fn decides_for_all<'p>(
+        &'p self,
+        app: &'p App,
+        person: Option<Arc<Person>>,
+        visit: &Visit<'_>,
+        now: u64,
+    ) -> Decision<'p> {
+        let before = app.rules.iter().take_while(|rule| !std::ptr::eq(*rule, self));
+        for rule in before.filter(|rule| rule.covers_loosely(&visit.target)) {
+            let decision = rule.decides(app, person.clone(), visit, now);
+            if !matches!(decision, Decision::Allow(_)) {
+                return decision;
+            }
+        }
+        self.decides(app, person, visit, now)
     }
 
     /// The only place that mints a [`Grant`].

@@ -678,3 +678,22 @@ fn own_pages_are_nobody_elses_under_another_spelling() {
         }
     }
 }
+
+/// Many servers (Express, Flask, ASP.NET, file systems) serve a page under another letter case, or with another slash at the end.
+///
+/// Tried: all entrances; a closed place in other letters and with slashes, by people whom only the rule behind it lets in.
+#[test]
+fn letter_case_and_a_slash_open_no_closed_place() {
+    let world = world();
+    let (alice, bob) = (world.cookie("alice"), world.cookie("bob"));
+    for entrance in ENTRANCES {
+        for uri in ["/ADMIN/x", "/Admin", "/aDmin/", "/%41dmin/x", "/ADMIN/../ADMIN/x"] {
+            assert_closed(&world.ask(entrance, RULES, uri, &[&bob]), entrance, uri);
+            assert_closed(&world.ask(entrance, RULES, uri, &[]), entrance, uri);
+        }
+        assert_open(&world.ask(entrance, RULES, "/ADMIN/x", &[&alice]), entrance, "whom both rules let in");
+        // Never wider: what is public is so in its own letters only.
+        assert_closed(&world.ask(entrance, RULES, "/PUBLIC/x", &[]), entrance, "public in other letters");
+        assert_open(&world.ask(entrance, RULES, "/PUBLIC/x", &[&bob]), entrance, "signed in");
+    }
+}
