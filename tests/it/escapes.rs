@@ -1,5 +1,5 @@
-//! Ways out of the requests that are checked one by one: other protocols, tunnels and headers behind a body.
-//! Through the five real front proxies with the configurations that users are given, and
+//! Ways out of the requests that are checked one by one: other protocols, tunnels, headers behind a body, and the checks' own
+//! addresses asked from outside. Through the five real front proxies with the configurations that users are given, and
 //! through foregate as the proxy itself.
 
 use std::path::Path;
@@ -8,7 +8,7 @@ use std::process::Command;
 use crate::book::page;
 use crate::support::backend::Backend;
 use crate::support::foregate::{Foregate, free_port, run};
-use crate::support::http::{Wire, raw, request};
+use crate::support::http::{Reply, Wire, raw, request};
 use crate::support::proxies::{FrontProxy, PROXIES};
 
 const HOST: &str = "app.foregate.localhost";
@@ -273,6 +273,63 @@ fn haproxy() -> (u32, u32) {
     (parts.next().expect("a number"), parts.next().expect("a number"))
 }
 
+/// What would be a check of every kind, let in, where a client may ask for one.
+const CHECK: [&str; 7] = [
+    "X-Original-URL: http://app.foregate.localhost/open/page",
+    "X-Original-Method: GET",
+    "X-Forwarded-Method: GET",
+    "X-Forwarded-Proto: http",
+    "X-Forwarded-Host: app.foregate.localhost",
+    "X-Forwarded-Uri: /open/page",
+    "Connection: close",
+];
+
+fn checks_are_the_front_proxys_to_ask_for(name: &'static str) {
+    for own in [OWN, HOST] {
+        let street = Street::of(name, own);
+        let ask = |host: &str, path: &str, lines: &[&str]| {
+            let host = format!("Host: {host}:{}", street.port);
+            let lines = [&[host.as_str()], lines].concat();
+            raw(([127, 0, 0, 1], street.port).into(), request("GET", path, &lines, "").as_bytes())
+        };
+        for host in [own, HOST, "unknown.foregate.localhost"] {
+            for kind in ["traefik", "nginx", "caddy", "haproxy", "envoy", "envoy/open/page"] {
+                let path = format!("/.foregate/auth/{kind}");
+                let spellings = [
+                    path.clone(),
+                    path.replace("auth", "%61uth"),
+                    path.replace("/auth", "//auth"),
+                    path.replace("auth", "./auth"),
+                    path.replace("auth", "x/../auth"),
+                    path.replace(".f", "%2ef"),
+                    path.replace("h/", "h%2f"),
+                    path.to_ascii_uppercase(),
+                    format!("http://{host}{path}"),
+                    format!("{path}?allow=public"),
+                ];
+                // What a client may say differs, so each family of headers is tried alone, too.
+                for (spelling, lines) in spellings
+                    .iter()
+                    .flat_map(|path| [&CHECK[..], &CHECK[..2], &CHECK[2..]].map(|lines| (path, lines)))
+                {
+                    let reply = ask(host, spelling, lines);
+                    let told = format!("{name} {own} {host} {spelling} {lines:?}: {reply:?}");
+                    assert!(is_no_check(&reply), "{told}");
+                }
+            }
+        }
+        // foregate's own pages are where they were.
+        let page = ask(own, "/.foregate/signed-out", &["Connection: close"]);
+        assert!(page.status == 200 && page.body.contains("signed out"), "{name} {own}: {page:?}");
+        assert_eq!(street.seen(".foregate"), [""; 0], "{name}");
+    }
+}
+
+/// Whether nothing is there, or the app's own rule was asked about the page.
+fn is_no_check(reply: &Reply) -> bool {
+    matches!(reply.status, 400 | 401 | 403 | 404) && reply.header("remote-user").is_none()
+}
+
 /// No front proxy at all.
 pub const ALONE: &str = "foregate";
 
@@ -290,4 +347,5 @@ through_every_proxy! {
     a_protocol_with_a_line_of_its_own_passes: named_traefik = "traefik", named_nginx = "nginx", named_caddy = "caddy", named_envoy = "envoy", named_haproxy = "haproxy";
     nobody_gets_a_tunnel_by_connect: connect_traefik = "traefik", connect_nginx = "nginx", connect_caddy = "caddy", connect_envoy = "envoy", connect_haproxy = "haproxy", connect_alone = "foregate";
     nothing_follows_a_body: trailers_traefik = "traefik", trailers_nginx = "nginx", trailers_caddy = "caddy", trailers_envoy = "envoy", trailers_haproxy = "haproxy", trailers_alone = "foregate";
+    checks_are_the_front_proxys_to_ask_for: checks_traefik = "traefik", checks_nginx = "nginx", checks_caddy = "caddy", checks_envoy = "envoy", checks_haproxy = "haproxy";
 }
