@@ -190,7 +190,7 @@ fn sound(target: &Target<'_>) {
     let host = parse_host(target.host.as_bytes()).expect("a host in its one spelling");
     assert_eq!(host, target.host);
     canonical(&target.path);
-    assert!(target.method != Method::CONNECT || target.path.raw().starts_with(b"/"));
+    assert!(target.method != Method::CONNECT, "nobody would judge what goes through a tunnel");
     let query = target.query.unwrap_or_default();
     assert!(!query.iter().any(|byte| byte.is_ascii_control() || *byte == b'#'));
 }

@@ -5,7 +5,7 @@ use askama::Template;
 /// The front proxies there is a configuration for.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrontProxy {
-    /// Traefik 3.7.12 or newer, its dynamic file.
+    /// Traefik 3.7.13 or newer, its dynamic file.
     Traefik,
     /// nginx 1.18 or newer.
     Nginx,

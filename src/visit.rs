@@ -95,10 +95,13 @@ impl Target<'_> {
 }
 
 /// Whether a method is in the letters that all registered ones have: an unknown one is judged like any other. Methods are
-/// case-sensitive (RFC 9110 9.1), and software that folds `post` into `POST` would step around a rule for it.
-pub fn is_well_formed(method: &Method) -> bool {
+/// case-sensitive (RFC 9110 9.1), and software that folds `post` into `POST` would step around a rule for it. `CONNECT` is
+/// none that can be judged: it asks for a tunnel (RFC 9110 9.3.6), and nobody would judge what goes through that.
+pub fn can_be_judged(method: &Method) -> bool {
     let word = method.as_str().as_bytes();
-    word.len() <= LONGEST_METHOD && word.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'-')
+    *method != Method::CONNECT
+        && word.len() <= LONGEST_METHOD
+        && word.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'-')
 }
 
 /// Letters of the longest method looked at.
@@ -208,8 +211,8 @@ pub enum Malformed {
     /// A scheme that is neither http nor https.
     #[error("the scheme is neither http nor https")]
     Scheme,
-    /// A method that is no HTTP token.
-    #[error("the method is not a valid HTTP method")]
+    /// A method that is no HTTP token, or none that can be judged.
+    #[error("the method is not a valid HTTP method, or asks for a tunnel")]
     Method,
     /// A host that is empty, not a name or address, or given twice differently.
     #[error("the host is not a valid name or address")]

@@ -10,7 +10,7 @@ use super::keys::rule_keys;
 use super::written::{Entry, Node, Value};
 use crate::identity::Proof;
 use crate::policy::{PathPattern, QueryPattern, Requirement, Rule, TermError, Terms};
-use crate::visit::is_well_formed;
+use crate::visit::can_be_judged;
 
 /// Reads who is let in: a term, an array of which any one is enough, `{ any = […] }` or `{ all = […] }`.
 pub(crate) fn read_allow(node: &Node, terms: Terms<'_>, book: &mut Notebook) -> Option<Requirement> {
@@ -309,7 +309,8 @@ fn read_methods(node: &Node, book: &mut Notebook) -> Option<Vec<Method>> {
                     "leave `methods` out for all methods",
                 );
             }
-            Ok(method) if is_well_formed(&method) => methods.push(method),
+            Ok(method) if can_be_judged(&method) => methods.push(method),
+            Ok(Method::CONNECT) => book.note(&node.place, "`CONNECT` is always refused", "leave it out"),
             Ok(_) if upper => {
                 book.note(
                     &node.place,

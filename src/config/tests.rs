@@ -578,6 +578,11 @@ fn each_setting_is_refused_for_its_own_reason() {
         ),
         (
             "",
+            "[apps]\n'o.example.com' = { allow = 'signed-in', rules = [{ methods = ['CONNECT'], allow = 'group:a' }] }",
+            "8:64: `CONNECT` is always refused; fix: leave it out",
+        ),
+        (
+            "",
             "[apps]\n'o.example.com' = { allow = 'signed-in', rules = [{ methods = ['GE_T'], allow = 'group:a' }] }",
             "8:64: no request has the method `GE_T`: they are of the letters A to Z; fix: write such as [\"GET\", \"POST\"], or leave it out for all methods",
         ),

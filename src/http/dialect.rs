@@ -11,7 +11,7 @@ use crate::browser::Cookies;
 use crate::headers::fold;
 use crate::visit::{
     AskedTenant, Authorization, Destination, Malformed, Overrides, Path, Scheme, Target, Visit,
-    is_well_formed, parse_host,
+    can_be_judged, parse_host,
 };
 
 /// The front proxies foregate speaks with.
@@ -82,10 +82,6 @@ impl Dialect {
             Self::Nginx => original_url(&parts.headers)?,
             Self::Envoy => request_line(parts, fallback)?,
         };
-        // A tunnel is no request that a front proxy would ask about.
-        if target.method == Method::CONNECT {
-            return Err(Malformed::Method);
-        }
         let target = Target { overrides: Overrides::In(&parts.headers), ..target };
         Ok(visit(target, &parts.headers, cookies))
     }
@@ -148,7 +144,7 @@ pub(super) fn target<'r>(
     uri: &'r [u8],
     method: Method,
 ) -> Result<Target<'r>, Malformed> {
-    if !is_well_formed(&method) {
+    if !can_be_judged(&method) {
         return Err(Malformed::Method);
     }
     let host: Cow<'r, str> = parse_host(host)?;
@@ -315,7 +311,7 @@ mod tests {
         for word in ["GET", "QUERY", "PROPFIND", "VERSION-CONTROL", &"A".repeat(32)] {
             assert_eq!(of(word).as_deref(), Ok(word));
         }
-        for word in ["post", "Post", "POSt", "PO_ST", "P0ST", "GET'", &"A".repeat(33)] {
+        for word in ["CONNECT", "post", "Post", "POSt", "PO_ST", "P0ST", "GET'", &"A".repeat(33)] {
             assert_eq!(of(word), Err(Malformed::Method), "{word}");
         }
     }

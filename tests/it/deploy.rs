@@ -124,6 +124,15 @@ fn compose_tells_foregate_and_traefik_the_same() {
             &foregate["labels"][format!("traefik.http.middlewares.foregate-check.forwardAuth.{name}")];
         assert_eq!(label.as_str(), Some(said(&format!("{name}:")).as_str()), "{name}");
     }
+    for (name, word) in [
+        ("foregate.rule", "rule"),
+        ("upgrades.rule", "rule"),
+        ("upgrades.priority", "priority"),
+        ("upgrades.service", "service"),
+    ] {
+        let label = foregate["labels"][format!("traefik.http.routers.{name}")].as_str().expect("a label");
+        assert!(snippet.contains(&format!(" {word}: {label}")), "{name}: {label}");
+    }
     let label =
         &foregate["labels"]["traefik.http.middlewares.foregate-check.forwardAuth.authResponseHeadersRegex"];
     assert!(snippet.contains(label.as_str().expect("text")), "{label}");

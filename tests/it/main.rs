@@ -30,6 +30,7 @@ mod differential;
 mod doctor;
 mod domains;
 mod emergency;
+mod escapes;
 mod examples;
 mod explain;
 mod floors;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::support::watch::watched;
 
 /// The ids, as their advisories, issues and commits have them.
-const CASES: [&str; 88] = [
+const CASES: [&str; 89] = [
     "CVE-2026-40575 / GHSA-7x63-xv5r-3p2x",
     "CVE-2026-25748 / GHSA-fj56-5763-j8pp",
     "CVE-2021-32637 / GHSA-68wm-pfjf-wqp6",
@@ -89,6 +89,7 @@ const CASES: [&str; 88] = [
     "RUSTSEC-2021-0078, -0020, -0079, 2020-0008; hyper#4124",
     "RUSTSEC-2026-0034",
     "CVE-2026-71324 / GHSA-3ccp-42pg-hgv6",
+    "CVE-2026-88008 / GHSA-w4v4-9rw7-5326",
     "hyper#4019; mod_auth_openidc 2026-08-20, 2026-05-22; RUSTSEC-2023-0065",
     "CVE-2026-77561 / GHSA-9xhm-w3wj-xhqh",
     "RUSTSEC-2022-0055; RUSTSEC-2026-0009; RUSTSEC-2017-0005",

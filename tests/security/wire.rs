@@ -3,9 +3,11 @@
 use std::path::Path;
 
 use super::world::{APP, ENTRANCES, Entrance, OPEN, World, assert_closed, world};
+use crate::escapes::{ALONE, only_websockets_leave_http};
 use crate::support::backend::Backend;
 use crate::support::foregate::Foregate;
 use crate::support::http::{Wire, get, raw, request};
+use crate::support::proxies::PROXIES;
 use crate::support::stage::Stage;
 use crate::support::tls::Authority;
 
@@ -139,7 +141,7 @@ fn cve_2026_71324_nothing_is_tunnelled_by_a_method() {
     // The outpost's address for nginx is told no method.
     let told = |entrance: &Entrance| entrance.is_check() && *entrance != Entrance::OutpostNginx;
     for entrance in ENTRANCES.into_iter().filter(told) {
-        for method in ["AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "get", "G\u{e9}T", "GET,POST", "G T"] {
+        for method in ["CONNECT", "AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA", "get", "G\u{e9}T", "GET,POST", "G T"] {
             assert_closed(&world.ask_by(entrance, method, ("http", OPEN, "/"), &[]), entrance, method);
         }
     }
@@ -150,6 +152,17 @@ fn cve_2026_71324_nothing_is_tunnelled_by_a_method() {
         ),
         "{seen:?}"
     );
+}
+
+/// `CVE-2026-88008 / GHSA-w4v4-9rw7-5326` Traefik: `Upgrade: h2c` goes on to the backend, which opens a tunnel past all checks.
+///
+/// Tried: the five real front proxies with the configurations that foregate prints, and foregate as the proxy itself; h2c, TLS and
+/// other protocols in lists and in several lines, with a request for a closed page behind them; WebSockets open as before.
+#[test]
+fn cve_2026_88008_only_websockets_leave_http() {
+    for name in PROXIES.into_iter().chain([ALONE]) {
+        only_websockets_leave_http(name);
+    }
 }
 
 /// `hyper#4019; mod_auth_openidc 2026-08-20, 2026-05-22; RUSTSEC-2023-0065` hyper, mod_auth_openidc, tungstenite: bytes above 0x7f

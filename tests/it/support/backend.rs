@@ -1,5 +1,5 @@
 //! An app that knows nothing of signing in: says what it got, and remembers it. A WebSocket is accepted for the
-//! example key of RFC 6455 1.3.
+//! example key of RFC 6455 1.3, and whatever comes through it is looked at as further requests.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -11,8 +11,24 @@ pub struct Backend {
     seen: Arc<Mutex<Vec<String>>>,
 }
 
+/// The protocols that a backend changes to.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Speaks {
+    WebSocket,
+    Everything,
+}
+
 impl Backend {
     pub fn start() -> Self {
+        Self::that(Speaks::WebSocket)
+    }
+
+    /// One that changes to whatever protocol it is asked for.
+    pub fn that_speaks_everything() -> Self {
+        Self::that(Speaks::Everything)
+    }
+
+    fn that(speaks: Speaks) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
         let address = listener.local_addr().expect("an address");
         let seen = Arc::new(Mutex::new(Vec::new()));
@@ -20,7 +36,7 @@ impl Backend {
         std::thread::spawn(move || {
             for stream in listener.incoming().map_while(Result::ok) {
                 let kept = Arc::clone(&kept);
-                std::thread::spawn(move || serve(stream, &kept));
+                std::thread::spawn(move || serve(stream, &kept, speaks));
             }
         });
         Self { address, seen }
@@ -50,7 +66,7 @@ impl Backend {
     }
 }
 
-fn serve(mut stream: TcpStream, seen: &Mutex<Vec<String>>) {
+fn serve(mut stream: TcpStream, seen: &Mutex<Vec<String>>, speaks: Speaks) {
     let mut bytes = Vec::new();
     let mut piece = [0; 64 * 1024];
     loop {
@@ -59,10 +75,15 @@ fn serve(mut stream: TcpStream, seen: &Mutex<Vec<String>>) {
             let request = String::from_utf8_lossy(&bytes).into_owned();
             bytes = rest;
             seen.lock().expect("the requests").push(request.clone());
-            let upgrade = request.to_ascii_lowercase().contains("\r\nupgrade: websocket");
-            let answer = if upgrade {
-                "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello"
-                    .to_owned()
+            let asked = request.to_ascii_lowercase();
+            let asked =
+                asked.split_once("\r\nupgrade: ").and_then(|(_, rest)| rest.split([',', '\r']).next());
+            let changed = asked
+                .filter(|asked| *asked == "websocket" || !asked.is_empty() && speaks == Speaks::Everything);
+            let answer = if let Some(protocol) = changed {
+                format!(
+                    "HTTP/1.1 101 Switching Protocols\r\nConnection: Upgrade\r\nUpgrade: {protocol}\r\nSec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\nhello"
+                )
             } else if request.starts_with("GET /form ") {
                 ok("text/html; charset=utf-8", FORM)
             } else if request.starts_with("POST /away?") {
@@ -119,8 +140,11 @@ pub(super) fn whole_request(bytes: &[u8]) -> Option<usize> {
     let head = bytes.windows(4).position(|part| part == b"\r\n\r\n")? + 4;
     let text = String::from_utf8_lossy(&bytes[..head]).to_ascii_lowercase();
     if text.contains("transfer-encoding: chunked") {
-        let end = bytes[head..].windows(5).position(|part| part == b"0\r\n\r\n")?;
-        return Some(head + end + 5);
+        let is_last = |at: &usize| *at == head || bytes[..*at].ends_with(b"\r\n");
+        let last = (head..bytes.len()).filter(is_last).find(|at| bytes[*at..].starts_with(b"0\r\n"))?;
+        // Headers may stand behind the last chunk.
+        let end = bytes[last..].windows(4).position(|part| part == b"\r\n\r\n")?;
+        return Some(last + end + 4);
     }
     let length =
         text.split("content-length:").nth(1).and_then(|rest| rest.split("\r\n").next()?.trim().parse().ok());
