@@ -482,8 +482,8 @@ fn lost_a_race(error: &tokio_postgres::Error) -> bool {
 fn told(error: &tokio_postgres::Error) -> StoreError {
     if let Some(answer) = error.as_db_error() {
         let text = format!("PostgreSQL says: {} ({})", answer.message(), answer.code().code());
-        // Class 22: the server is well, and cannot hold this value.
-        return if answer.code().code().starts_with("22") {
+        // Classes 22 and 54: the server is well, and cannot hold this value, or not in an index.
+        return if ["22", "54"].iter().any(|class| answer.code().code().starts_with(class)) {
             StoreError::Damaged(text)
         } else {
             StoreError::Unavailable(text)

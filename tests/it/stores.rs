@@ -113,6 +113,7 @@ contract![
     a_damaged_row_is_told_of_and_can_be_removed,
     a_nul_is_kept_whole_or_refused,
     a_dropped_future_leaves_no_half,
+    a_name_too_long_for_an_index_is_kept_whole_or_refused,
 ];
 
 async fn every_field_comes_back_as_it_was_kept(place: Place) {
@@ -812,6 +813,19 @@ mod sqlite_alone {
         store.probe().await.unwrap();
         store.insert(&row(1)).await.unwrap();
         assert_eq!(store.find(&key(1), NOW, IDLE).await.unwrap(), Some(row(1)));
+}
+
+async fn a_name_too_long_for_an_index_is_kept_whole_or_refused(place: Place) {
+    let store = place.open();
+    let mut long = row(1);
+    // Digits that nothing makes short.
+    let digits = |at: u64| format!("{:x}", at.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    long.profile.username = (1..1000).map(digits).collect();
+    match store.insert(&long).await {
+        Ok(_) => assert_eq!(store.find(&key(1), NOW, IDLE).await.unwrap(), Some(long)),
+        Err(error) => assert!(matches!(error, StoreError::Damaged(_)), "{error}"),
+    }
+    store.insert(&row(2)).await.unwrap();
         store.touch(&[(id(1), NOW + 1)]).await.unwrap();
         assert_eq!(store.sweep(NOW + 1_000_000, IDLE, 10).await.unwrap(), 1);
         let other = SessionStore::open(&Location::Memory).unwrap();
