@@ -21,7 +21,7 @@ use crate::identity::{Asked, Profile, Proof};
 use crate::journal::Somebody;
 use crate::jwt::{Expect, KeyRing, Kind};
 use crate::metrics::Metrics;
-use crate::oidc::{Ask, Prompt, Provider, ProviderError, Rules, Tokens, Userinfo};
+use crate::oidc::{Ask, Prompt, Provider, ProviderError, Rules, Tokens, Userinfo, session_of};
 use crate::session::store::StoreError;
 use crate::session::{Created, NewSession, Session, Sessions};
 use crate::visit::SessionHandle;
@@ -309,7 +309,7 @@ impl Login {
         old: Option<Arc<Session>>,
         now: u64,
     ) -> Result<SessionHandle, LoginError> {
-        let handle = match self.sessions.create(new, now).await? {
+        let handle = match self.sessions.create(new, now).await.map_err(LoginError::of_keeping)? {
             Created::Kept(handle) => handle,
             Created::Disabled => return Err(LoginError::Disabled),
         };
@@ -400,7 +400,7 @@ async fn redeem(
     let expected = expect(&rules, Kind::Id { nonce: Some(&nonce), access_token, code: Some(code) });
     let claims = keys.verify(tokens.id_token.expose(), &expected, now).await?;
     let profile = profile(at, &claims, &tokens, &rules, now).await?;
-    Ok(Redeemed { profile, sid: sid_of(&claims), tokens })
+    Ok(Redeemed { profile, sid: session_of(&claims)?, tokens })
 }
 
 /// Who the claims of an ID token and of userinfo are about (OpenID Connect Core 5.3), by the word of one provider.
@@ -445,11 +445,6 @@ fn expect<'a>(rules: &'a Rules, kind: Kind<'a>) -> Expect<'a> {
         secret: rules.secret.as_ref(),
         kind,
     }
-}
-
-/// The provider's own session, if it names one.
-fn sid_of(claims: &Map<String, Value>) -> Option<String> {
-    claims.get("sid").and_then(Value::as_str).map(str::to_owned)
 }
 
 /// What a code was worth.

@@ -16,7 +16,7 @@ use self::discovery::Discovery;
 use self::document::Document;
 pub use self::error::{ProfileError, ProviderError, Step};
 pub use self::examine::{Announced, Reception};
-pub use self::profile::{Mapped, Warning, profile_of};
+pub use self::profile::{Mapped, Warning, profile_of, session_of};
 pub use self::settings::{ClaimNames, ClientAuth, Settings};
 pub use self::tokens::Tokens;
 pub use self::userinfo::Userinfo;

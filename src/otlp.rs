@@ -109,7 +109,8 @@ impl Exporter {
             OutboundError::Connect(_) | OutboundError::Exhausted(_) => Refused::Later(error.to_string()),
             // It may have taken them.
             OutboundError::Timeout
-            | OutboundError::TooLarge
+            | OutboundError::TooLarge { .. }
+            | OutboundError::Compressed { .. }
             | OutboundError::Refused(_)
             | OutboundError::Broken(_) => Refused::ForGood(error.to_string()),
         })?;

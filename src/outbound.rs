@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, HOST, USER_AGENT};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, Uri, Version};
+use http::{HeaderMap, HeaderName, HeaderValue, Request, Response, StatusCode, Uri, Version};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::body::{Body, Bytes, Incoming};
 use hyper_util::client::legacy::Client;
@@ -67,7 +67,16 @@ pub enum OutboundError {
     Exhausted(String),
     /// The answer is larger than we take.
     #[error("the answer is larger than {LIMIT_BYTES} bytes")]
-    TooLarge,
+    TooLarge {
+        /// Which it was.
+        status: StatusCode,
+    },
+    /// The answer is compressed.
+    #[error("the answer is compressed, which nobody asked for")]
+    Compressed {
+        /// Which it was.
+        status: StatusCode,
+    },
     /// The request was not sent, as it is not allowed.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -222,9 +231,10 @@ impl Outbound {
         })?;
         let (parts, body) = answer.into_parts();
         if parts.headers.get(CONTENT_ENCODING).is_some_and(|coding| coding != "identity") {
-            return Err(OutboundError::Broken("the answer is compressed, which nobody asked for".into()));
+            return Err(OutboundError::Compressed { status: parts.status });
         }
-        Ok(Response::from_parts(parts, collect(body).await?))
+        let body = collect(body, parts.status).await?;
+        Ok(Response::from_parts(parts, body))
     }
 }
 
@@ -250,13 +260,13 @@ fn complete(headers: &mut HeaderMap) {
     headers.entry(USER_AGENT).or_insert(HeaderValue::from_static(AGENT));
 }
 
-async fn collect(body: Incoming) -> Result<Vec<u8>, OutboundError> {
+async fn collect(body: Incoming, status: StatusCode) -> Result<Vec<u8>, OutboundError> {
     if body.size_hint().lower() > LIMIT_BYTES as u64 {
-        return Err(OutboundError::TooLarge);
+        return Err(OutboundError::TooLarge { status });
     }
     match Limited::new(body, LIMIT_BYTES).collect().await {
         Ok(collected) => Ok(collected.to_bytes().into()),
-        Err(error) if error.is::<LengthLimitError>() => Err(OutboundError::TooLarge),
+        Err(error) if error.is::<LengthLimitError>() => Err(OutboundError::TooLarge { status }),
         Err(error) => Err(OutboundError::Broken(chain(&*error))),
     }
 }

@@ -39,7 +39,7 @@ use crate::identity::{Identity, Profile};
 use crate::metrics::Metrics;
 use crate::secret::Secret;
 use crate::visit::{Credential, HANDLE_BYTES, SessionHandle};
-pub use app_tokens::{KnownToken, NewToken, TOKEN_SECONDS, token_id};
+pub use app_tokens::{KnownToken, MOST_OWN_TOKENS, Made, NewToken, TOKEN_SECONDS, token_id};
 use cache::Cache;
 use guesses::Guesses;
 pub use names::{IdPrefix, NoName, name_of, parse_name};

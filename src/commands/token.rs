@@ -11,7 +11,7 @@ use super::table::{Reader, Table, write};
 use super::{FromFile, audit, load, runtime, tell, unix_now};
 use crate::config::Config;
 use crate::journal::{Event, Record};
-use crate::session::store::{ListedToken, Selection, SessionStore, TokenId};
+use crate::session::store::{ListedToken, Selection, SessionStore, TokenId, TokenKept};
 use crate::session::{IdPrefix, Meant, NewToken, name_of};
 use crate::wording::{day_and_time, parse_duration, printable};
 
@@ -86,7 +86,9 @@ pub(super) fn create(args: &Create) -> anyhow::Result<()> {
         let (app, name, networks) = (args.app.clone(), args.name.clone(), args.network.clone());
         let made = Record { app: Some(app.clone()), ..audit::about(&owner, Event::TokenCreated) };
         let (token, row) = NewToken { person: owner.key, app, name, networks, expires_at }.mint(now)?;
-        anyhow::ensure!(store.keep_token(&row).await?, "{} was disabled just now", printable(&args.user));
+        // The limit is for people who make their own.
+        let kept = store.keep_token(&row, u32::MAX).await?;
+        anyhow::ensure!(kept == TokenKept::Kept, "{} was disabled just now", printable(&args.user));
         audit::note(&config, made);
         tell(&format!(
             "note: this is the only time that the token {} of {} for {} is shown",

@@ -50,7 +50,7 @@ impl Sign {
                     Self::Silence
                 }
                 OutboundError::Exhausted(_) | OutboundError::Refused(_) => Self::Unsure,
-                OutboundError::TooLarge => Self::Answer,
+                OutboundError::TooLarge { .. } | OutboundError::Compressed { .. } => Self::Answer,
             },
             ProviderError::Interrupted => Self::Unsure,
             // Also 429: too many questions are no outage, and somebody else may ask them.
@@ -63,6 +63,7 @@ impl Sign {
             | ProviderError::InvalidClient { .. }
             | ProviderError::Refused { .. }
             | ProviderError::NotOAuth { .. }
+            | ProviderError::Page { .. }
             | ProviderError::Answer { .. }
             | ProviderError::TokenRejected { .. }
             | ProviderError::Subject
@@ -110,6 +111,8 @@ const LATE: Duration = Duration::from_secs(3);
 
 #[cfg(test)]
 mod tests {
+    use http::StatusCode;
+
     use super::*;
     use crate::oidc::Step;
 
@@ -159,7 +162,7 @@ mod tests {
             (unreachable(OutboundError::Connect("refused".into())), Sign::Silence),
             (unreachable(OutboundError::Broken("ended".into())), Sign::Silence),
             (unreachable(OutboundError::Exhausted("too many open files".into())), Sign::Unsure),
-            (unreachable(OutboundError::TooLarge), Sign::Answer),
+            (unreachable(OutboundError::TooLarge { status: StatusCode::OK }), Sign::Answer),
             (ProviderError::Unwell { step, status: 503 }, Sign::Silence),
             (ProviderError::Unwell { step, status: 429 }, Sign::Answer),
             (ProviderError::Status { step, status: 404 }, Sign::Answer),

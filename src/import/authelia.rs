@@ -245,10 +245,10 @@ impl Reading<'_> {
         let keys = texts.and_then(|texts| texts.into_iter().map(host_key).collect::<Option<Vec<_>>>());
         self.keys.extend(keys.iter().flatten().cloned());
         match keys {
-            Some(keys) if !regex && keys.is_empty() => Hosts::All,
-            Some(keys) if !regex => Hosts::These(keys),
+            Some(keys) if !regex && !keys.is_empty() => Hosts::These(keys),
+            // Authelia itself does not start with a rule that names no host.
             Some(_) | None => {
-                let why = "not all of it is a host: what it opens stays closed, what it closes is closed for every host";
+                let why = "it is missing, or not all of it is a host: what it opens stays closed, what it closes is closed for every host";
                 self.plan.lost(format!("{place}.domain"), why);
                 Hosts::Some
             }

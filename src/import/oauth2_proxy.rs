@@ -43,10 +43,11 @@ pub(super) fn read(given: &Given, wish: &Wish) -> Result<Plan, ImportError> {
     Ok(plan)
 }
 
-/// Takes variables without their prefix.
+/// Takes variables without their prefix. An empty one is as none to it.
 pub(super) fn put_variables(options: &mut Options, variables: &[(String, String)]) {
     for (name, value) in variables {
-        options.put(name, &Value::Text(value.clone()));
+        let value = Value::Text(value.clone());
+        options.put(name, if value.is_empty() { &Value::Null } else { &value });
     }
 }
 
@@ -293,8 +294,12 @@ fn by_group(options: &Options, plan: &mut Plan) -> Verdict {
     };
     for option in ["allowed-group", "keycloak-group", "allowed-role"] {
         let Some(key) = options.key(option).map(str::to_owned) else { continue };
-        for name in options.all(option) {
-            asked = true;
+        let Some(names) = options.given(option) else { continue };
+        asked = true;
+        if names.is_empty() {
+            plan.lost(&key, NO_NAME);
+        }
+        for name in names {
             // Keycloak's roles are groups of this form there.
             let role = if option == "allowed-role" {
                 Some(name.as_str())
@@ -451,6 +456,8 @@ fn is_yaml(name: &str) -> bool {
 /// What the names of its variables begin with.
 pub(super) const PREFIX: &str = "OAUTH2_PROXY_";
 
+/// oauth2-proxy compares an empty name with those of each person.
+const NO_NAME: &str = "it lists an empty name, which nobody has: nobody gets in by it, there or here";
 const GOOGLE: &str = "https://accounts.google.com";
 const DAY: u64 = 86_400;
 const WEEK: u64 = 604_800;

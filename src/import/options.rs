@@ -29,6 +29,18 @@ pub(super) enum Kind {
     Whole,
 }
 
+impl Kind {
+    /// Whether these values are the same as none. Text may be `off`, which is then a name, and a list of an empty text is a
+    /// list.
+    fn is_off(self, values: &[String]) -> bool {
+        match self {
+            Self::Flag => values.iter().all(|value| is_on(value) == Some(false)),
+            Self::One => values.iter().all(String::is_empty),
+            Self::Many | Self::Whole => values.is_empty(),
+        }
+    }
+}
+
 /// What becomes of an option that no code looks at.
 #[derive(Clone, Copy)]
 pub(super) enum Meaning {
@@ -146,6 +158,12 @@ impl Options {
         parts.map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned).collect()
     }
 
+    /// The values of an option that lists something, without the empty ones; nothing if it was not set. One that has empty ones
+    /// alone lists nobody, which is not the same.
+    pub(super) fn given(&self, name: &str) -> Option<Vec<String>> {
+        self.set.get(name).filter(|set| !set.values.is_empty()).map(|_| self.all(name))
+    }
+
     /// The text of an option.
     pub(super) fn one(&self, name: &str) -> Option<String> {
         self.all(name).pop()
@@ -174,8 +192,9 @@ impl Options {
     pub(super) fn tell(&self, plan: &mut Plan, read: impl Fn(&str) -> bool) {
         for set in self.in_order() {
             let unread = set.values.iter().any(|value| value == UNREADABLE || value.contains("${"));
-            let off = set.values.iter().all(|value| value.is_empty() || is_on(value) == Some(false));
-            match self.find(&set.name).map(|known| known.meaning) {
+            let known = self.find(&set.name);
+            let off = known.is_some_and(|known| known.kind.is_off(&set.values));
+            match known.map(|known| known.meaning) {
                 Some(Meaning::Needless(why)) => plan.needless(&set.key, why),
                 Some(Meaning::Lost(_) | Meaning::Restricts(_)) if off => plan.needless(&set.key, "it is off"),
                 Some(Meaning::Lost(why)) => plan.lost(&set.key, why),

@@ -78,7 +78,8 @@ pub(super) fn carry(options: &Options, plan: &mut Plan, wish: &Wish) {
     plan.lost("X-Forwarded-User", "foregate sets no X-Forwarded-…: apps get Remote-User and its like, or the names you write in `headers`");
     plan.headers = Some(Headers::Preset("remote"));
     provider(options, plan);
-    let whole = people(options.all("whitelist"), options.all("domain"), options, plan, "domain, whitelist");
+    let whole =
+        people(options.given("whitelist"), options.given("domain"), options, plan, "domain, whitelist");
     for name in ["whitelist", "domain", "match-whitelist-or-domain"] {
         carried(options, plan, name, "allow");
     }
@@ -147,19 +148,24 @@ fn provider(options: &Options, plan: &mut Plan) {
     plan.carried(options.key("lifetime").unwrap_or("lifetime (43200, the default)"), "session.lifetime");
 }
 
-/// Whom a whitelist and domains let in; everybody who is signed in without.
+/// Whom a whitelist and domains let in; everybody who is signed in without. One that is there and empty is a list of one empty
+/// name to it, and lets in nobody.
 fn people(
-    whitelist: Vec<String>,
-    domains: Vec<String>,
+    whitelist: Option<Vec<String>>,
+    domains: Option<Vec<String>>,
     options: &Options,
     plan: &mut Plan,
     key: &str,
 ) -> Verdict {
-    if whitelist.is_empty() && domains.is_empty() {
+    if whitelist.is_none() && domains.is_none() {
         return Verdict::signed_in();
     }
     let both = options.on("match-whitelist-or-domain") == Some(true);
-    let domains = if whitelist.is_empty() || both { domains } else { Vec::new() };
+    let domains = domains.filter(|_| whitelist.is_none() || both).unwrap_or_default();
+    let whitelist = whitelist.unwrap_or_default();
+    if whitelist.is_empty() && domains.is_empty() {
+        plan.lost(key, "it is there and empty: nobody gets in by it, there or here");
+    }
     let mut terms = Vec::new();
     for address in whitelist.into_iter().chain(domains.iter().map(|domain| format!("*@{domain}"))) {
         match email(&address) {
@@ -196,9 +202,9 @@ fn rules(options: &Options, plan: &mut Plan, whole: &Verdict, keys: &mut Vec<Str
             plan.lost(format!("{key}.provider"), "write [providers.NAME], and `provider` of the app");
         }
         let list = |part: &str| {
-            parts.get(part).into_iter().flatten().flat_map(|text| commas(text)).collect::<Vec<_>>()
+            parts.get(part).map(|texts| texts.iter().flat_map(|text| commas(text)).collect::<Vec<_>>())
         };
-        let own = !list("whitelist").is_empty() || !list("domains").is_empty();
+        let own = list("whitelist").is_some() || list("domains").is_some();
         let verdict = match last("action").as_deref() {
             Some("allow") => Verdict::Public,
             Some("auth") | None if own => people(list("whitelist"), list("domains"), options, plan, &key),

@@ -46,6 +46,9 @@ pub enum LoginError {
     /// The session could not be kept.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// What the provider says of the person is nothing that the store can hold.
+    #[error("what the provider says of this person cannot be kept: {0}")]
+    Unkept(StoreError),
     /// An operator has shut this person out.
     #[error("this person is disabled here")]
     Disabled,
@@ -55,6 +58,13 @@ pub enum LoginError {
     /// The system gave no random bytes.
     #[error("the system gives no random bytes")]
     Random,
+}
+
+impl LoginError {
+    /// Why a session is not kept: the store is silent, or well and can never hold what there is.
+    pub(super) fn of_keeping(error: StoreError) -> Self {
+        if matches!(error, StoreError::Damaged(_)) { Self::Unkept(error) } else { Self::Store(error) }
+    }
 }
 
 /// The likely cause of a circle.

@@ -4,10 +4,10 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Login, LoginError, Named, expect, profile, sid_of};
+use super::{Login, LoginError, Named, expect, profile};
 use crate::identity::{Field, Profile};
 use crate::jwt::{KeyRing, Kind, TokenError};
-use crate::oidc::{ProviderError, Step, Tokens};
+use crate::oidc::{ProviderError, Step, Tokens, session_of};
 use crate::session::{Due, Lease, Renewed, Session};
 
 /// Why a session that was to be renewed has to end.
@@ -63,7 +63,10 @@ impl Over {
             }
             LoginError::Provider(ProviderError::TokenRejected { .. }) => Some(Self::Userinfo),
             LoginError::Provider(ProviderError::Subject) => Some(Self::Person),
-            LoginError::Profile(_) => Some(Self::Profile),
+            // Whoever can make their own claims unusable must not keep by that what they have lost.
+            LoginError::Provider(ProviderError::Answer { step: Step::Token | Step::Userinfo, .. })
+            | LoginError::Profile(_)
+            | LoginError::Unkept(_) => Some(Self::Profile),
             LoginError::Token(error) if !matches!(error, TokenError::NoKeys(_)) => Some(Self::Token),
             LoginError::Tokens => Some(Self::Tokens),
             LoginError::Provider(_)
@@ -109,30 +112,37 @@ impl Login {
         };
         let who = who_now(at, (&session, &lease), (&old, &new), now).await;
         match who.map_err(|error| (Over::of(&error), error)) {
-            Ok(Ok(who)) => self.keep(&session, lease, renewed(who, &new, new.renew_at(now)), now).await,
-            Ok(Err(why)) | Err((Some(why), _)) => {
-                return self.end_renewed(&session, &lease, why, now).await;
-            }
+            Ok(Ok(who)) => self.keep(&session, &lease, renewed(who, &new, new.renew_at(now)), now).await,
+            Ok(Err(why)) | Err((Some(why), _)) => self.end_renewed(&session, &lease, why, now).await,
             Err((None, error)) => {
                 // The old refresh token may be used up, so the new one is kept; not so an ID token nobody has checked.
                 self.tell_failure(&error);
                 let who = lease.as_before();
                 let again = new.renew_at(now).map(|_| now.saturating_add(TRY_AGAIN_SECONDS));
                 let kept = Tokens { id_token: old.id_token, ..new };
-                self.keep(&session, lease, renewed(who, &kept, again), now).await;
+                self.keep(&session, &lease, renewed(who, &kept, again), now).await
             }
         }
-        None
     }
 
-    async fn keep(&self, session: &Session, lease: Lease, renewed: Result<Renewed, LoginError>, now: u64) {
+    /// Keeps what a renewal brought. What the store can never hold ends the session, and then a word for why comes back.
+    async fn keep(
+        &self,
+        session: &Session,
+        lease: &Lease,
+        renewed: Result<Renewed, LoginError>,
+        now: u64,
+    ) -> Option<&'static str> {
         let kept = match renewed {
-            Ok(renewed) => self.sessions.keep_renewed(session, lease, renewed, now).await,
-            Err(error) => return self.tell_failure(&error),
+            Ok(renewed) => {
+                let kept = self.sessions.keep_renewed(session, lease, renewed, now).await;
+                kept.map_err(LoginError::of_keeping)
+            }
+            Err(error) => Err(error),
         };
-        if let Err(error) = kept {
-            tracing::error!(%error, "new tokens could not be kept");
-        }
+        let error = kept.err()?;
+        tracing::error!(%error, "new tokens could not be kept");
+        self.end_renewed(session, lease, Over::of(&error)?, now).await
     }
 
     /// Ends a session, unless another replica renewed it after all while this one took too long.
@@ -202,7 +212,7 @@ async fn who_now(
     if claims.get("sub").and_then(Value::as_str) != Some(subject) {
         return Ok(Err(Over::Person));
     }
-    let sid = sid_of(&claims);
+    let sid = session_of(&claims)?;
     if lease.sid().is_some() && sid.as_deref() != lease.sid() {
         return Ok(Err(Over::Session));
     }

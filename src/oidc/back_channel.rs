@@ -9,7 +9,7 @@ use url::{Url, form_urlencoded};
 use zeroize::Zeroizing;
 
 use super::document::Document;
-use super::error::{ProviderError, Step};
+use super::error::{ProviderError, Step, is_page};
 use super::settings::{ClientAuth, Settings};
 use crate::outbound::{Outbound, json};
 
@@ -42,11 +42,12 @@ impl BackChannel<'_> {
             reason: "the request cannot be written, as the client id or secret is unusable",
         })?;
         let answer = self.outbound.fetch(request).await;
-        let answer = answer.map_err(|error| ProviderError::Unreachable { step, error })?;
-        let status = answer.status();
+        let answer = answer.map_err(|error| ProviderError::of_exchange(step, error))?;
+        let (status, is_page) = (answer.status(), is_page(answer.headers()));
         let body = Zeroizing::new(answer.into_body());
         let told: Option<OAuthError> = json::read(&body).ok();
         match (status.is_success(), told) {
+            (true, None) if is_page => Err(ProviderError::Page { step, status: status.as_u16() }),
             (true, None) => Ok(body),
             (_, told) => Err(refusal(step, status, told, tried)),
         }

@@ -1,6 +1,7 @@
 //! What can go wrong with a provider, one variant per reaction. Knows no requests.
 
-use http::StatusCode;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, StatusCode};
 use thiserror::Error;
 
 use super::settings::ClientAuth;
@@ -89,7 +90,16 @@ pub enum ProviderError {
         /// The HTTP status.
         status: u16,
     },
-    /// A success that lacks what it must have.
+    /// A page in the place of a success: of a proxy in between, that tells people something. Trying again later may help.
+    #[error("{step}: a page came in the place of an answer ({status})")]
+    Page {
+        /// What was asked.
+        step: Step,
+        /// The HTTP status.
+        status: u16,
+    },
+    /// A success that cannot be used, as it lacks what it must have, is too large or is compressed. What it holds may be of a
+    /// person's own making, so that it is no outage.
     #[error("{step}: the answer cannot be used: {reason}")]
     Answer {
         /// What was asked.
@@ -120,12 +130,32 @@ impl ProviderError {
         matches!(self, Self::Unreachable { .. } | Self::Unwell { .. } | Self::Interrupted)
     }
 
+    /// What an exchange means that brought no answer which could be read.
+    pub(super) fn of_exchange(step: Step, error: OutboundError) -> Self {
+        let (status, reason) = match error {
+            OutboundError::TooLarge { status } => (status, "it is larger than 1 MiB"),
+            OutboundError::Compressed { status } => (status, "it is compressed, which nobody asked for"),
+            OutboundError::Timeout
+            | OutboundError::Connect(_)
+            | OutboundError::Exhausted(_)
+            | OutboundError::Refused(_)
+            | OutboundError::Broken(_) => return Self::Unreachable { step, error },
+        };
+        if status.is_success() { Self::Answer { step, reason } } else { Self::of_status(step, status) }
+    }
+
     /// What a status that is no success means where nothing more is known.
     pub(super) fn of_status(step: Step, status: StatusCode) -> Self {
         let is_unwell = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
         let status = status.as_u16();
         if is_unwell { Self::Unwell { step, status } } else { Self::Status { step, status } }
     }
+}
+
+/// Whether an answer is a page for people, whatever its status: claims make none of it.
+pub(super) fn is_page(headers: &HeaderMap) -> bool {
+    let kind = headers.get(CONTENT_TYPE).and_then(|kind| kind.to_str().ok()).unwrap_or_default();
+    kind.split(';').next().is_some_and(|kind| kind.trim().eq_ignore_ascii_case("text/html"))
 }
 
 /// Why an answer is no object of JSON that says one thing.
@@ -175,7 +205,10 @@ pub enum ProfileError {
     /// A verified e-mail address is required, and `email_verified` is not true.
     #[error("the e-mail address is not verified, and require_verified_email is on")]
     EmailNotVerified,
-    /// The subject and the names alone are more than 64 KiB.
-    #[error("the subject and the names are too long")]
+    /// The subject or the username is longer than 1 KiB, or the names alone are more than 64 KiB.
+    #[error("the subject or a name is too long")]
     TooLong,
+    /// The provider's own session has a name longer than 1 KiB, or with a NUL in it.
+    #[error("the claim sid is no name that can be kept")]
+    Session,
 }

@@ -99,6 +99,9 @@ pub fn profile_of(claims: &Claims, issuer: &str, names: &ClaimNames) -> Result<M
         auth_time: auth_time(claims),
         ..Profile::default()
     };
+    if [&profile.subject, &profile.username].iter().any(|name| name.len() > NAME_LIMIT_BYTES) {
+        return Err(ProfileError::TooLong);
+    }
     let singles = [&profile.subject, &profile.username, &profile.name, &profile.email];
     let used: usize = singles.iter().map(|text| text.len()).sum();
     let left = TEXT_LIMIT_BYTES.checked_sub(used).ok_or(ProfileError::TooLong)?;
@@ -106,6 +109,18 @@ pub fn profile_of(claims: &Claims, issuer: &str, names: &ClaimNames) -> Result<M
     profile.groups = groups(claim_at(claims, &names.groups), left, &mut warnings);
     profile.claims = kept(claims, &mut warnings);
     Ok(Mapped { profile, warnings })
+}
+
+/// The provider's own session, if it names one.
+///
+/// # Errors
+/// [`ProfileError::Session`] if it cannot be kept by that name: whoever went on without one could not be signed out by it.
+pub fn session_of(claims: &Claims) -> Result<Option<String>, ProfileError> {
+    let Some(name) = claims.get("sid").and_then(Value::as_str) else { return Ok(None) };
+    if name.len() > NAME_LIMIT_BYTES || name.contains('\0') {
+        return Err(ProfileError::Session);
+    }
+    Ok(Some(name.to_owned()))
 }
 
 fn subject(claims: &Claims) -> Result<&str, ProfileError> {
@@ -134,7 +149,9 @@ fn groups(value: Option<&Value>, limit_bytes: usize, warnings: &mut Vec<Warning>
         Some(Value::String(list)) => {
             list.replace('\0', "\u{fffd}").split(',').map(|name| name.trim().to_owned()).collect()
         }
-        Some(Value::Object(members)) => names_in(members).map(str::to_owned).collect(),
+        Some(Value::Object(members)) => {
+            names_in(members).map(|name| name.replace('\0', "\u{fffd}")).collect()
+        }
         Some(Value::Bool(_) | Value::Number(_)) => {
             unreadable = 1;
             Vec::new()
@@ -228,6 +245,8 @@ const PROTOCOL: &[&str] = &[
     "events",
     "cnf",
 ];
+/// People are found by these names, and an index of PostgreSQL takes no more than 2,704 bytes for a row.
+const NAME_LIMIT_BYTES: usize = 1024;
 const GROUP_LIMIT: usize = 1000;
 const TEXT_LIMIT_BYTES: usize = 64 * 1024;
 const YEAR_9999_SECONDS: f64 = 253_402_300_800.0;

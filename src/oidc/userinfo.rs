@@ -5,7 +5,7 @@ use http::{HeaderValue, Request, Response, StatusCode};
 use serde_json::{Map, Value};
 use url::Url;
 
-use super::error::{ProviderError, Step, no_object};
+use super::error::{ProviderError, Step, is_page, no_object};
 use crate::outbound::{Outbound, json};
 use crate::secret::Secret;
 
@@ -35,11 +35,17 @@ pub(super) async fn ask(
         .body(Vec::new())
         .map_err(|_| unusable("the endpoint is no address"))?;
     let answer = outbound.fetch(request).await;
-    let answer = answer.map_err(|error| ProviderError::Unreachable { step, error })?;
+    let answer = answer.map_err(|error| ProviderError::of_exchange(step, error))?;
     match answer.status() {
+        status @ StatusCode::OK if is_page(answer.headers()) => {
+            Err(ProviderError::Page { step, status: status.as_u16() })
+        }
         StatusCode::OK => read(answer, subject),
-        // RFC 6750 3.1 says 401; others are seen.
-        status @ (StatusCode::UNAUTHORIZED | StatusCode::BAD_REQUEST | StatusCode::FORBIDDEN) => {
+        // RFC 6750 3.1 says 401; others are seen. 431 is for a token that holds too many claims.
+        status @ (StatusCode::UNAUTHORIZED
+        | StatusCode::BAD_REQUEST
+        | StatusCode::FORBIDDEN
+        | StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE) => {
             Err(ProviderError::TokenRejected { status: status.as_u16() })
         }
         status => Err(ProviderError::of_status(step, status)),

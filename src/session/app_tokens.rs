@@ -10,7 +10,7 @@ use ipnet::IpNet;
 use quick_cache::sync::Cache as QuickCache;
 
 use super::store::{
-    FoundToken, ListedToken, PersonKey, Selection, SessionKey, StoreError, TokenId, TokenRow,
+    FoundToken, ListedToken, PersonKey, Selection, SessionKey, StoreError, TokenId, TokenKept, TokenRow,
 };
 use super::{Sessions, random};
 use crate::headers::Person;
@@ -48,6 +48,17 @@ pub struct NewToken {
     pub networks: Vec<IpNet>,
     /// When it ends, if it does by itself.
     pub expires_at: Option<u64>,
+}
+
+/// What came of a wish for a token.
+#[derive(Debug)]
+pub enum Made {
+    /// It is kept: this is its text, here and nowhere else.
+    Token(AppToken),
+    /// Its owner has as many as they may have.
+    Full,
+    /// Its owner may not sign in any more.
+    Nobody,
 }
 
 /// App tokens in memory, and their uses that the store does not know yet.
@@ -130,14 +141,17 @@ impl Sessions {
         told
     }
 
-    /// Makes a token and keeps its hash; `None` if its owner may not sign in any more.
+    /// Makes a token for its owner and keeps its hash, as long as they have fewer than [`MOST_OWN_TOKENS`].
     ///
     /// # Errors
     /// [`StoreError`] if it could not be kept.
-    pub async fn make_token(&self, new: NewToken, now: u64) -> Result<Option<AppToken>, StoreError> {
+    pub async fn make_token(&self, new: NewToken, now: u64) -> Result<Made, StoreError> {
         let (token, row) = new.mint(now)?;
-        let kept = self.ask(self.store.keep_token(&row), now).await?;
-        Ok(kept.then_some(token))
+        Ok(match self.ask(self.store.keep_token(&row, MOST_OWN_TOKENS), now).await? {
+            TokenKept::Kept => Made::Token(token),
+            TokenKept::Full => Made::Full,
+            TokenKept::Nobody => Made::Nobody,
+        })
     }
 
     /// Up to `limit` of the app tokens selected, by id.
@@ -234,6 +248,8 @@ fn token_key(token: &AppToken) -> SessionKey {
 
 /// How long what the store said of a token counts, if nothing is heard of it.
 pub const TOKEN_SECONDS: u64 = 60;
+/// Tokens that one person may have to make another one. Whoever operates foregate may make more.
+pub const MOST_OWN_TOKENS: u32 = 50;
 /// How exactly it is known when a token was last used.
 const NOTED_SECONDS: u64 = 300;
 /// Bytes of a public name.

@@ -10,7 +10,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
 use super::store::{PairingRow, PersonKey, Room, SessionKey, StoreError, TokenId, WaitingPairing};
-use super::{NewToken, Sessions, random};
+use super::{MOST_OWN_TOKENS, NewToken, Sessions, random};
 use crate::browser::Purpose;
 use crate::visit::AppToken;
 
@@ -58,7 +58,7 @@ pub enum Polled {
     Pending,
     /// The same, and it asks too often.
     TooSoon,
-    /// Somebody refused, or whoever approved may not sign in any more.
+    /// Somebody refused, or whoever approved may not sign in any more, or has as many tokens as they may have.
     Refused,
     /// It was not decided in time.
     Expired,
@@ -206,7 +206,7 @@ impl Sessions {
 
     async fn collect(&self, key: &SessionKey, new: NewToken, now: u64) -> Result<Polled, StoreError> {
         let (token, row) = new.mint(now)?;
-        if self.ask(self.store.collect_pairing(key, &row), now).await? {
+        if self.ask(self.store.collect_pairing(key, &row, MOST_OWN_TOKENS), now).await? {
             tracing::info!(app = row.app, subject = row.person.subject, "a paired device has its app token");
             return Ok(Polled::Collected(token));
         }

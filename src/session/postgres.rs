@@ -1,7 +1,7 @@
 //! Sessions in PostgreSQL: fixed statements over a small pool. Knows rows, not what a session opens or who asks.
 //!
-//! But for migrations, every statement goes out unnamed, in one round trip and as a transaction of its own, so a pooler that hands its
-//! servers from transaction to transaction (PgBouncer) may stand in between.
+//! But for migrations, every statement goes out unnamed and in one round trip, and is a transaction of its own but where an app token
+//! is kept, so a pooler that hands its servers from transaction to transaction (PgBouncer) may stand in between.
 
 mod examine;
 mod listen;
@@ -327,12 +327,22 @@ impl PostgresStore {
 
     /// Sends one statement that may be sent twice, and waits for its rows.
     async fn ask(&self, sql: &str, parameters: &[Parameter<'_>]) -> Result<Vec<PgRow>, StoreError> {
+        let [rows] = self.ask_all([(sql, parameters)]).await?;
+        Ok(rows)
+    }
+
+    /// Sends statements that may be sent twice as one change, each when the one before is answered, and waits for the rows of
+    /// all.
+    async fn ask_all<const N: usize>(
+        &self,
+        questions: [Question<'_>; N],
+    ) -> Result<[Vec<PgRow>; N], StoreError> {
         let deadline = sleep(ANSWER_TIME).deadline();
         timeout_at(deadline, self.migrated.get_or_try_init(|| self.migrate(deadline)))
             .await
             .unwrap_or_else(|_| Err(late()))?;
-        match self.attempt(sql, parameters, deadline).await {
-            Err(Failure::Passing(_)) => self.attempt(sql, parameters, deadline).await,
+        match self.attempt(&questions, deadline).await {
+            Err(Failure::Passing(_)) => self.attempt(&questions, deadline).await,
             outcome => outcome,
         }
         .map_err(|failure| match failure {
@@ -340,14 +350,13 @@ impl PostgresStore {
         })
     }
 
-    async fn attempt(
+    async fn attempt<const N: usize>(
         &self,
-        sql: &str,
-        parameters: &[Parameter<'_>],
+        questions: &[Question<'_>; N],
         deadline: Instant,
-    ) -> Result<Vec<PgRow>, Failure> {
-        let client = self.connection(deadline).await.map_err(Failure::Lasting)?;
-        match timeout_at(deadline, client.query_typed(sql, parameters)).await {
+    ) -> Result<[Vec<PgRow>; N], Failure> {
+        let mut client = self.connection(deadline).await.map_err(Failure::Lasting)?;
+        match timeout_at(deadline, answers(&mut client, questions)).await {
             Ok(Ok(rows)) => Ok(rows),
             Ok(Err(error)) if is_dead(&error) || client.is_closed() => {
                 self.give_up(client);
@@ -400,6 +409,29 @@ enum Failure {
 
 /// A value to bind, and its type, so that the server need not be asked for it.
 type Parameter<'p> = (&'p (dyn ToSql + Sync), Type);
+
+/// A statement with its parameters.
+type Question<'p> = (&'p str, &'p [Parameter<'p>]);
+
+/// The rows that each statement yields. One alone is a transaction by itself.
+async fn answers<const N: usize>(
+    client: &mut ClientWrapper,
+    questions: &[Question<'_>; N],
+) -> Result<[Vec<PgRow>; N], tokio_postgres::Error> {
+    let mut told = [const { Vec::new() }; N];
+    if N == 1 {
+        for (rows, (sql, parameters)) in told.iter_mut().zip(questions) {
+            *rows = client.query_typed(sql, parameters).await?;
+        }
+        return Ok(told);
+    }
+    let change = client.transaction().await?;
+    for (rows, (sql, parameters)) in told.iter_mut().zip(questions) {
+        *rows = change.query_typed(sql, parameters).await?;
+    }
+    change.commit().await?;
+    Ok(told)
+}
 
 /// What is kept of a person, as the first six parameters of a statement.
 fn person<'p>(profile: &'p Profile, now: &'p i64) -> [Parameter<'p>; 6] {
@@ -482,8 +514,8 @@ fn lost_a_race(error: &tokio_postgres::Error) -> bool {
 fn told(error: &tokio_postgres::Error) -> StoreError {
     if let Some(answer) = error.as_db_error() {
         let text = format!("PostgreSQL says: {} ({})", answer.message(), answer.code().code());
-        // Class 22: the server is well, and cannot hold this value.
-        return if answer.code().code().starts_with("22") {
+        // Classes 22 and 54: the server is well, and cannot hold this value, or not in an index.
+        return if ["22", "54"].iter().any(|class| answer.code().code().starts_with(class)) {
             StoreError::Damaged(text)
         } else {
             StoreError::Unavailable(text)

@@ -171,11 +171,11 @@ impl Sessions {
     /// Keeps what a renewal brought, here and for all replicas, which find it by themselves. A session that has ended meanwhile stays so.
     ///
     /// # Errors
-    /// [`StoreError`] if it could not be kept.
+    /// [`StoreError`] if it could not be kept; [`StoreError::Damaged`] if it never can.
     pub async fn keep_renewed(
         &self,
         session: &Session,
-        lease: Lease,
+        lease: &Lease,
         renewed: Renewed,
         now: u64,
     ) -> Result<(), StoreError> {
@@ -190,7 +190,7 @@ impl Sessions {
             version: lease.row.version + 1,
             // A renewal is no use of the session.
             last_seen: lease.row.last_seen.max(session.last_seen()),
-            ..*lease.row
+            ..Row::clone(&lease.row)
         };
         let epoch = self.cache.epoch(&id);
         if self.insist(&row, now).await? {

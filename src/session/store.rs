@@ -174,7 +174,7 @@ macro_rules! ask {
 mod pairings;
 pub use pairings::{PairingRow, PairingState, Room, WaitingPairing};
 pub(in crate::session) mod tokens;
-pub use tokens::{FoundToken, ListedToken, TokenId, TokenRow};
+pub use tokens::{FoundToken, ListedToken, TokenId, TokenKept, TokenRow};
 
 impl SessionStore {
     /// Readies the store of `location` without waiting for a server: PostgreSQL is connected, and the tables are made,

@@ -328,6 +328,30 @@ fn people_make_and_revoke_their_own_where_they_may() {
 }
 
 #[test]
+fn nobody_makes_more_than_there_may_be_by_asking_for_many_at_once() {
+    let tables = "keys = [\"KEY\"]\n[tokens]\nself_service = true".replace("KEY", KEY);
+    for store in [postgres::fresh_url(), "sqlite:DIR/foregate.db".to_owned()] {
+        let house = House::with(&format!("store = \"{store}\"\n{tables}"), Value::Null);
+        let mut alice = house.sign_in("alice");
+        let (_, csrf) = page(&house, &mut alice);
+        let form = format!("csrf={csrf}&make=token&app={APP}&name=phone&lasts=60");
+        let asked: Vec<u16> = thread::scope(|scope| {
+            let ask = |_| {
+                let (mut alice, house, form) = (alice.clone(), &house, &form);
+                scope.spawn(move || alice.step("POST", &account(house), form).status)
+            };
+            let threads: Vec<_> = (0..80).map(ask).collect();
+            threads.into_iter().map(|thread| thread.join().expect("an answer")).collect()
+        });
+        let count = |status: u16| asked.iter().filter(|found| **found == status).count();
+        assert_eq!((count(200), count(409)), (50, 30), "{store}: {asked:?}");
+        assert_eq!(listed(&house.foregate, "alice").len(), 50);
+        // Whoever operates foregate may.
+        create(&house.foregate, "alice", APP, &[]);
+    }
+}
+
+#[test]
 fn without_self_service_people_see_and_revoke_what_operators_made() {
     let house = House::new();
     let mut alice = house.sign_in("alice");

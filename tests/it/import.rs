@@ -311,6 +311,65 @@ fn what_is_not_known_closes_everything_it_may_be_about() {
 }
 
 #[test]
+fn a_list_of_nobody_lets_nobody_in() {
+    let everybody = "email_domains = [\"*\"]\n";
+    let cfg = |more: &str| format!("{everybody}{more}");
+    let alpha = |more: &str| format!("email_domains: [\"*\"]\nproviders:\n  - provider: oidc\n    {more}\n");
+    let control = |rule: &str| {
+        format!("access_control:\n  default_policy: deny\n  rules:\n    - policy: bypass\n{rule}")
+    };
+    let (proxy, forward) = ("oauth2-proxy", "traefik-forward-auth");
+    for (product, file, text, lets_in) in [
+        (proxy, "x.cfg", cfg("provider = \"github\"\ngithub_users = [\"bob\"]"), None),
+        (proxy, "x.cfg", cfg("provider = \"github\"\ngithub_org = \"o\"\ngithub_users = [\"bob\"]"), None),
+        (proxy, "x.cfg", cfg("google_groups = [\"\"]"), None),
+        (proxy, "x.cfg", cfg("google_groups = [\"off\"]"), None),
+        (proxy, "x.cfg", cfg("github_org = \"no\""), None),
+        (proxy, "x.cfg", cfg("allowed_groups = [\"\"]"), None),
+        (proxy, "x.cfg", cfg("allowed_groups = \" \""), None),
+        (proxy, "x.cfg", cfg("allowed_roles = [\" \", \",\"]"), None),
+        (proxy, "x.cfg", cfg("keycloak_groups = [\"\"]"), None),
+        (proxy, "x.yaml", alpha("allowedGroups: [\"\"]"), None),
+        (proxy, "x.yaml", alpha("githubConfig: {users: [bob]}"), None),
+        (proxy, "x.cfg", cfg("allowed_groups = []"), Some("signed-in")),
+        (proxy, "x.cfg", cfg("allowed_groups = [\"\", \"staff\"]"), Some("group:staff")),
+        (proxy, "x.yaml", alpha("allowedGroups: []"), Some("signed-in")),
+        (
+            proxy,
+            "x.env",
+            "OAUTH2_PROXY_EMAIL_DOMAINS=*\nOAUTH2_PROXY_ALLOWED_GROUPS=\n".to_owned(),
+            Some("signed-in"),
+        ),
+        (forward, "x.ini", "whitelist =\n".to_owned(), None),
+        (forward, "x.ini", "domain = ,\n".to_owned(), None),
+        (forward, "x.ini", "whitelist =\ndomain = example.com\n".to_owned(), None),
+        (forward, "x.ini", "rule.a.rule = Host(`a.example.com`)\nrule.a.whitelist =\ndefault-action = auth\nwhitelist = bob@example.com\n".to_owned(), Some("email:bob@example.com")),
+        (forward, "x.env", "WHITELIST=\nCLIENT_ID=x\n".to_owned(), None),
+        (forward, "x.env", "CLIENT_ID=x\n".to_owned(), Some("signed-in")),
+        ("authelia", "x.yml", control(""), None),
+        ("authelia", "x.yml", control("      domain: []\n"), None),
+        ("authelia", "x.yml", control("      domain: a.example.com\n"), Some("public")),
+    ] {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::write(dir.path().join(file), &text).expect("a file");
+        let given = if file.ends_with(".env") { vec!["--env", file] } else { vec![file] };
+        let (code, out, err) = run(&[&["import", product], given.as_slice()].concat(), dir.path());
+        let opens = |line: &&str| {
+            !line.starts_with('#')
+                && ["signed-in\"", "public\"", "group:", "email:"].iter().any(|term| line.contains(term))
+        };
+        let open: Vec<&str> = out.lines().filter(opens).collect();
+        match lets_in {
+            None => assert!(open.is_empty(), "{text}\n{code:?} {out}{err}"),
+            Some(term) => assert!(
+                !open.is_empty() && open.iter().all(|line| line.contains(term)),
+                "{text}\n{code:?} {out}{err}"
+            ),
+        }
+    }
+}
+
+#[test]
 fn every_key_of_the_source_is_accounted_for() {
     let (_, out, _) = import(&["oauth2-proxy", "oauth2-proxy.cfg"]);
     let text = std::fs::read_to_string(data().join("oauth2-proxy.cfg")).expect("text");

@@ -183,7 +183,7 @@ fn tokens_that_count_for_nothing_are_counted_and_good_ones_are_not() {
 }
 
 #[test]
-fn devices_that_ask_for_what_nobody_has_are_counted_with_tokens() {
+fn devices_that_ask_for_what_nobody_has_or_too_often_are_counted_with_tokens() {
     let house = house("tokens_per_minute = 3\ntokens_per_minute_total = 1000");
     let form =
         "device_code=nobody-has-this&grant_type=urn%3Aietf%3Aparams%3Aoauth%3Agrant-type%3Adevice_code";
@@ -193,16 +193,22 @@ fn devices_that_ask_for_what_nobody_has_are_counted_with_tokens() {
     assert_eq!(begun.status, 200, "{begun:?}");
     let code = begun.json()["device_code"].as_str().expect("a code").to_owned();
     let own = form.replace("nobody-has-this", &code);
+    let connection = rusqlite::Connection::open(house.foregate.dir().join("foregate.db")).expect("the store");
+    connection.busy_timeout(Duration::from_secs(5)).expect("a time");
     for _ in 0..10 {
+        // As if it had waited for as long as it was told.
+        connection.execute("UPDATE foregate_pairing SET asked_at = 0", ()).expect("a change");
         let waits = poll(&own);
-        assert!(
-            ["authorization_pending", "slow_down"]
-                .contains(&waits.json()["error"].as_str().expect("an error"))
-                && waits.status == 400,
+        assert_eq!(
+            (waits.status, &waits.json()["error"]),
+            (400, &"authorization_pending".into()),
             "{waits:?}"
         );
     }
-    let limited = until_limited(2, is_429, || poll(form));
+    // Whoever does not wait writes into the store each time, and is counted for it.
+    let hasty = until_limited(2, is_429, || poll(&own));
+    assert!(hasty.json()["error"] == "slow_down" && (1..=60).contains(&wait(&hasty)), "{hasty:?}");
+    let limited = until_limited(0, is_429, || poll(form));
     assert_eq!(limited.json()["error"], "slow_down");
     assert!((1..=60).contains(&wait(&limited)));
 }

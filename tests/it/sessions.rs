@@ -260,6 +260,69 @@ fn a_session_goes_on_while_the_provider_is_not_well() {
     }
 }
 
+/// So many letters, which nothing makes shorter.
+fn letters(count: usize) -> String {
+    let mut seed: u32 = 1;
+    let next = |_| {
+        seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        char::from(b'a' + (seed >> 24) as u8 % 26)
+    };
+    (0..count).map(next).collect()
+}
+
+#[test]
+fn nobody_keeps_their_groups_by_claims_that_cannot_be_used() {
+    for store in [postgres::fresh_url(), "sqlite:DIR/foregate.db".to_owned()] {
+        let session = format!("store = \"{store}\"\nkeys = [\"{KEY}\"]");
+        let house = House::with(&session, json!({ "accessTokenTtl": 2 }));
+        let [alice, bob, carol] = ["alice", "bob", "carol"].map(|user| house.cookie(user));
+        let url = house.url("app", "/");
+        let status = |shown: &str| house.foregate.check(&url, &[shown]).status;
+        for (user, claims) in [
+            ("alice", json!({ "groups": [], "preferred_username": letters(8000) })),
+            ("bob", json!({ "groups": [], "nickname": letters(3_000_000) })),
+        ] {
+            house.provider.control("user", &json!({ "login": user, "claims": claims }));
+        }
+        eventually("a name that no index holds ends a session", || status(&alice) == 401);
+        eventually("more than is read ends one", || status(&bob) == 401);
+        assert_eq!(status(&carol), 200);
+        assert_eq!(house.foregate.metric("foregate_store_errors_total"), 0.0, "nobody else hears of it");
+    }
+}
+
+#[test]
+fn a_nul_in_the_name_of_a_group_keeps_nobody_out_and_no_group() {
+    let groups = json!({ "a\0b": {}, "family": {} });
+    let shared = Shared::new(json!({ "accessTokenTtl": 2, "users": { "alice": { "groups": groups } } }));
+    let (url, shown) = (shared.house.url("app", "/"), shared.house.cookie("alice"));
+    let told = || shared.house.foregate.check(&url, &[&shown]).header("remote-groups").map(str::to_owned);
+    assert_eq!(told().as_deref(), Some("a\u{fffd}b,family"));
+    let fewer = json!({ "login": "alice", "claims": { "groups": { "a\0b": {} } } });
+    shared.house.provider.control("user", &fewer);
+    eventually("the lost group counts", || told().as_deref() == Some("a\u{fffd}b"));
+}
+
+#[test]
+fn what_the_store_cannot_hold_ends_the_session_and_is_told_at_a_sign_in() {
+    let shared = Shared::new(Value::Null);
+    let [alice, bob] = ["alice", "bob"].map(|user| shared.house.cookie(user));
+    shared.sql(
+        "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF NEW.username = 'alix' THEN \
+        RAISE 'too large for an index' USING ERRCODE = '54000'; END IF; RETURN NEW; END $$; \
+        CREATE TRIGGER refuse BEFORE INSERT OR UPDATE ON foregate_person FOR EACH ROW EXECUTE FUNCTION refuse()",
+    );
+    let claims = json!({ "login": "alice", "claims": { "groups": [], "preferred_username": "alix" } });
+    shared.house.provider.control("user", &claims);
+    shared.make_due();
+    let (replica, url) = (shared.replica(), shared.house.url("app", "/"));
+    eventually("her session ends", || replica.check(&url, &[&alice]).status == 401);
+    assert_eq!(replica.check(&url, &[&bob]).status, 200);
+    assert_eq!(replica.metric("foregate_store_errors_total"), 0.0);
+    let reply = Browser::default().sign_in(&url, "alice");
+    assert!(reply.status == 403 && reply.body.contains("did not say"), "{reply:?}");
+}
+
 #[test]
 fn new_tokens_are_kept_although_the_database_is_silent_for_a_while() {
     let server = Postgres::start();

@@ -3,7 +3,7 @@
 use foregate::identity::{Asked, Profile, Proof};
 use foregate::session::store::{
     Admission, Claim, Location, PairingRow, PersonKey, Room, Row, Selection, SessionId, SessionKey,
-    SessionStore, StoreError, TokenRow, Told,
+    SessionStore, StoreError, TokenKept, TokenRow, Told,
 };
 use serde_json::json;
 use tokio::task::JoinSet;
@@ -98,6 +98,7 @@ contract![
     lists_come_in_pages,
     a_persons_own_list_has_those_used_last_first,
     app_tokens_are_found_with_what_was_last_said_of_their_owner,
+    nobody_has_more_app_tokens_than_there_may_be,
     revoking_app_tokens_and_disabling_their_owner_is_told,
     a_pairing_is_decided_once_and_collected_once,
     pairings_are_bounded_and_forgotten,
@@ -112,6 +113,7 @@ contract![
     a_newer_schema_is_left_alone,
     a_damaged_row_is_told_of_and_can_be_removed,
     a_nul_is_kept_whole_or_refused,
+    a_name_too_long_for_an_index_is_kept_whole_or_refused,
     a_dropped_future_leaves_no_half,
 ];
 
@@ -463,9 +465,11 @@ async fn app_tokens_are_found_with_what_was_last_said_of_their_owner(place: Plac
         expires_at: Some(NOW + 9),
         ..token(1)
     };
-    assert!(!store.keep_token(&rich).await.unwrap(), "nobody was ever seen");
+    assert_eq!(store.keep_token(&rich, 9).await.unwrap(), TokenKept::Nobody, "nobody was ever seen");
     store.insert(&row(1)).await.unwrap();
-    assert!(store.keep_token(&rich).await.unwrap() && store.keep_token(&token(2)).await.unwrap());
+    for new in [&rich, &token(2)] {
+        assert_eq!(store.keep_token(new, 9).await.unwrap(), TokenKept::Kept);
+    }
     let found = other.find_token(&rich.key).await.unwrap().unwrap();
     assert_eq!((&found.row, &found.profile, found.disabled), (&rich, &Some(row(1).profile), false));
     assert!(found.vouched_at > 1_700_000_000, "by the store's own clock");
@@ -492,12 +496,36 @@ async fn app_tokens_are_found_with_what_was_last_said_of_their_owner(place: Plac
     assert!(matches!(store.find_token(&key(2)).await, Err(StoreError::Damaged(_))));
 }
 
+async fn nobody_has_more_app_tokens_than_there_may_be(place: Place) {
+    let store = std::sync::Arc::new(place.open());
+    store.insert(&row(1)).await.unwrap();
+    let mut asked = JoinSet::new();
+    for number in 1..=20 {
+        let store = std::sync::Arc::clone(&store);
+        asked.spawn(async move { store.keep_token(&token(number), 5).await.unwrap() });
+    }
+    let kept = asked.join_all().await.into_iter().filter(|kept| *kept == TokenKept::Kept).count();
+    let there = store.tokens(&Selection::All, None, 99).await.unwrap();
+    assert_eq!((kept, there.len()), (5, 5), "however many ask at once");
+    assert_eq!(store.keep_token(&token(21), 5).await.unwrap(), TokenKept::Full);
+
+    let (room, owner) = (Room { all: 9, one: 9 }, token(1).person);
+    for (number, most, collected) in [(1, 5, false), (2, 6, true), (3, 6, false)] {
+        assert!(store.keep_pairing(&pairing(number), room).await.unwrap());
+        assert!(store.approve_pairing(&[number; 32], &owner, NOW).await.unwrap());
+        let (key, new) = (pairing(number).key, token(30 + u32::from(number)));
+        assert_eq!(store.collect_pairing(&key, &new, most).await.unwrap(), collected, "{number}");
+        assert_eq!(store.poll_pairing(&key).await.unwrap(), None, "{number}: it is over");
+    }
+    assert_eq!(store.tokens(&Selection::All, None, 99).await.unwrap().len(), 6);
+}
+
 async fn revoking_app_tokens_and_disabling_their_owner_is_told(place: Place) {
     let (store, other) = (place.open(), place.open());
     store.insert(&row(1)).await.unwrap();
     let who = token(1).person;
     for number in 1..=4 {
-        assert!(store.keep_token(&token(number)).await.unwrap());
+        assert_eq!(store.keep_token(&token(number), 9).await.unwrap(), TokenKept::Kept);
     }
     let stranger = person("https://b.test", "subject-1");
     assert!(store.revoke_tokens(&Selection::Person(&stranger)).await.unwrap().is_empty());
@@ -515,7 +543,7 @@ async fn revoking_app_tokens_and_disabling_their_owner_is_told(place: Place) {
     assert!(store.disable(&who, Some(NOW)).await.unwrap());
     assert_eq!(told().await, [1, 2, 3, 4].map(id));
     assert!(other.find_token(&key(2)).await.unwrap().unwrap().disabled);
-    assert!(!store.keep_token(&token(5)).await.unwrap(), "the owner is disabled");
+    assert_eq!(store.keep_token(&token(5), 9).await.unwrap(), TokenKept::Nobody, "the owner is disabled");
     let mut gone = store.revoke_tokens(&Selection::Username("user-1")).await.unwrap();
     gone.sort_unstable();
     assert_eq!(gone, [2, 3, 4].map(id));
@@ -550,7 +578,7 @@ async fn a_pairing_is_decided_once_and_collected_once(place: Place) {
     store.insert(&row(1)).await.unwrap();
     assert_eq!(other.waiting_pairing(&[1; 32], rich.expires_at).await.unwrap(), None);
     assert!(!store.approve_pairing(&[1; 32], &owner, rich.expires_at).await.unwrap(), "too late");
-    assert!(!store.collect_pairing(&rich.key, &token(1)).await.unwrap(), "nobody approved");
+    assert!(!store.collect_pairing(&rich.key, &token(1), 9).await.unwrap(), "nobody approved");
     let first = store.poll_pairing(&rich.key).await.unwrap().unwrap();
     let again = other.poll_pairing(&rich.key).await.unwrap().unwrap();
     assert!(first.person.is_none() && !first.refused && first.pause > again.pause, "{first:?} {again:?}");
@@ -562,13 +590,13 @@ async fn a_pairing_is_decided_once_and_collected_once(place: Place) {
     assert_eq!(store.waiting_pairing(&[1; 32], NOW).await.unwrap(), None);
     assert_eq!(store.poll_pairing(&rich.key).await.unwrap().unwrap().person, Some(owner.clone()));
     let stranger = TokenRow { person: person("https://b.test", "x"), ..token(1) };
-    assert!(!store.collect_pairing(&rich.key, &stranger).await.unwrap());
+    assert!(!store.collect_pairing(&rich.key, &stranger, 9).await.unwrap());
     let late = TokenRow { created_at: rich.expires_at, ..token(1) };
-    assert!(!store.collect_pairing(&rich.key, &late).await.unwrap());
+    assert!(!store.collect_pairing(&rich.key, &late, 9).await.unwrap());
     let tokens = [token(1), token(2)];
     let (one, two) = tokio::join!(
-        store.collect_pairing(&rich.key, &tokens[0]),
-        other.collect_pairing(&rich.key, &tokens[1])
+        store.collect_pairing(&rich.key, &tokens[0], 9),
+        other.collect_pairing(&rich.key, &tokens[1], 9)
     );
     assert!(one.unwrap() != two.unwrap(), "one of them");
     assert_eq!(store.tokens(&Selection::All, None, 9).await.unwrap().len(), 1);
@@ -578,7 +606,7 @@ async fn a_pairing_is_decided_once_and_collected_once(place: Place) {
     assert!(store.keep_pairing(&pairing(2), room).await.unwrap());
     assert!(store.approve_pairing(&[2; 32], &owner, NOW).await.unwrap());
     assert!(store.disable(&owner, Some(NOW)).await.unwrap());
-    assert!(!store.collect_pairing(&pairing(2).key, &token(3)).await.unwrap());
+    assert!(!store.collect_pairing(&pairing(2).key, &token(3), 9).await.unwrap());
     assert_eq!(store.poll_pairing(&pairing(2).key).await.unwrap(), None);
     assert!(store.keep_pairing(&pairing(3), room).await.unwrap());
     assert!(!store.approve_pairing(&[3; 32], &owner, NOW).await.unwrap());
@@ -782,6 +810,19 @@ async fn a_nul_is_kept_whole_or_refused(place: Place) {
     nul.profile.name = "a\0b".into();
     match store.insert(&nul).await {
         Ok(_) => assert_eq!(store.find(&key(1), NOW, IDLE).await.unwrap(), Some(nul)),
+        Err(error) => assert!(matches!(error, StoreError::Damaged(_)), "{error}"),
+    }
+    store.insert(&row(2)).await.unwrap();
+}
+
+async fn a_name_too_long_for_an_index_is_kept_whole_or_refused(place: Place) {
+    let store = place.open();
+    let mut long = row(1);
+    // Digits that nothing makes short.
+    let digits = |at: u64| format!("{:x}", at.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    long.profile.username = (1..1000).map(digits).collect();
+    match store.insert(&long).await {
+        Ok(_) => assert_eq!(store.find(&key(1), NOW, IDLE).await.unwrap(), Some(long)),
         Err(error) => assert!(matches!(error, StoreError::Damaged(_)), "{error}"),
     }
     store.insert(&row(2)).await.unwrap();

@@ -383,6 +383,41 @@ fn who_leaves_a_tenant_is_out_of_it_at_the_next_renewal() {
 }
 
 #[test]
+fn a_backend_is_shown_the_token_of_whoever_is_in_a_tenant() {
+    let backend = Backend::start();
+    let port = free_port();
+    let public_url = format!("http://auth.foregate.localhost:{port}");
+    let users = json!({ "anna": { "tenants": ["acme", "beta"] } });
+    let options = json!({ "users": users, "scopes": { "org": ["tenants"] } });
+    let provider = Provider::for_foregate(&public_url, options);
+    let config = config(&public_url, &provider.config(), &backend.url(), "claim = \"tenants\"");
+    let shown = |token: &str| {
+        format!(
+            "[apps.\"{token}.foregate.localhost\"]\nupstream = \"{}\"\nauthorization = \"{token}\"\nallow = \"signed-in\"\n",
+            backend.url()
+        )
+    };
+    let foregate = Foregate::start_at(&(config + &shown("access-token") + &shown("id-token")), port);
+    let mut browser = Browser::default();
+    browser.sign_in(&format!("{public_url}/.foregate/sign-in"), "anna");
+    let cookie = format!("Cookie: foregate={}", browser.cookie("foregate").expect("a session").value);
+    let asked = |host: &str, lines: &[&str]| {
+        let host = format!("Host: {host}.foregate.localhost");
+        let lines = [&[host.as_str(), cookie.as_str()], lines].concat();
+        raw(foregate.public, request("GET", "/told", &lines, "").as_bytes())
+    };
+    for host in ["access-token", "id-token"] {
+        for (lines, tenant) in [(&[][..], "acme"), (&[BETA], "beta")] {
+            let reply = asked(host, lines);
+            assert_eq!(got(&reply.body, "X-Tenant-ID"), [tenant], "{reply:?}");
+            let token = got(&reply.body, "Authorization");
+            assert!(token.len() == 1 && token[0].starts_with("Bearer "), "{host}: {reply:?}");
+        }
+        assert_eq!(asked(host, &[GAMMA]).status, 403);
+    }
+}
+
+#[test]
 fn groups_name_tenants_as_well() {
     let options =
         json!({ "users": { "anna": { "groups": ["t:beta:user", "t:acme:admin", "t:a:b:c", "staff"] } } });

@@ -393,7 +393,8 @@ fn authentik_25826_a_session_rests_on_no_message_alone() {
 /// `oauth2-proxy#3333` oauth2-proxy: a renewal that the provider refuses, and one that it cannot answer.
 ///
 /// Tried: `invalid_grant`, `invalid_client`, words that the person must be asked, and a userinfo that does not take the new
-/// token end a session; 500, silence, rubbish and a cut answer keep it; an answer about somebody else ends it.
+/// token end a session; 500, silence, a page of somebody in between and a cut answer keep it; an answer about somebody else ends
+/// it, and so does one that cannot be used, as whom it is about may have made it so.
 #[cfg(feature = "sqlite")]
 #[test]
 fn oauth2_proxy_3333_a_refusal_ends_a_session_and_an_outage_does_not() {
@@ -405,6 +406,13 @@ fn oauth2_proxy_3333_a_refusal_ends_a_session_and_an_outage_does_not() {
     let userinfo =
         |status: &str| Mind { instead: [("/userinfo", says(status, json, "{}"))].into(), ..Mind::default() };
     let half = Says::Bytes(b"HTTP/1.1 200 OK\r\nContent-Length: 999\r\n\r\n{".to_vec());
+    let at = |path: &'static str, status: &str, lines: &str, body: &str| Mind {
+        instead: [(path, says(status, lines, body))].into(),
+        ..Mind::default()
+    };
+    let (page, endless) = ("Content-Type: text/html; charset=utf-8\r\n", "x".repeat(1024 * 1024 + 1));
+    let zipped = "Content-Type: application/json\r\nContent-Encoding: gzip\r\n";
+    let twice = r#"{"sub":"sub-alice","groups":["a"],"groups":["b"]}"#;
     for (what, mind, goes_on) in [
         ("invalid_grant", said("400 Bad Request", r#"{"error":"invalid_grant"}"#), false),
         ("invalid_client", said("401 Unauthorized", r#"{"error":"invalid_client"}"#), false),
@@ -426,6 +434,22 @@ fn oauth2_proxy_3333_a_refusal_ends_a_session_and_an_outage_does_not() {
         ("429", said("429 Too Many Requests", ""), true),
         ("silence", Mind { instead: [("/token", Says::Nothing)].into(), ..Mind::default() }, true),
         ("half", Mind { instead: [("/token", half)].into(), ..Mind::default() }, true),
+        ("a page in the place of tokens", at("/token", "200 OK", page, "<h1>soon</h1>"), true),
+        ("a page in the place of claims", at("/userinfo", "200 OK", page, "<h1>soon</h1>"), true),
+        ("an endless 502", at("/token", "502 Bad Gateway", page, &endless), true),
+        ("userinfo: an endless 502", at("/userinfo", "502 Bad Gateway", page, &endless), true),
+        ("endless tokens", at("/token", "200 OK", json, &endless), false),
+        ("endless claims", at("/userinfo", "200 OK", json, &endless), false),
+        ("zipped claims", at("/userinfo", "200 OK", zipped, "?"), false),
+        ("no tokens", at("/token", "200 OK", json, "{}"), false),
+        ("claims that stand there twice", at("/userinfo", "200 OK", json, twice), false),
+        ("claims of nobody", at("/userinfo", "200 OK", json, "{}"), false),
+        ("a token too long for a header", at("/userinfo", "431 Too Large", page, "<h1>no</h1>"), false),
+        (
+            "a session name too long",
+            Mind { claims: json!({"sid": "s".repeat(2000)}), ..Mind::default() },
+            false,
+        ),
         (
             "somebody else",
             Mind {

@@ -45,7 +45,9 @@ impl Story {
             LoginError::Token(error) => mismatch(of_token(error)),
             LoginError::Issuer => mismatch(ISSUER),
             LoginError::Disabled => told(StatusCode::FORBIDDEN, DISABLED, SHUT_OUT, A_MISTAKE, &[]),
-            LoginError::Profile(_) => told(StatusCode::FORBIDDEN, NOT_FINISHED, UNUSABLE, TELL, PROFILE),
+            LoginError::Profile(_) | LoginError::Unkept(_) => {
+                told(StatusCode::FORBIDDEN, NOT_FINISHED, UNUSABLE, TELL, PROFILE)
+            }
         }
     }
 }
@@ -58,7 +60,10 @@ fn of_provider(error: &ProviderError) -> Causes {
         CLIENT
     } else if matches!(error, Error::Algorithms { .. }) {
         KEYS
-    } else if matches!(error, Error::Status { .. } | Error::NotOAuth { .. } | Error::Document(_)) {
+    } else if matches!(
+        error,
+        Error::Status { .. } | Error::NotOAuth { .. } | Error::Page { .. } | Error::Document(_)
+    ) {
         BETWEEN
     } else {
         UNCLEAR
@@ -193,4 +198,5 @@ const PROFILE: Causes = &[
         "Verify it at the provider, or turn off provider.require_verified_email.",
     ),
     ("A claim is missing", "Compare [provider.claims] with what the provider sends."),
+    ("A name is too long", "The subject and the username may have 1 KiB each."),
 ];

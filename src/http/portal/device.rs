@@ -73,7 +73,8 @@ pub(in crate::http) async fn poll(
         return refusal;
     }
     let polled = site.sessions.poll_pairing(&code, lasts, unix_now()).await;
-    if !matches!(polled, Ok(Polled::Unknown)) {
+    // Each question is written into the store, so that only those of a device that waits as it was told cost nothing.
+    if matches!(polled, Ok(Polled::Pending | Polled::Collected(_))) {
         let client = client(&parts.headers, peer, &site.trusted_proxies).address();
         site.limiter.give_back(Kind::Token, client);
     }
@@ -92,7 +93,7 @@ pub(in crate::http) async fn poll(
     }
 }
 
-/// Counts a question, which is taken back where a code is known; the answer where there were too many.
+/// Counts a question, which is taken back from a device that does as it was told; the answer where there were too many.
 fn too_often(site: &Site, headers: &HeaderMap, peer: Peer) -> Option<Response<Body>> {
     let client = client(headers, peer, &site.trusted_proxies).address();
     let limited = site.limiter.take(Kind::Token, client, unix_now()).err()?;

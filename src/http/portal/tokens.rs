@@ -14,7 +14,7 @@ use crate::identity::Field;
 use crate::journal::{By, Event, Place, Record};
 use crate::login::LoginError;
 use crate::session::store::{ListedToken, PersonKey, Selection, StoreError};
-use crate::session::{NewToken, Session, name_of};
+use crate::session::{MOST_OWN_TOKENS, Made, NewToken, Session, name_of};
 use crate::wording::{ago, day_and_time, timestamp};
 
 /// The token that somebody wants to have.
@@ -120,8 +120,11 @@ async fn kept(
     let Wish { app, name, lasts } = wish;
     let ends = now.saturating_add(lasts);
     let new = NewToken { person, app: app.clone(), name, networks: Vec::new(), expires_at: Some(ends) };
-    let Some(token) = site.sessions.make_token(new, now).await? else {
-        return Ok(answer::empty(StatusCode::FORBIDDEN));
+    let token = match site.sessions.make_token(new, now).await? {
+        Made::Token(token) => token,
+        // Of many wishes at once, each found room a moment ago.
+        Made::Full => return Ok(too_many()),
+        Made::Nobody => return Ok(answer::empty(StatusCode::FORBIDDEN)),
     };
     let username = identity.field(Field::Username);
     tracing::info!(user = username, app, "somebody made an app token");
@@ -155,9 +158,13 @@ pub(super) async fn full(
     person: &PersonKey,
     now: u64,
 ) -> Result<Option<Response<Body>>, StoreError> {
-    let there = site.sessions.list_tokens(&Selection::Person(person), MOST_OWN, now).await?;
-    let text = || format!("You have {MOST_OWN} app tokens. Revoke one of them first.\n");
-    Ok((there.len() >= MOST_OWN as usize).then(|| answer::text(StatusCode::CONFLICT, text())))
+    let there = site.sessions.list_tokens(&Selection::Person(person), MOST_OWN_TOKENS, now).await?;
+    Ok((there.len() >= MOST_OWN_TOKENS as usize).then(too_many))
+}
+
+fn too_many() -> Response<Body> {
+    let text = format!("You have {MOST_OWN_TOKENS} app tokens. Revoke one of them first.\n");
+    answer::text(StatusCode::CONFLICT, text)
 }
 
 /// Whether a token can be called this.
@@ -168,8 +175,6 @@ pub(super) fn is_name(text: &str) -> bool {
 const DAY: u64 = 24 * 60 * 60;
 /// Seconds that the briefest token lasts.
 const SHORTEST: u64 = 60;
-/// Tokens that one person can make.
-const MOST_OWN: u32 = 50;
 /// Tokens on one page; an operator can make more.
 const MOST_SHOWN: u32 = 200;
 /// Letters of the longest name.

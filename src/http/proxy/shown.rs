@@ -1,10 +1,15 @@
 //! What the backend is shown as `Authorization`. Knows no other headers.
 
+use std::sync::Arc;
+
 use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
 
 use super::super::{Site, unix_now};
+use crate::headers::Person;
+use crate::identity::Field;
 use crate::policy::{Authorization, Grant, Token};
 use crate::secret::Secret;
+use crate::session::Session;
 use crate::session::store::StoreError;
 use crate::visit::Credential;
 
@@ -49,7 +54,8 @@ impl Shown {
         }
         let now = unix_now();
         let found = site.sessions.find_any(credential, now).await?;
-        let Some(session) = found.filter(|session| grant.is_for(Some(&session.person))) else {
+        let theirs = |session: &Arc<Session>| grant.person().is_some_and(|who| is_same(who, &session.person));
+        let Some(session) = found.filter(theirs) else {
             return Ok(Self::Instead(None));
         };
         let token: Option<Secret> = site.login.token(&session, token, now).await?;
@@ -63,6 +69,15 @@ impl Shown {
             headers.insert(AUTHORIZATION, value);
         }
     }
+}
+
+/// Whether two are one person. Whoever was let in is in a tenant, as the request asked; a session is in none, and its tokens are
+/// the person's in all of them.
+fn is_same(one: &Person, other: &Person) -> bool {
+    fn who(person: &Person) -> (&str, &str) {
+        (person.identity().issuer(), person.identity().field(Field::Subject))
+    }
+    who(one) == who(other)
 }
 
 /// A value that no log shows.

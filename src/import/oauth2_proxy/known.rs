@@ -126,7 +126,12 @@ pub(in crate::import) const KNOWN: &[Known] = &[
         Meaning::Lost("people with a password of oauth2-proxy's own cannot sign in any more"),
     ),
     known("display-htpasswd-form", Kind::Flag, Meaning::Needless("there are no passwords of foregate's own")),
-    known("github-user", Kind::Many, Meaning::Lost("write terms user:NAME for those who are let in besides")),
+    // Without an organisation or a repository nobody else is let in; with one of these, they are let in besides, and it closes.
+    known(
+        "github-user",
+        Kind::Many,
+        Meaning::Restricts("it names people by their names at GitHub; write terms user:NAME for them"),
+    ),
     known("github-token", Kind::One, Meaning::Lost("foregate asks no API but the OpenID Provider's")),
     known("google-admin-email", Kind::One, Meaning::Lost("foregate asks no API but the OpenID Provider's")),
     known(

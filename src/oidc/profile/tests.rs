@@ -142,6 +142,26 @@ fn too_much_is_cut_and_told() {
 }
 
 #[test]
+fn names_that_people_are_found_by_are_short_enough_for_an_index() {
+    let settings = settings(ClaimNames::default());
+    let (fits, long) = ("n".repeat(1024), "n".repeat(1025));
+    for (value, passes) in [
+        (json!({"sub": fits, "preferred_username": fits}), true),
+        (json!({"sub": long}), false),
+        (json!({"sub": "s", "preferred_username": long}), false),
+        (json!({"sub": "s", "preferred_username": "\0".repeat(400)}), false),
+        (json!({"sub": "s", "name": long, "email": long}), true),
+    ] {
+        let found = map(&claims(&value), &settings).map(drop);
+        assert_eq!(found, if passes { Ok(()) } else { Err(ProfileError::TooLong) }, "{value}");
+    }
+    for (sid, kept) in [(json!(fits), true), (json!(long), false), (json!("a\0b"), false)] {
+        assert_eq!(session_of(&claims(&json!({"sid": sid}))).is_ok(), kept, "{sid}");
+    }
+    assert_eq!(session_of(&claims(&json!({}))), Ok(None));
+}
+
+#[test]
 fn a_verified_address_can_be_required() {
     let strict = Settings { require_verified_email: true, ..settings(ClaimNames::default()) };
     for (verified, accepted) in [
@@ -199,6 +219,10 @@ fn a_nul_is_in_nothing_that_is_kept() {
     assert!(!kept.contains("\\u0000"), "{kept}");
     assert_eq!(found.profile.username, "a\u{fffd}b");
     assert_eq!(found.profile.groups, ["x\u{fffd}", "y"]);
+    assert_eq!(
+        mapped(json!({"sub": "s", "groups": {"x\0": {}, "y": {}}})).profile.groups,
+        ["x\u{fffd}", "y"]
+    );
     assert!(found.profile.claims.contains_key("good") && !found.profile.claims.contains_key("team"));
     let refused = map(&claims(&json!({ "sub": "s\x001" })), &settings(ClaimNames::default()));
     assert!(matches!(refused, Err(ProfileError::NoSubject)));

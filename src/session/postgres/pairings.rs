@@ -4,6 +4,7 @@ use tokio_postgres::Row as PgRow;
 use tokio_postgres::types::Type;
 
 use super::statements as sql;
+use super::tokens::holding;
 use super::{Parameter, PostgresStore};
 use crate::session::store::parts::{seconds, stored};
 use crate::session::store::tokens::written;
@@ -86,11 +87,13 @@ impl PostgresStore {
         &self,
         key: &SessionKey,
         token: &TokenRow,
+        most: u32,
     ) -> Result<bool, StoreError> {
         let (id, proof) = (token.key.id.as_slice(), token.key.proof.as_slice());
         let (networks, now) = (written(&token.networks), stored(token.created_at));
-        let expires_at = token.expires_at.map(stored);
-        let parameters: [Parameter<'_>; 11] = [
+        let (expires_at, most) = (token.expires_at.map(stored), i64::from(most));
+        let person = holding(&token.person);
+        let parameters: [Parameter<'_>; 12] = [
             (&key.id.as_slice(), Type::BYTEA),
             (&key.proof.as_slice(), Type::BYTEA),
             (&id, Type::BYTEA),
@@ -102,8 +105,11 @@ impl PostgresStore {
             (&networks, Type::TEXT),
             (&now, Type::INT8),
             (&expires_at, Type::INT8),
+            (&most, Type::INT8),
         ];
-        Ok(!self.ask(sql::COLLECT_PAIRING, &parameters).await?.is_empty())
+        let [_, token] =
+            self.ask_all([(sql::HOLD_PERSON, &person), (sql::COLLECT_PAIRING, &parameters)]).await?;
+        Ok(!token.is_empty())
     }
 
     pub(in crate::session) async fn trim_pairings(&self, time: u64) -> Result<(), StoreError> {

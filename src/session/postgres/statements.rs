@@ -217,11 +217,18 @@ pub(super) const SET_FACT: &str = "INSERT INTO foregate_fact (name, value) VALUE
     ON CONFLICT (name) DO UPDATE SET value = excluded.value";
 pub(super) const DROP_FACT: &str = "DELETE FROM foregate_fact WHERE name = $1";
 
-/// Waits for whoever disables the person at this moment, or is waited for.
-pub(super) const KEEP_TOKEN: &str = "WITH person AS (SELECT 1 FROM foregate_person \
-    WHERE issuer = $3 AND subject = $4 AND disabled_at IS NULL FOR SHARE) \
-    INSERT INTO foregate_token (id, proof, issuer, subject, app, name, networks, created_at, expires_at) \
-    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 FROM person ON CONFLICT (id) DO UPDATE SET name = excluded.name RETURNING 1";
+/// Before a token of a person is kept, in the same change: of those that keep one at once, one counts after the other has
+/// kept. Waits for whoever disables the person at this moment, or is waited for.
+pub(super) const HOLD_PERSON: &str = "SELECT 1 FROM foregate_person \
+    WHERE issuer = $1 AND subject = $2 AND disabled_at IS NULL FOR NO KEY UPDATE";
+
+/// Behind [`HOLD_PERSON`]. Parameter 10 is how many tokens there may be. Sent twice, it does not count its own row.
+pub(super) const KEEP_TOKEN: &str = "INSERT INTO foregate_token \
+    (id, proof, issuer, subject, app, name, networks, created_at, expires_at) \
+    SELECT $1, $2, $3, $4, $5, $6, $7, $8, $9 FROM foregate_person \
+    WHERE issuer = $3 AND subject = $4 AND disabled_at IS NULL \
+    AND (SELECT count(*) FROM foregate_token WHERE issuer = $3 AND subject = $4 AND id <> $1) < $10 \
+    ON CONFLICT (id) DO UPDATE SET name = excluded.name RETURNING 1";
 
 pub(super) const FIND_TOKEN: &str = concat!(
     "SELECT ",
@@ -288,14 +295,15 @@ pub(super) const POLL_PAIRING: &str = concat!(
     SELECT app, name, issuer, subject, refused, expires_at, pause FROM polled"
 );
 
-/// Of two that collect at once, one waits for the other's deletion and then finds nothing. Waits for whoever disables the person
-/// at this moment, or is waited for. Sent twice, it finds the token that it made.
+/// Behind [`HOLD_PERSON`], so that of two that collect at once one finds nothing. Parameter 12 is how many tokens there may be.
+/// Sent twice, it finds the token that it made.
 pub(super) const COLLECT_PAIRING: &str = "WITH gone AS (DELETE FROM foregate_pairing WHERE id = $1 AND proof = $2 \
     AND issuer = $5 AND subject = $6 AND NOT refused AND expires_at > $10 RETURNING issuer, subject), \
     person AS (SELECT person.issuer FROM foregate_person AS person JOIN gone USING (issuer, subject) \
-    WHERE person.disabled_at IS NULL FOR SHARE OF person), \
+    WHERE person.disabled_at IS NULL), \
     made AS (INSERT INTO foregate_token (id, proof, issuer, subject, app, name, networks, created_at, expires_at) \
-    SELECT $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM person RETURNING 1) \
+    SELECT $3, $4, $5, $6, $7, $8, $9, $10, $11 FROM person \
+    WHERE (SELECT count(*) FROM foregate_token WHERE issuer = $5 AND subject = $6) < $12 RETURNING 1) \
     SELECT 1 FROM made UNION ALL SELECT 1 FROM foregate_token WHERE id = $3 AND proof = $4";
 
 pub(super) const TRIM_PAIRINGS: &str = "DELETE FROM foregate_pairing WHERE expires_at < $1";

@@ -10,15 +10,20 @@ use crate::identity::Profile;
 use crate::session::store::parts::{seconds, stored};
 use crate::session::store::tokens::{damaged, networks, written};
 use crate::session::store::{
-    FoundToken, ListedToken, PersonKey, Selection, SessionKey, StoreError, TokenId, TokenRow,
+    FoundToken, ListedToken, PersonKey, Selection, SessionKey, StoreError, TokenId, TokenKept, TokenRow,
 };
 
 impl PostgresStore {
-    pub(in crate::session) async fn keep_token(&self, row: &TokenRow) -> Result<bool, StoreError> {
+    pub(in crate::session) async fn keep_token(
+        &self,
+        row: &TokenRow,
+        most: u32,
+    ) -> Result<TokenKept, StoreError> {
         let (id, proof) = (row.key.id.as_slice(), row.key.proof.as_slice());
         let (networks, created_at) = (written(&row.networks), stored(row.created_at));
-        let expires_at = row.expires_at.map(stored);
-        let parameters: [Parameter<'_>; 9] = [
+        let (expires_at, most) = (row.expires_at.map(stored), i64::from(most));
+        let person = holding(&row.person);
+        let parameters: [Parameter<'_>; 10] = [
             (&id, Type::BYTEA),
             (&proof, Type::BYTEA),
             (&row.person.issuer, Type::TEXT),
@@ -28,8 +33,14 @@ impl PostgresStore {
             (&networks, Type::TEXT),
             (&created_at, Type::INT8),
             (&expires_at, Type::INT8),
+            (&most, Type::INT8),
         ];
-        Ok(!self.ask(sql::KEEP_TOKEN, &parameters).await?.is_empty())
+        let told = self.ask_all([(sql::HOLD_PERSON, &person), (sql::KEEP_TOKEN, &parameters)]).await?;
+        Ok(match told.each_ref().map(Vec::is_empty) {
+            [true, _] => TokenKept::Nobody,
+            [false, true] => TokenKept::Full,
+            [false, false] => TokenKept::Kept,
+        })
     }
 
     pub(in crate::session) async fn find_token(
@@ -74,6 +85,11 @@ impl PostgresStore {
     pub(in crate::session) async fn trim_tokens(&self, time: u64) -> Result<(), StoreError> {
         self.ask(sql::TRIM_TOKENS, &[(&stored(time), Type::INT8)]).await.map(drop)
     }
+}
+
+/// The parameters of [`sql::HOLD_PERSON`].
+pub(super) fn holding(person: &PersonKey) -> [Parameter<'_>; 2] {
+    [(&person.issuer, Type::TEXT), (&person.subject, Type::TEXT)]
 }
 
 fn read_listed(row: &PgRow) -> Result<ListedToken, StoreError> {

@@ -1,13 +1,12 @@
 //! Pairings in SQLite. Knows rows, not who decides.
 
-use rusqlite::{Row as SqlRow, named_params, params};
+use rusqlite::{Row as SqlRow, params};
 
 use super::statements as sql;
 use super::{SqliteStore, gathered, rows};
 use crate::session::store::parts::{seconds, stored};
-use crate::session::store::tokens::written;
 use crate::session::store::{
-    PairingRow, PairingState, PersonKey, Room, SessionKey, StoreError, TokenRow, WaitingPairing,
+    PairingRow, PairingState, PersonKey, Room, SessionKey, StoreError, TokenKept, TokenRow, WaitingPairing,
 };
 
 impl SqliteStore {
@@ -89,6 +88,7 @@ impl SqliteStore {
         &self,
         key: &SessionKey,
         token: &TokenRow,
+        most: u32,
     ) -> Result<bool, StoreError> {
         let (key, token) = (*key, token.clone());
         self.change(move |change| {
@@ -97,13 +97,7 @@ impl SqliteStore {
             if change.execute(sql::END_PAIRING, ended)? == 0 {
                 return Ok(false);
             }
-            let values = named_params! {
-                ":id": token.key.id, ":proof": token.key.proof, ":issuer": person.issuer,
-                ":subject": person.subject, ":app": token.app, ":name": token.name,
-                ":networks": written(&token.networks), ":created_at": now,
-                ":expires_at": token.expires_at.map(stored),
-            };
-            Ok(change.execute(sql::KEEP_TOKEN, values)? > 0)
+            Ok(super::tokens::keep(change, &token, most)? == TokenKept::Kept)
         })
         .await
     }

@@ -162,6 +162,9 @@ pub(super) const DROP_FACT: &str = "DELETE FROM foregate_fact WHERE name = ?1";
 pub(super) const TELL_TOKENS: &str = "INSERT INTO foregate_change (session, author) \
     SELECT id, x'' FROM foregate_token WHERE issuer = ?1 AND subject = ?2 ON CONFLICT DO NOTHING";
 
+pub(super) const COUNT_TOKENS: &str =
+    "SELECT count(*) FROM foregate_token WHERE issuer = ?1 AND subject = ?2";
+
 pub(super) const KEEP_TOKEN: &str = "INSERT INTO foregate_token (id, proof, issuer, subject, app, name, networks, \
     created_at, expires_at) SELECT :id, :proof, :issuer, :subject, :app, :name, :networks, :created_at, :expires_at \
     FROM foregate_person WHERE issuer = :issuer AND subject = :subject AND disabled_at IS NULL";

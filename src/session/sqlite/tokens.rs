@@ -1,6 +1,6 @@
 //! App tokens in SQLite. Knows rows, not what a token opens.
 
-use rusqlite::{Row as SqlRow, named_params, params, params_from_iter};
+use rusqlite::{Row as SqlRow, Transaction, named_params, params, params_from_iter};
 
 use super::statements as sql;
 use super::{NOBODY, SqliteStore, gathered, owned, rows};
@@ -8,22 +8,17 @@ use crate::session::names::name_of;
 use crate::session::store::parts::{id, seconds, stored};
 use crate::session::store::tokens::{damaged, networks, written};
 use crate::session::store::{
-    FoundToken, ListedToken, PersonKey, Selection, SessionKey, StoreError, TokenId, TokenRow,
+    FoundToken, ListedToken, PersonKey, Selection, SessionKey, StoreError, TokenId, TokenKept, TokenRow,
 };
 
 impl SqliteStore {
-    pub(in crate::session) async fn keep_token(&self, row: &TokenRow) -> Result<bool, StoreError> {
+    pub(in crate::session) async fn keep_token(
+        &self,
+        row: &TokenRow,
+        most: u32,
+    ) -> Result<TokenKept, StoreError> {
         let row = row.clone();
-        self.change(move |change| {
-            let values = named_params! {
-                ":id": row.key.id, ":proof": row.key.proof, ":issuer": row.person.issuer,
-                ":subject": row.person.subject, ":app": row.app, ":name": row.name,
-                ":networks": written(&row.networks), ":created_at": stored(row.created_at),
-                ":expires_at": row.expires_at.map(stored),
-            };
-            Ok(change.execute(sql::KEEP_TOKEN, values)? > 0)
-        })
-        .await
+        self.change(move |change| keep(change, &row, most)).await
     }
 
     pub(in crate::session) async fn find_token(
@@ -75,6 +70,23 @@ impl SqliteStore {
         let time = stored(time);
         self.change(move |change| change.execute(sql::TRIM_TOKENS, params![time]).map(drop)).await
     }
+}
+
+/// Keeps a token where there is room for it. Nobody else writes meanwhile.
+pub(super) fn keep(change: &Transaction<'_>, row: &TokenRow, most: u32) -> rusqlite::Result<TokenKept> {
+    let person = params![row.person.issuer, row.person.subject];
+    let there: u32 = change.query_row(sql::COUNT_TOKENS, person, |row| row.get(0))?;
+    if there >= most {
+        return Ok(TokenKept::Full);
+    }
+    let values = named_params! {
+        ":id": row.key.id, ":proof": row.key.proof, ":issuer": row.person.issuer,
+        ":subject": row.person.subject, ":app": row.app, ":name": row.name,
+        ":networks": written(&row.networks), ":created_at": stored(row.created_at),
+        ":expires_at": row.expires_at.map(stored),
+    };
+    let kept = change.execute(sql::KEEP_TOKEN, values)? > 0;
+    Ok(if kept { TokenKept::Kept } else { TokenKept::Nobody })
 }
 
 fn read_listed(row: &SqlRow<'_>) -> Result<ListedToken, StoreError> {

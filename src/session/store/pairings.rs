@@ -118,13 +118,19 @@ impl SessionStore {
     }
 
     /// Ends an approved pairing and keeps the token made for it, both or neither; `false` if it is not approved by the
-    /// token's person, has expired or is gone. If the person is disabled by now, it ends and there is no token: `false`.
+    /// token's person, has expired or is gone. If the person is disabled by now, or has `most` tokens, it ends and there is no
+    /// token: `false`.
     ///
     /// # Errors
     ///
     /// As for [`Self::insert`].
-    pub async fn collect_pairing(&self, key: &SessionKey, token: &TokenRow) -> Result<bool, StoreError> {
-        ask!(self, store => store.collect_pairing(key, token))
+    pub async fn collect_pairing(
+        &self,
+        key: &SessionKey,
+        token: &TokenRow,
+        most: u32,
+    ) -> Result<bool, StoreError> {
+        ask!(self, store => store.collect_pairing(key, token, most))
     }
 
     /// Forgets the pairings that ended before `time`, in Unix seconds.

@@ -55,6 +55,17 @@ pub struct ListedToken {
     pub disabled: bool,
 }
 
+/// What came of a new app token.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenKept {
+    /// It is kept.
+    Kept,
+    /// Its owner has as many as there may be.
+    Full,
+    /// Its owner was never seen, or is disabled.
+    Nobody,
+}
+
 impl ListedToken {
     /// What programs are told of it.
     pub fn to_json(&self) -> Json {
@@ -77,13 +88,14 @@ impl ListedToken {
 }
 
 impl SessionStore {
-    /// Keeps a new app token; `false` if its owner was never seen, or is disabled.
+    /// Keeps a new app token, unless its owner is nobody who may sign in, or has `most` of them already: however many are
+    /// kept at once, there are never more.
     ///
     /// # Errors
     ///
     /// As for [`Self::insert`].
-    pub async fn keep_token(&self, row: &TokenRow) -> Result<bool, StoreError> {
-        ask!(self, store => store.keep_token(row))
+    pub async fn keep_token(&self, row: &TokenRow, most: u32) -> Result<TokenKept, StoreError> {
+        ask!(self, store => store.keep_token(row, most))
     }
 
     /// The app token of `key` and its owner, whatever its state.
