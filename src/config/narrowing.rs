@@ -193,9 +193,9 @@ fn load(apps: &[App]) -> Option<Config> {
     );
     match Config::from_text(Some(("foregate.toml", &text)), &Environment::default()) {
         Ok(loaded) => Some(loaded.config),
-        // A rule that can never apply, or that lets everybody into what speaks of people, is refused.
+        // What can never apply, or makes something else pointless, or lets everybody into what speaks of people, is refused.
         Err(findings) => {
-            let known = ["never", "public", "nobody", "{id}"];
+            let known = ["never", "no effect", "public", "nobody", "{id}"];
             let told = findings.to_string();
             assert!(known.iter().any(|word| told.contains(word)), "{told}\n{text}");
             None
