@@ -38,6 +38,8 @@ pub struct Cookies {
     scope: CookieScope,
     session_finder: Finder<'static>,
     login_finder: Finder<'static>,
+    /// What ends a cookie.
+    ends: [u8; 2],
     /// The hosts outside the scope, if an app is on one.
     elsewhere: Option<Box<Elsewhere>>,
 }
@@ -55,7 +57,10 @@ impl Cookies {
         let login = format!("{session}-login");
         let finder = |name: &str| Finder::new(&format!("{name}=")).into_owned();
         let (session_finder, login_finder) = (finder(&session), finder(&login));
-        Self { session_finder, login_finder, session, login, scope, elsewhere: None }
+        // Envoy and some modules of HAProxy join several lines with commas. Whoever began a cookie of ours behind a comma, within the
+        // value of another one, would step around `__Host-` (RFC 6265bis 5.6); under other names neighbours can set it anyway.
+        let ends = if prefix == "__Host-" { *b";;" } else { *b";," };
+        Self { session_finder, login_finder, session, login, scope, ends, elsewhere: None }
     }
 
     /// With cookies, sealed by `sealer`, for each host outside the scope. `home` is the host of `public_url`.
@@ -80,17 +85,17 @@ impl Cookies {
     /// The session cookies of a request that are well formed, in the order sent. A neighbour may have set one of
     /// the same name, so all are kept, up to sixteen.
     pub fn credential(&self, headers: &HeaderMap) -> Credential {
-        credential_of(values(headers, &self.session_finder), parse_handle)
+        credential_of(values(headers, &self.session_finder, self.ends), parse_handle)
     }
 
     /// The values of the session cookies, well formed or not, in the order sent, up to sixteen.
     pub(super) fn sessions<'h>(&'h self, headers: &'h HeaderMap) -> impl Iterator<Item = &'h [u8]> {
-        values(headers, &self.session_finder).take(MOST_COOKIES)
+        values(headers, &self.session_finder, self.ends).take(MOST_COOKIES)
     }
 
     /// The login cookies of a request, in the order sent, up to sixteen.
     pub fn bindings<'h>(&'h self, headers: &'h HeaderMap) -> impl Iterator<Item = &'h str> {
-        values(headers, &self.login_finder)
+        values(headers, &self.login_finder, self.ends)
             .take(MOST_COOKIES)
             .filter_map(|value| std::str::from_utf8(value).ok())
     }
@@ -203,23 +208,26 @@ pub(super) fn credential_of<'h>(
     first.map_or(Credential::None, |first| Credential::Session(first, others))
 }
 
-/// The values of every cookie that `finder` names, `=` included, over all lines. Only a semicolon ends a cookie, as browsers have
-/// it: whatever else were taken for an end, somebody could begin a cookie of ours with it within the value of another one, and
-/// `__Host-` would say nothing any more (RFC 6265bis 5.6).
-fn values<'h>(headers: &'h HeaderMap, finder: &'h Finder<'static>) -> impl Iterator<Item = &'h [u8]> {
+/// The values of every cookie that `finder` names, `=` included, over all lines. Only one of `ends` ends a cookie: with a blank or a
+/// quote somebody could begin a cookie of ours within the value of another one.
+fn values<'h>(
+    headers: &'h HeaderMap,
+    finder: &'h Finder<'static>,
+    ends: [u8; 2],
+) -> impl Iterator<Item = &'h [u8]> {
     headers.get_all(COOKIE).iter().flat_map(move |line| {
         let line = line.as_bytes();
-        finder.find_iter(line).filter(|&start| begins_a_cookie(&line[..start])).map(move |start| {
+        finder.find_iter(line).filter(move |&start| begins_a_cookie(&line[..start], ends)).map(move |start| {
             let value = &line[start + finder.needle().len()..];
-            let end = memchr::memchr(b';', value).unwrap_or(value.len());
+            let end = memchr::memchr2(ends[0], ends[1], value).unwrap_or(value.len());
             value[..end].trim_ascii_end()
         })
     })
 }
 
 /// Whether a cookie begins behind this part of a line.
-fn begins_a_cookie(before: &[u8]) -> bool {
-    matches!(before.trim_ascii_end().last(), None | Some(b';'))
+fn begins_a_cookie(before: &[u8], ends: [u8; 2]) -> bool {
+    before.trim_ascii_end().last().is_none_or(|byte| ends.contains(byte))
 }
 
 /// Reads a session cookie's value: exactly 48 bytes in base64url, canonical. Written out without a branch or a table,
@@ -302,6 +310,28 @@ mod tests {
         }
         assert_eq!(found(&[&format!("{ours}; {ours}")]), 2, "a neighbour's copy does not hide ours");
         assert_eq!(found(&[&format!("{ours}; ").repeat(40)]), MOST_COOKIES);
+    }
+
+    #[test]
+    fn lines_that_were_joined_are_read_where_neighbours_can_set_our_cookie_anyway() {
+        for (domain, secure, name) in [
+            (Some("example.com"), true, "__Secure-foregate"),
+            (None, false, "foregate"),
+            (None, true, "__Host-foregate"),
+        ] {
+            let ours = format!("{name}={}", "A".repeat(64));
+            for (line, is_joined) in [
+                (format!("a=b,{ours},c=d"), true),
+                (format!("a=b, {ours}; c=d"), true),
+                (format!("a=b {ours}"), false),
+                (format!("a=b\t{ours}"), false),
+                (format!("a=\"b {ours}\""), false),
+            ] {
+                let found =
+                    !matches!(cookies(domain, secure).credential(&headers(&[&line])), Credential::None);
+                assert_eq!(found, is_joined && name != "__Host-foregate", "{line}");
+            }
+        }
     }
 
     #[test]
