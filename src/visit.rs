@@ -104,6 +104,17 @@ pub fn can_be_judged(method: &Method) -> bool {
         && word.iter().all(|byte| byte.is_ascii_uppercase() || *byte == b'-')
 }
 
+/// The scheme, the host with its port, and the path with its query of a whole address, none of them looked at.
+///
+/// # Errors
+/// [`Malformed::Scheme`] or [`Malformed::Path`] if it has none.
+pub fn split_url(url: &[u8]) -> Result<[&[u8]; 3], Malformed> {
+    let colon = url.windows(3).position(|part| part == b"://").ok_or(Malformed::Scheme)?;
+    let rest = &url[colon + 3..];
+    let (host, path) = rest.split_at(rest.iter().position(|&byte| byte == b'/').ok_or(Malformed::Path)?);
+    Ok([&url[..colon], host, path])
+}
+
 /// Letters of the longest method looked at.
 const LONGEST_METHOD: usize = 32;
 

@@ -11,7 +11,7 @@ use crate::browser::Cookies;
 use crate::headers::fold;
 use crate::visit::{
     AskedTenant, Authorization, Destination, Malformed, Overrides, Path, Scheme, Target, Visit,
-    can_be_judged, parse_host,
+    can_be_judged, parse_host, split_url,
 };
 
 /// The front proxies foregate speaks with.
@@ -112,10 +112,8 @@ fn original_url(headers: &HeaderMap) -> Result<Target<'_>, Malformed> {
 /// # Errors
 /// [`Malformed`] for all that a check about it would be refused for.
 pub fn read_url(url: &[u8], method: Method) -> Result<Target<'_>, Malformed> {
-    let colon = url.windows(3).position(|part| part == b"://").ok_or(Malformed::Scheme)?;
-    let rest = &url[colon + 3..];
-    let slash = rest.iter().position(|&byte| byte == b'/').ok_or(Malformed::Path)?;
-    target(Scheme::parse(&url[..colon])?, &rest[..slash], &rest[slash..], method)
+    let [scheme, host, uri] = split_url(url)?;
+    target(Scheme::parse(scheme)?, host, uri, method)
 }
 
 /// Envoy: the request line behind the prefix, Host, and X-Forwarded-Proto where Envoy sends it.

@@ -171,10 +171,12 @@ fn allow(site: &Site, dialect: Dialect, parts: &Parts, grant: &Grant<'_>) -> Res
 /// foregate proxies and that several share. What proves somebody to the target's backend is not for it.
 fn is_at_another_app(site: &Site, parts: &Parts, target: &str) -> bool {
     let policy = &site.gate.policy;
-    addressed(&parts.headers).is_some_and(|host| match (policy.is_proxied(&host), host == target) {
-        (true, true) => policy.apps_of(&host).nth(1).is_some(),
-        (false, true) => false,
-        (is_proxied, false) => is_proxied || policy.is_app_host(&host),
+    addressed(&parts.headers).is_some_and(|host| {
+        if host == target {
+            policy.is_proxied(&host) && policy.apps_of(&host).nth(1).is_some()
+        } else {
+            policy.is_proxied(&host) || policy.is_app_host(&host)
+        }
     })
 }
 

@@ -134,33 +134,31 @@ impl Rule {
     ) -> Decision<'p> {
         let person = person.filter(|person| app.takes_people_of(person.identity().issuer()));
         let Some(route) = app.route.as_ref().filter(|route| route.rewrites()) else {
-            return match self.settled(app, person, (visit, None)) {
-                Ok(person) => self.decides_for_all(app, person, visit, now),
-                Err(refusal) => Decision::Forbid(refusal),
-            };
+            return self.admits_with((app, None), person, visit, now);
         };
         let Some(rewritten) = Rewritten::of(app, route, &visit.target) else {
             return Decision::Forbid(Refusal::AmbiguousPath);
         };
-        let decision = self.admits_rewritten((app, &rewritten), person, visit, now);
+        let decision = match rewritten.rule.map(|rule| (rule, Path::parse(rewritten.path.as_bytes()))) {
+            None => self.admits_with((app, None), person, visit, now),
+            // It sees the visit as one to that path, so that what it takes from the path is what the backend gets.
+            Some((rule, Ok(path))) => {
+                self.admits_with((app, Some((rule, &visit.to_path(path)))), person, visit, now)
+            }
+            Some((_, Err(_))) => Decision::Forbid(Refusal::AmbiguousPath),
+        };
         let Decision::Allow(grant) = decision else { return decision };
         Decision::Allow(Grant { path: Some(rewritten.path), ..grant })
     }
 
-    /// The same where the backend is asked for another path. The rule that names that one sees the visit as one to it, so that what
-    /// it takes from the path is what the backend gets.
-    fn admits_rewritten<'p>(
+    /// Decides with another rule, which sees the visit in its own way and must let it in, too.
+    fn admits_with<'p>(
         &'p self,
-        (app, rewritten): (&'p App, &Rewritten<'p>),
+        (app, other): (&'p App, Option<(&'p Self, &Visit<'_>)>),
         person: Option<Arc<Person>>,
         visit: &Visit<'_>,
         now: u64,
     ) -> Decision<'p> {
-        let Ok(path) = Path::parse(rewritten.path.as_bytes()) else {
-            return Decision::Forbid(Refusal::AmbiguousPath);
-        };
-        let there = visit.to_path(path);
-        let other = rewritten.rule.map(|rule| (rule, &there));
         let person = match self.settled(app, person, (visit, other)) {
             Ok(person) => person,
             Err(refusal) => return Decision::Forbid(refusal),

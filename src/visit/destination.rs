@@ -3,7 +3,7 @@
 use http::header::HeaderName;
 use http::{HeaderMap, Method};
 
-use super::{Path, parse_host};
+use super::{Path, parse_host, split_url};
 
 /// Where a `COPY` or `MOVE` puts what it takes (RFC 4918 9.8, 9.9).
 #[derive(Clone, Copy, Debug, Default)]
@@ -49,10 +49,8 @@ pub fn has_one(method: &Method) -> bool {
 
 /// The path of an absolute address, if it is one of this host.
 fn below<'r>(text: &'r [u8], host: &str) -> Option<&'r [u8]> {
-    let colon = text.windows(3).position(|part| part == b"://")?;
-    let is_web = [&b"http"[..], b"https"].iter().any(|scheme| text[..colon].eq_ignore_ascii_case(scheme));
-    let rest = &text[colon + 3..];
-    let (named, path) = rest.split_at(rest.iter().position(|&byte| byte == b'/')?);
+    let [scheme, named, path] = split_url(text).ok()?;
+    let is_web = [&b"http"[..], b"https"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
     (is_web && parse_host(named).ok()? == host).then_some(path)
 }
 
