@@ -42,14 +42,9 @@ impl Street {
     /// Starts the front proxy anew, with another configuration than the snippet if it is altered.
     fn set_up(&mut self, alter: impl Fn(String) -> String) {
         self.proxy = None;
-        let dir = tempfile::tempdir().expect("a directory");
-        let file = self.foregate.dir().join("foregate.toml");
-        let (listen, upstream) = (format!("127.0.0.1:{}", self.port), self.backend.url());
-        let (file, host) = (file.to_str().expect("a path"), "app.foregate.localhost");
-        let args = ["snippet", self.name, "--config", file, "--host", host, "--upstream", &upstream];
-        let (code, text, err) = run(&[&args[..], &["--listen", &listen]].concat(), dir.path());
-        assert_eq!(code, Some(0), "{err}");
-        let proxy = FrontProxy::start(self.name, self.port, &alter(text), dir);
+        let (host, parts) = ("app.foregate.localhost", (&self.foregate, &self.backend));
+        let alter = |text: &str| alter(text.to_owned());
+        let proxy = FrontProxy::by_snippet(self.name, self.port, host, parts, alter);
         proxy.wait_for(&format!("http://{host}:{}/open/ready", self.port), |reply| reply.status != 404);
         self.proxy = Some(proxy);
     }

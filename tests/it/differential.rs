@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use crate::security::world::{self, ENTRANCES, Entrance};
 use crate::support::backend::Backend;
-use crate::support::foregate::{Foregate, free_port, run};
+use crate::support::foregate::{Foregate, free_port};
 use crate::support::http::{Browser, Reply, Wire, request};
 use crate::support::provider::Provider;
 use crate::support::proxies::FrontProxy;
@@ -149,15 +149,8 @@ fn front(
     (foregate, backend): (&Foregate, &Backend),
     change: Change,
 ) -> FrontProxy {
-    let dir = tempfile::tempdir().expect("a directory");
-    let file = foregate.dir().join("foregate.toml");
-    let (listen, upstream) = (format!("127.0.0.1:{port}"), backend.url());
-    let file = file.to_str().expect("a path");
-    let args =
-        ["snippet", name, "--config", file, "--host", HOSTS[0], "--upstream", &upstream, "--listen", &listen];
-    let (code, text, err) = run(&args, dir.path());
-    assert_eq!(code, Some(0), "{err}");
-    let proxy = FrontProxy::start(name, port, &change(&for_all_hosts(name, port, &text)), dir);
+    let change = |text: &str| change(&for_all_hosts(name, port, text));
+    let proxy = FrontProxy::by_snippet(name, port, HOSTS[0], (foregate, backend), change);
     for host in HOSTS {
         let page = if *host == HOSTS[0] { "public/ready" } else { "ready" };
         proxy.wait_for(&format!("http://{host}:{port}/{page}"), |reply| reply.status == 200);

@@ -7,7 +7,7 @@ use std::process::Command;
 
 use crate::book::page;
 use crate::support::backend::Backend;
-use crate::support::foregate::{Foregate, free_port, run};
+use crate::support::foregate::{Foregate, free_port};
 use crate::support::http::{Reply, Wire, raw, request};
 use crate::support::proxies::{FrontProxy, PROXIES};
 
@@ -78,15 +78,7 @@ fn before(
     (foregate, backend): (&Foregate, &Backend),
     change: fn(&str) -> String,
 ) -> FrontProxy {
-    let dir = tempfile::tempdir().expect("a directory");
-    let file = foregate.dir().join("foregate.toml");
-    let (listen, upstream) = (format!("127.0.0.1:{port}"), backend.url());
-    let file = file.to_str().expect("a path");
-    let args =
-        ["snippet", name, "--config", file, "--host", HOST, "--upstream", &upstream, "--listen", &listen];
-    let (code, text, err) = run(&args, dir.path());
-    assert_eq!(code, Some(0), "{err}");
-    let proxy = FrontProxy::start(name, port, &change(&text), dir);
+    let proxy = FrontProxy::by_snippet(name, port, HOST, (foregate, backend), change);
     proxy.wait_for(&format!("http://{HOST}:{port}/open/ready"), |reply| reply.status == 200);
     proxy
 }

@@ -5,7 +5,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
 use crate::support::backend::Backend;
-use crate::support::foregate::{Foregate, free_port, run};
+use crate::support::foregate::{Foregate, free_port};
 use crate::support::http::{NAVIGATES, Reply, raw, request};
 use crate::support::proxies::{FrontProxy, PROXIES};
 
@@ -40,15 +40,8 @@ impl Street {
 
     /// Puts this front proxy before it, by the snippet.
     fn behind(mut self, name: &'static str) -> Self {
-        let dir = tempfile::tempdir().expect("a directory");
-        let file = self.foregate.dir().join("foregate.toml");
-        let (listen, upstream) = (format!("127.0.0.1:{}", self.port), self.backend.url());
-        let file = file.to_str().expect("a path");
-        let args =
-            ["snippet", name, "--config", file, "--host", HOST, "--upstream", &upstream, "--listen", &listen];
-        let (code, text, err) = run(&args, dir.path());
-        assert_eq!(code, Some(0), "{err}");
-        let proxy = FrontProxy::start(name, self.port, &text, dir);
+        let proxy =
+            FrontProxy::by_snippet(name, self.port, HOST, (&self.foregate, &self.backend), str::to_owned);
         proxy.wait_for(&format!("http://{HOST}:{}/open/ready", self.port), |reply| reply.status == 200);
         self.proxy = Some(proxy);
         self

@@ -19,6 +19,7 @@ use crate::support::http::get;
 use crate::support::provider::Provider;
 use crate::support::proxies::FrontProxy;
 use crate::support::tls::Authority;
+use crate::support::watch::tell;
 
 /// The instructions of the Dockerfile's last stage, each with what is behind it.
 fn last_stage() -> Vec<(String, String)> {
@@ -243,7 +244,7 @@ fn environment(issuer: &str, [public, admin]: [u16; 2]) -> Vec<(String, String)>
 #[test]
 fn the_image_needs_no_root_and_nothing_else_and_writes_into_its_volume_only() {
     if std::fs::metadata("/proc/self").expect("ourselves").uid() != 0 {
-        return eprintln!("not looked at: only root can be somebody else, as a container is");
+        return tell("the image is not looked at: only root can be somebody else, as a container is");
     }
     let [public, admin, secure] = [(); 3].map(|()| free_port());
     let authority = Authority::new();

@@ -49,24 +49,7 @@ impl Street {
         if alone {
             return Self { name, port, host, provider, foregate, backend, proxy: None };
         }
-        let dir = tempfile::tempdir().expect("a directory");
-        let file = foregate.dir().join("foregate.toml");
-        let (listen, upstream) = (format!("127.0.0.1:{port}"), backend.url());
-        let args = [
-            "snippet",
-            name,
-            "--config",
-            file.to_str().expect("a path"),
-            "--host",
-            host,
-            "--upstream",
-            &upstream,
-            "--listen",
-            &listen,
-        ];
-        let (code, text, err) = run(&args, dir.path());
-        assert_eq!(code, Some(0), "{err}");
-        let proxy = FrontProxy::start(name, port, &text, dir);
+        let proxy = FrontProxy::by_snippet(name, port, host, (&foregate, &backend), str::to_owned);
         proxy.wait_for(&format!("http://{host}:{port}/open/ready"), |reply| reply.status == 200);
         Self { name, port, host, provider, foregate, backend, proxy: Some(proxy) }
     }

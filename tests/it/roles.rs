@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use serde_json::{Value, json};
 
 use crate::support::backend::Backend;
-use crate::support::foregate::{Foregate, free_port, run};
+use crate::support::foregate::{Foregate, free_port};
 use crate::support::http::{Browser, NAVIGATES, Reply, raw, request};
 use crate::support::provider::Provider;
 use crate::support::proxies::FrontProxy;
@@ -446,30 +446,14 @@ fn nginx_as_it_is_takes_somebody_with_500_groups_from_an_app_that_tells_what_mat
     let provider = Provider::for_foregate(&public_url, options);
     let backend = Backend::start();
     let foregate = Foregate::start_at(&crowded(&public_url, &provider.config(), &backend.url()), behind);
-    let file = foregate.dir().join("foregate.toml");
-    let nginx = |host: &str| {
-        let (dir, listen, upstream) =
-            (tempfile::tempdir().expect("a directory"), format!("127.0.0.1:{port}"), backend.url());
-        let config = file.to_str().expect("a path");
-        let args = [
-            "snippet",
-            "nginx",
-            "--config",
-            config,
-            "--host",
-            host,
-            "--upstream",
-            &upstream,
-            "--listen",
-            &listen,
-        ];
-        let (code, text, err) = run(&args, dir.path());
-        assert_eq!(code, Some(0), "{err}");
+    let without_buffers = |text: &str| {
         let as_it_is: Vec<&str> =
             text.lines().filter(|line| !line.trim_start().starts_with("proxy_b")).collect();
         assert!(as_it_is.len() < text.lines().count(), "the snippet enlarges the buffers");
-        FrontProxy::start("nginx", port, &as_it_is.join("\n"), dir)
+        as_it_is.join("\n")
     };
+    let nginx =
+        |host: &str| FrontProxy::by_snippet("nginx", port, host, (&foregate, &backend), without_buffers);
     let mut browser = Browser::default();
     for (host, status) in [("app.foregate.localhost", 200), ("all.foregate.localhost", 500)] {
         let proxy = nginx(host);

@@ -2,7 +2,7 @@
 //! every other one falls to the app's rules.
 
 use crate::support::backend::Backend;
-use crate::support::foregate::{Foregate, free_port, run};
+use crate::support::foregate::{Foregate, free_port};
 use crate::support::http::{Reply, raw, request};
 use crate::support::proxies::{FrontProxy, PROXIES};
 
@@ -37,15 +37,7 @@ impl Street {
              [provider]\nissuer = \"http://127.0.0.1:9/\"\nclient_id = \"f\"\nclient_auth = \"none\"\n\
              [apps.\"{HOST}\"]\nallow = \"signed-in\"\nrules = [{{ path = \"/open/**\", allow = \"public\" }}]\n"
         ));
-        let dir = tempfile::tempdir().expect("a directory");
-        let file = foregate.dir().join("foregate.toml");
-        let (listen, upstream) = (format!("127.0.0.1:{port}"), backend.url());
-        let file = file.to_str().expect("a path");
-        let args =
-            ["snippet", name, "--config", file, "--host", HOST, "--upstream", &upstream, "--listen", &listen];
-        let (code, text, err) = run(&args, dir.path());
-        assert_eq!(code, Some(0), "{err}");
-        let proxy = FrontProxy::start(name, port, &text, dir);
+        let proxy = FrontProxy::by_snippet(name, port, HOST, (&foregate, &backend), str::to_owned);
         proxy.wait_for(&format!("http://{HOST}:{port}/open/ready"), |reply| reply.status == 200);
         Self { port, backend, _foregate: foregate, _proxy: proxy }
     }

@@ -458,16 +458,8 @@ fn front_proxies_carry_it_by_the_configurations_that_users_are_given() {
         let backend = Backend::start();
         let config = config(&public_url, &provider.config(), "http://127.0.0.1:1", "claim = \"tenants\"");
         let foregate = Foregate::start_at(&config, behind);
-        let dir = tempfile::tempdir().expect("a directory");
-        let file = foregate.dir().join("foregate.toml");
-        let (listen, upstream) = (format!("127.0.0.1:{port}"), backend.url());
-        let file = file.to_str().expect("a path");
         let host = "kb.foregate.localhost";
-        let args =
-            ["snippet", name, "--config", file, "--host", host, "--upstream", &upstream, "--listen", &listen];
-        let (code, text, err) = run(&args, dir.path());
-        assert_eq!(code, Some(0), "{err}");
-        let proxy = FrontProxy::start(name, port, &text, dir);
+        let proxy = FrontProxy::by_snippet(name, port, host, (&foregate, &backend), str::to_owned);
         proxy.wait_for(&format!("http://{host}:{port}/open/ready"), |reply| reply.status == 200);
         let mut browser = Browser::default();
         let page = browser.sign_in(&format!("http://{host}:{port}/"), "anna");

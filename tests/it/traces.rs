@@ -12,7 +12,7 @@ use crate::support::collector::{Collector, Mind, Told};
 use crate::support::foregate::{Foregate, free_port, run, traefik};
 use crate::support::house::{House, callback_for};
 use crate::support::http::{Browser, Reply, Wire, get, request};
-use crate::support::proxies::FrontProxy;
+use crate::support::proxies::{FrontProxy, printed};
 use crate::support::stage::Stage;
 
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
@@ -204,18 +204,12 @@ fn street(name: &'static str, collector: &Collector) -> (FrontProxy, Foregate, B
         collector.config(),
     );
     let foregate = Foregate::start(&config);
-    let dir = tempfile::tempdir().expect("a directory");
-    let file = foregate.dir().join("foregate.toml");
-    let (file, upstream) = (file.to_str().expect("a path"), backend.url());
-    let listen = format!("127.0.0.1:{port}");
-    let args =
-        ["snippet", name, "--config", file, "--host", host, "--upstream", &upstream, "--listen", &listen];
-    let (code, text, err) = run(&args, dir.path());
-    assert_eq!(code, Some(0), "{err}");
+    let text = printed(name, port, host, (&foregate, &backend));
     let traces = format!(
         "tracing:\n  serviceName: traefik\n  sampleRate: 1.0\n  otlp:\n    http:\n      endpoint: http://127.0.0.1:{}/v1/traces\n",
         collector.port
     );
+    let dir = tempfile::tempdir().expect("a directory");
     let proxy = FrontProxy::start_with(name, port, (&text, &traces), dir);
     proxy.wait_for(&format!("http://{host}:{port}/ready"), |reply| reply.status == 200);
     (proxy, foregate, backend)

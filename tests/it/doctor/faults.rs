@@ -9,6 +9,7 @@ use crate::support::http::{Browser, Reply};
 use crate::support::postgres::{fresh_url, run_sql};
 use crate::support::provider::Provider;
 use crate::support::proxies::FrontProxy;
+use crate::support::watch::tell;
 
 /// A foregate that is the proxy itself, with a fault somewhere.
 struct Faulty {
@@ -158,7 +159,7 @@ fn a_database_that_takes_no_changes_is_named() {
 #[test]
 fn a_disk_that_is_full_is_named() {
     let Some(disk) = SmallDisk::new() else {
-        return eprintln!("not looked at: only root can mount a small disk");
+        return tell("a full disk is not looked at: no small one can be mounted");
     };
     let port = free_port();
     let provider = provider(port, Value::Null);

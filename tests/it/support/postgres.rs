@@ -15,6 +15,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 use tokio_postgres::NoTls;
 
+use super::watch::tell;
+
 /// A server with its own data, on a port of 127.0.0.1. It ends with this value, or else with the test process.
 pub(crate) struct Postgres {
     home: TempDir,
@@ -182,7 +184,7 @@ async fn in_time<T>(
             Ok(row) => row.get(0),
             Err(_) => "nobody gets one".to_owned(),
         };
-        let _ = writeln!(std::io::stderr(), "\n{sql}: no answer; {told}");
+        tell(format_args!("{sql}: no answer; {told}"));
     }
     panic!("{sql}: no answer");
 }

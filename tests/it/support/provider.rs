@@ -1,6 +1,6 @@
 //! A certified OpenID Provider (npm `oidc-provider`) in Authentik's shape, with a lever for every mishap.
 
-use std::io::{BufRead as _, BufReader, Write as _};
+use std::io::{BufRead as _, BufReader};
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::http::{raw, request};
-use super::watch::watched;
+use super::watch::{tell, watched};
 
 const START_TIME: Duration = Duration::from_secs(60);
 
@@ -30,7 +30,7 @@ impl Provider {
     pub fn start(options: &Value) -> Self {
         watched();
         let started = Self::try_start(options).or_else(|| {
-            let _ = writeln!(std::io::stderr(), "\na provider said nothing in {START_TIME:?}");
+            tell(format_args!("a provider said nothing in {START_TIME:?}"));
             Self::try_start(options)
         });
         started.expect("a provider that is ready in time")

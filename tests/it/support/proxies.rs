@@ -5,13 +5,26 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use super::foregate::{Guard, end_with_us};
+use super::backend::Backend;
+use super::foregate::{Foregate, Guard, end_with_us, run};
 use super::http::{Browser, Reply};
 use super::watch::end;
 use foregate::snippet::{REMOTE_HEADERS, Snippet, render_traefik_static};
 
 /// Every front proxy there is a snippet for.
 pub const PROXIES: [&str; 5] = ["traefik", "nginx", "caddy", "envoy", "haproxy"];
+
+/// The configuration of a front proxy on `port` that foregate prints for an app on `host`.
+pub fn printed(name: &str, port: u16, host: &str, (foregate, backend): (&Foregate, &Backend)) -> String {
+    let file = foregate.dir().join("foregate.toml");
+    let (listen, upstream) = (format!("127.0.0.1:{port}"), backend.url());
+    let file = file.to_str().expect("a path");
+    let args =
+        ["snippet", name, "--config", file, "--host", host, "--upstream", &upstream, "--listen", &listen];
+    let (code, text, err) = run(&args, foregate.dir());
+    assert_eq!(code, Some(0), "{err}");
+    text
+}
 
 /// A running front proxy.
 pub struct FrontProxy {
@@ -23,9 +36,21 @@ pub struct FrontProxy {
 }
 
 impl FrontProxy {
-    /// Starts `name` on `port` with this text, which the snippet command printed into `dir`.
+    /// Starts `name` on `port` with this text, in `dir`.
     pub fn start(name: &'static str, port: u16, text: &str, dir: tempfile::TempDir) -> Self {
         Self::start_with(name, port, (text, ""), dir)
+    }
+
+    /// Starts it before an app on `host`, with the configuration that foregate prints for it and `change` alters.
+    pub fn by_snippet(
+        name: &'static str,
+        port: u16,
+        host: &str,
+        (foregate, backend): (&Foregate, &Backend),
+        change: impl Fn(&str) -> String,
+    ) -> Self {
+        let text = change(&printed(name, port, host, (foregate, backend)));
+        Self::start(name, port, &text, tempfile::tempdir().expect("a directory"))
     }
 
     /// The same with more lines for Traefik's fixed configuration.

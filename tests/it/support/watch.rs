@@ -64,6 +64,11 @@ pub fn watched() {
     RUN.with(|_| ());
 }
 
+/// Tells something at once, also of a test that passes: the words of macros are kept for failures.
+pub fn tell(words: impl std::fmt::Display) {
+    let _ = writeln!(std::io::stderr(), "\n{words}");
+}
+
 /// Lets the test that calls this take longer than others, by so much.
 pub fn takes_longer_by(time: Duration) {
     watched();
