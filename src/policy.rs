@@ -3,6 +3,7 @@
 mod capture;
 mod explain;
 mod hosts;
+mod loose;
 mod matcher;
 mod offers;
 mod persona;
@@ -24,6 +25,7 @@ use crate::visit::{Destination, Path, Target, Visit, has_destination, is_within}
 pub use capture::Captured;
 pub use explain::{Explanation, Verdict};
 use hosts::Hosts;
+use loose::LoosePath;
 pub use matcher::{EmailPattern, HostPattern, PathPattern, PatternError};
 pub use persona::{Persona, Vouching};
 pub use query::{Fit, QueryPattern};
@@ -314,6 +316,9 @@ impl Site {
 
     fn rule_for(&self, path: &str, (method, query): (&Method, Option<&[u8]>)) -> Ruling<'_> {
         let Some(app) = self.app_at(path) else { return Ruling::UnknownHost };
+        if self.is_loosely_elsewhere(app, path) {
+            return Ruling::AmbiguousPath;
+        }
         for rule in app.rules.iter().filter(|rule| rule.covers(path, method)) {
             match rule.query.fit(query) {
                 Fit::Yes => return Ruling::Rule(app, rule),
@@ -324,29 +329,61 @@ impl Site {
         Ruling::Rule(app, &app.last)
     }
 
-    /// Whether what a visit copies or moves stays where the same rule decides: else it would be put by one rule where another one
-    /// keeps people out. Where no rule speaks of paths it has to stay at the host.
+    /// Whether a page of an app is one of another app's to servers that read the path loosely.
+    fn is_loosely_elsewhere(&self, app: &App, path: &str) -> bool {
+        let mut longer = self.apps.iter().take_while(|other| !std::ptr::eq(*other, app)).peekable();
+        if longer.peek().is_none() {
+            return false;
+        }
+        let path = LoosePath::of(path);
+        path.is_unclear()
+            || longer
+                .filter_map(|other| other.prefix.as_deref())
+                .any(|prefix| path.is_below(&LoosePath::of(prefix)))
+    }
+
+    /// Whether what a visit copies or moves stays where the same rules decide, about all that is below it and by whatever method:
+    /// else it would be put by one rule where another one keeps people out, or be read by one that another one keeps to a few.
+    /// Where no rule speaks of paths it has to stay at the host.
     fn keeps_in_place(&self, ruling: &Ruling<'_>, target: &Target<'_>) -> bool {
         match (target.destination, ruling) {
             (Destination::Nowhere, _) => true,
             (_, _) if !self.paths_matter && !has_destination(&target.method) => true,
             (Destination::Unclear, _) => !self.paths_matter,
-            (Destination::At(_), Ruling::Rule(_, rule)) => {
-                let path = target.destination.path_at(&target.host);
-                path.as_ref().and_then(Path::canonical).is_some_and(|path| {
-                    let there = self.rule_for(path, (&target.method, None));
-                    matches!(there, Ruling::Rule(_, other) if std::ptr::eq(*rule, other))
-                })
+            (Destination::At(_), Ruling::Rule(app, _)) => {
+                let to = target.destination.path_at(&target.host);
+                let Some(to) = to.as_ref().and_then(Path::canonical) else { return false };
+                !self.paths_matter
+                    || target.path.canonical().is_some_and(|from| self.is_one_for(app, from, to))
             }
             // Refused already, for its own reason.
             (Destination::At(_), _) => true,
         }
+    }
+
+    /// Whether this app has two places and all that is below each of them, and its rules decide alike about both.
+    fn is_one_for(&self, app: &App, one: &str, other: &str) -> bool {
+        let holds = |place: &str| {
+            let place_read = LoosePath::of(place);
+            let mut others = self.apps.iter().filter(|other| !std::ptr::eq(*other, app));
+            self.app_at(place).is_some_and(|at| std::ptr::eq(at, app))
+                && !self.is_loosely_elsewhere(app, place)
+                && !others
+                    .any(|other| LoosePath::of(other.prefix.as_deref().unwrap_or("/")).is_below(&place_read))
+        };
+        holds(one) && holds(other) && app.rules.iter().all(|rule| rule.is_one_for(one, other))
     }
 }
 
 /// Whether `path` is `prefix` or lies below it, segment by segment.
 fn is_below(path: &str, prefix: &str) -> bool {
     path.strip_prefix(prefix).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+}
+
+/// Whether two paths are one place to servers that mind neither letter case nor how letters are composed.
+pub fn is_one_place(one: &str, other: &str) -> bool {
+    let (one, other) = (LoosePath::of(one), LoosePath::of(other));
+    one.is_below(&other) && other.is_below(&one)
 }
 
 /// Where foregate's own pages are.

@@ -17,7 +17,7 @@ use super::values::Reader;
 use super::written::{Entry, Node, Value};
 use crate::headers::{ASSERTION, EMERGENCY, HeaderSet};
 use crate::identity::{Roles, Tenants};
-use crate::policy::{App, Backend, HostPattern, Limits, Requirement, Route, Rule, Terms};
+use crate::policy::{App, Backend, HostPattern, Limits, Requirement, Route, Rule, Terms, is_one_place};
 use crate::upstream;
 use crate::wording::parse_duration;
 
@@ -435,12 +435,25 @@ fn note_conflict(
         let problem =
             format!("`{}` names the same app as `{}` at {}", app.name, other.name, book.whence(first));
         book.note(place, problem, "keep one of the two");
+    } else if let Some((other, first)) = same_host().find(|(other, _)| are_one_place(other, app)) {
+        let problem = format!(
+            "`{}` and `{}` at {} are one place to servers that do not mind letter case",
+            app.name,
+            other.name,
+            book.whence(first)
+        );
+        book.note(place, problem, "keep one of the two");
     } else if let Some((other, first)) = same_host().find(|(other, _)| other.port != app.port) {
         let problem =
             format!("`{}` names another port than `{}` at {}", app.name, other.name, book.whence(first));
         book.note(place, problem, "write the same port for all parts of a host");
     }
     indices.push(list.len());
+}
+
+fn are_one_place(one: &App, other: &App) -> bool {
+    let root = |app: &App| app.prefix.clone().unwrap_or_default();
+    is_one_place(&root(one), &root(other))
 }
 
 /// Notes what would have no effect on the host where foregate itself is.

@@ -877,6 +877,10 @@ fn each_app_is_refused_for_its_own_reason() {
             "9:1: `a.example.com:8443` names the same app as `a.example.com` at foregate.toml:8; fix: keep one of the two",
         ),
         (
+            "'a.example.com/x' = 'public'\n'a.example.com/X' = 'public'",
+            "9:1: `a.example.com/X` and `a.example.com/x` at foregate.toml:8 are one place to servers that do not mind letter case; fix: keep one of the two",
+        ),
+        (
             "'a.example.com/x' = 'public'\n'a.example.com:8443' = 'public'",
             "9:1: `a.example.com:8443` names another port than `a.example.com/x` at foregate.toml:8; fix: write the same port for all parts of a host",
         ),

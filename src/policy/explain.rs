@@ -3,6 +3,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use super::loose::LoosePath;
 use super::tenancy::settle;
 use super::{App, Decision, Fit, Name, Policy, Refusal, Requirement, Rule, Ruling};
 use crate::headers::Person;
@@ -141,10 +142,11 @@ impl Explanation {
 /// The rules before the one that decides, and why each is none for this visit.
 fn passed_over(app: &App, deciding: &Rule, visit: &Visit<'_>) -> Vec<String> {
     let path = visit.target.path.canonical().unwrap_or("/");
+    let loosely = LoosePath::of(path);
     let earlier = app.rules.iter().take_while(|rule| !std::ptr::eq(*rule, deciding));
     let why = |rule: &Rule| {
         let path_fits = rule.path.as_ref().is_none_or(|pattern| pattern.matches(path));
-        if rule.covers_loosely(&visit.target) {
+        if rule.covers_loosely(&visit.target, &loosely) {
             return "another path, but not to servers that mind neither letter case nor a slash at the end; it must let the visit in as well";
         }
         if !path_fits {
@@ -254,4 +256,4 @@ const AMBIGUOUS_QUERY: &str =
     "the query means different things to different servers, and a rule depends on it";
 const AMBIGUOUS_METHOD: &str =
     "the query names another method, which some servers act on in place of the request's own";
-const OTHER_DESTINATION: &str = "it would be copied or moved to another host, where another rule decides, or nobody knows where; it is refused with 400";
+const OTHER_DESTINATION: &str = "it would be copied or moved to another host, where other rules decide about some of it, or nobody knows where; it is refused with 400";

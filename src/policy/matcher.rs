@@ -4,6 +4,7 @@ use std::fmt;
 
 use thiserror::Error;
 
+use super::loose::{LoosePath, folded, is_same};
 use crate::visit::parse_host;
 
 /// Why a pattern of the configuration cannot be used.
@@ -128,32 +129,76 @@ impl PathPattern {
 
     /// Whether `path`, canonical and starting with `/`, is one of those meant.
     pub fn matches(&self, path: &str) -> bool {
-        self.fits(&self.segments, path, |text, name| text == name)
+        let mut asked = path.strip_prefix('/').unwrap_or(path).split('/');
+        let below = self.segments.iter().all(|segment| {
+            asked.next().is_some_and(|name| match segment {
+                Segment::Exactly(text) => text == name,
+                Segment::Any(_) => !name.is_empty(),
+            })
+        });
+        below && (self.open || asked.next().is_none())
     }
 
     /// Whether it is one for servers that mind neither letter case nor a slash at the end.
-    pub fn matches_loosely(&self, path: &str) -> bool {
-        let segments = match self.segments.split_last() {
-            Some((Segment::Exactly(text), rest)) if text.is_empty() => rest,
-            _ => &self.segments,
-        };
-        self.fits(segments, path.strip_suffix('/').unwrap_or(path), str::eq_ignore_ascii_case)
+    pub(super) fn matches_loosely(&self, path: &LoosePath<'_>) -> bool {
+        path.is_unclear() || self.reach(path.segments(), |text, name| is_same(&folded(text), name)).is_there
     }
 
-    fn fits(&self, segments: &[Segment], path: &str, is_same: impl Fn(&str, &str) -> bool) -> bool {
-        let mut asked = path.strip_prefix('/').unwrap_or(path).split('/');
-        for segment in segments {
-            let Some(name) = asked.next() else { return false };
-            let fits = match segment {
-                Segment::Exactly(text) => is_same(text, name),
-                Segment::Any(_) => !name.is_empty(),
-            };
-            if !fits {
-                return false;
+    /// Whether it speaks in one way of two places and all that is below each of them, to every server.
+    pub(super) fn is_one_for(&self, one: &str, other: &str) -> bool {
+        let exactly = |path: &str| self.reach(segments(path), str::eq);
+        let loosely = |path: &str| {
+            self.reach(LoosePath::of(path).segments(), |text, name| is_same(&folded(text), name))
+        };
+        let alike = |one: Reach, other: Reach| one == other && one.is_there == one.is_below;
+        let named = |path: &str| {
+            let named =
+                self.segments.iter().zip(segments(path)).filter(|(segment, _)| segment.name().is_some());
+            named.map(|(_, name)| name.to_owned()).collect::<Vec<_>>()
+        };
+        alike(exactly(one), exactly(other))
+            && alike(loosely(one), loosely(other))
+            && (!exactly(one).is_there || named(one) == named(other))
+    }
+
+    /// How far it speaks of a place, by the segments of its path; a slash at the end of either is nothing.
+    fn reach<'p>(
+        &self,
+        mut path: impl Iterator<Item = &'p str>,
+        is_same: impl Fn(&str, &str) -> bool,
+    ) -> Reach {
+        let own = self
+            .segments
+            .iter()
+            .filter(|segment| !matches!(segment, Segment::Exactly(text) if text.is_empty()));
+        for segment in own {
+            match (segment, path.next()) {
+                (_, None) => return Reach { is_there: false, is_below: true },
+                (Segment::Exactly(text), Some(name)) if !is_same(text, name) => return Reach::NOWHERE,
+                (Segment::Exactly(_) | Segment::Any(_), Some(_)) => {}
             }
         }
-        self.open || asked.next().is_none()
+        let is_there = self.open || path.next().is_none();
+        Reach { is_there, is_below: self.open }
     }
+}
+
+/// The segments of a canonical path, but for the nothing behind a slash at its end.
+fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|segment| !segment.is_empty())
+}
+
+/// How far a pattern speaks of a place.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Reach {
+    /// Of the place itself.
+    is_there: bool,
+    /// Of something below: of all there if it is so of the place itself, else of a part.
+    is_below: bool,
+}
+
+impl Reach {
+    const NOWHERE: Self = Self { is_there: false, is_below: false };
 }
 
 impl fmt::Display for PathPattern {

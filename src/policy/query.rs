@@ -7,6 +7,7 @@
 use std::borrow::Cow;
 use std::fmt;
 
+use super::loose::{folded, is_same};
 use crate::headers::fold;
 
 /// Parameters that must be there, each with one of its values.
@@ -103,8 +104,9 @@ impl Condition {
     /// an array.
     fn may_be(&self, name: &[u8]) -> bool {
         let base = name.split(|&byte| byte == b'[').next().unwrap_or_default();
-        base.eq_ignore_ascii_case(self.name.as_bytes())
-            || fold(&String::from_utf8_lossy(base)) == *self.folded
+        let base = String::from_utf8_lossy(base);
+        let read = folded(&base);
+        is_same(&read, &self.name) || fold(&read) == *self.folded
     }
 
     fn fit_of(&self, value: &[u8]) -> Fit {
@@ -117,7 +119,8 @@ impl Condition {
         if self.values.iter().any(|wanted| **wanted == *value) {
             return Fit::Yes;
         }
-        let alike = |wanted: &str| wanted.eq_ignore_ascii_case(value.trim());
+        let read = folded(value.trim());
+        let alike = |wanted: &str| is_same(&folded(wanted), &read);
         if self.values.iter().any(|wanted| alike(wanted)) { Fit::Unclear } else { Fit::No }
     }
 }
@@ -192,6 +195,9 @@ mod tests {
             ("action%=edit", Fit::Unclear),
             ("acti%ffon=edit", Fit::Unclear),
             ("action=EDIT", Fit::Unclear),
+            ("action=%EF%BD%85dit", Fit::Unclear),
+            ("action=e%CC%81dit", Fit::No),
+            ("%EF%BD%81ction=delete", Fit::Unclear),
             ("action=edit%20", Fit::Unclear),
             ("action=edit%00", Fit::Unclear),
             ("action=%2565dit", Fit::Unclear),

@@ -2,22 +2,19 @@
 //! identities.
 
 use super::{App, Fit, Route, Rule};
-use crate::visit::{Path, Target};
-
-/// What a backend is asked for in place of what was.
-#[derive(Debug)]
-pub(super) struct Rewritten<'p> {
-    /// The path, in the spelling that is sent.
-    pub(super) path: Box<str>,
-    /// The rule of the app whose pattern names that path. It has to let the request in as well: else a path that it
-    /// protects would be open under another name.
-    pub(super) rule: Option<&'p Rule>,
-}
+use crate::visit::Target;
 
 impl Route {
     /// Whether paths are changed on the way at all.
     pub(super) fn rewrites(&self) -> bool {
         self.strip_prefix || self.base.is_some()
+    }
+
+    /// The path that the backend is asked for, in the spelling that is sent; nothing where what was asked for has no one meaning.
+    pub(super) fn rewritten(&self, app: &App, target: &Target<'_>) -> Option<Box<str>> {
+        target.path.canonical()?;
+        let asked = std::str::from_utf8(target.path.raw()).ok()?;
+        Some(self.rewrite(asked, app.prefix.as_deref()).into())
     }
 
     /// Takes the prefix off a path as sent, whose canonical form has it, and puts the base before the rest. Segments of
@@ -30,29 +27,19 @@ impl Route {
     }
 }
 
-/// The first rule of the app that speaks of a path, if it names paths at all; nothing where that depends on who reads
-/// the query.
-fn rule_naming<'p>(app: &'p App, path: &str, target: &Target<'_>) -> Option<Option<&'p Rule>> {
-    for rule in app.rules.iter().filter(|rule| rule.covers(path, &target.method)) {
-        match rule.query.fit(target.query) {
-            Fit::Yes => return Some(Some(rule).filter(|rule| rule.path.is_some())),
-            Fit::Unclear => return None,
-            Fit::No => {}
+impl App {
+    /// The rule whose pattern names the path of what a backend is asked for. It has to let the request in as well: else a path
+    /// that it protects would be open under another name. Nothing inside where no rule names it, and nothing at all where
+    /// the backend could read that as something else than was judged.
+    pub(super) fn rule_naming(&self, target: &Target<'_>) -> Option<Option<&Rule>> {
+        let path = target.path.canonical()?;
+        for rule in self.rules.iter().filter(|rule| rule.covers(path, &target.method)) {
+            match rule.query.fit(target.query) {
+                Fit::Yes => return Some(Some(rule)),
+                Fit::Unclear => return None,
+                Fit::No => {}
+            }
         }
-    }
-    Some(None)
-}
-
-impl<'p> Rewritten<'p> {
-    /// What the backend is asked for; `None` where it could read that as something else than was judged.
-    pub(super) fn of(app: &'p App, route: &Route, target: &Target<'_>) -> Option<Self> {
-        target.path.canonical()?;
-        let asked = std::str::from_utf8(target.path.raw()).ok()?;
-        let path = route.rewrite(asked, app.prefix.as_deref());
-        let parsed = Path::parse(path.as_bytes()).ok()?;
-        let canonical = parsed.canonical()?;
-        let rule = rule_naming(app, canonical, target)?;
-        drop(parsed);
-        Some(Self { path: path.into(), rule })
+        Some(None)
     }
 }

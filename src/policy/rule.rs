@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use http::Method;
 
-use super::rewrite::Rewritten;
+use super::loose::LoosePath;
 use super::tenancy::settle;
 use super::{App, Fit, PathPattern, QueryPattern, Requirement};
 use crate::headers::{GroupPattern, Person};
@@ -93,13 +93,18 @@ impl Rule {
         self.minds(method) && self.path.as_ref().is_none_or(|pattern| pattern.matches(path))
     }
 
-    /// Whether it speaks of a request to servers that mind neither letter case nor a slash at the end of a path, and not to others.
-    pub(super) fn covers_loosely(&self, target: &Target<'_>) -> bool {
-        let (Some(pattern), Some(path)) = (&self.path, target.path.canonical()) else { return false };
+    /// Whether it speaks of a request to servers that read the path loosely, and not to others.
+    pub(super) fn covers_loosely(&self, target: &Target<'_>, path: &LoosePath<'_>) -> bool {
+        let (Some(pattern), Some(exact)) = (&self.path, target.path.canonical()) else { return false };
         pattern.matches_loosely(path)
-            && !pattern.matches(path)
+            && !pattern.matches(exact)
             && self.minds(&target.method)
             && self.query.fit(target.query) != Fit::No
+    }
+
+    /// Whether it decides alike about two places and all that is below each of them, by whatever method.
+    pub(super) fn is_one_for(&self, one: &str, other: &str) -> bool {
+        self.path.as_ref().is_none_or(|pattern| pattern.is_one_for(one, other))
     }
 
     fn minds(&self, method: &Method) -> bool {
@@ -136,38 +141,50 @@ impl Rule {
         let Some(route) = app.route.as_ref().filter(|route| route.rewrites()) else {
             return self.admits_with((app, None), person, visit, now);
         };
-        let Some(rewritten) = Rewritten::of(app, route, &visit.target) else {
+        let Some(path) = route.rewritten(app, &visit.target) else {
             return Decision::Forbid(Refusal::AmbiguousPath);
         };
-        let decision = match rewritten.rule.map(|rule| (rule, Path::parse(rewritten.path.as_bytes()))) {
-            None => self.admits_with((app, None), person, visit, now),
-            // It sees the visit as one to that path, so that what it takes from the path is what the backend gets.
-            Some((rule, Ok(path))) => {
-                self.admits_with((app, Some((rule, &visit.to_path(path)))), person, visit, now)
-            }
-            Some((_, Err(_))) => Decision::Forbid(Refusal::AmbiguousPath),
+        let decision = match Path::parse(path.as_bytes()) {
+            Ok(there) => self.admits_at(app, person, (visit, &visit.to_path(there)), now),
+            Err(_) => Decision::Forbid(Refusal::AmbiguousPath),
         };
         let Decision::Allow(grant) = decision else { return decision };
-        Decision::Allow(Grant { path: Some(rewritten.path), ..grant })
+        Decision::Allow(Grant { path: Some(path), ..grant })
     }
 
-    /// Decides with another rule, which sees the visit in its own way and must let it in, too.
+    /// Decides about a visit whose backend sees it as another one, and so takes from the path what that backend gets.
+    fn admits_at<'p>(
+        &'p self,
+        app: &'p App,
+        person: Option<Arc<Person>>,
+        (visit, there): (&Visit<'_>, &Visit<'_>),
+        now: u64,
+    ) -> Decision<'p> {
+        match app.rule_naming(&there.target) {
+            Some(rule) => self.admits_with((app, Some((rule, there))), person, visit, now),
+            None => Decision::Forbid(Refusal::AmbiguousPath),
+        }
+    }
+
+    /// Decides with the rules for what the backend sees, which must let it in, too.
     fn admits_with<'p>(
         &'p self,
-        (app, other): (&'p App, Option<(&'p Self, &Visit<'_>)>),
+        (app, other): (&'p App, Option<(Option<&'p Self>, &Visit<'_>)>),
         person: Option<Arc<Person>>,
         visit: &Visit<'_>,
         now: u64,
     ) -> Decision<'p> {
-        let person = match self.settled(app, person, (visit, other)) {
+        let naming = other.and_then(|(rule, there)| Some((rule.filter(|rule| rule.path.is_some())?, there)));
+        let person = match self.settled(app, person, (visit, naming)) {
             Ok(person) => person,
             Err(refusal) => return Decision::Forbid(refusal),
         };
-        let by_other = other.map(|(rule, there)| rule.decides(app, person.clone(), there, now));
-        match by_other.filter(|decision| !matches!(decision, Decision::Allow(_))) {
-            Some(decision) => decision,
-            None => self.decides_for_all(app, person, visit, now),
-        }
+        let by_other = other.and_then(|(rule, there)| app.refuses(rule, person.as_ref(), there, now));
+        let by_rule = || naming.map(|(rule, there)| rule.decides(app, person.clone(), there, now));
+        let refusal = by_other
+            .or_else(|| by_rule().filter(|decision| !matches!(decision, Decision::Allow(_))))
+            .or_else(|| app.refuses(Some(self), person.as_ref(), visit, now));
+        refusal.unwrap_or_else(|| self.decides(app, person, visit, now))
     }
 
     /// Somebody in the tenant that a visit is about: one for this rule and for the other one, if one will do for both.
@@ -187,25 +204,6 @@ impl Rule {
             return Ok(by_both);
         }
         settle(tenants, person, visit, |tenant| here(tenant) || there(tenant))
-    }
-
-    /// Decides, whatever server reads the path: the rules before this one that would have spoken of it, if letter case or a slash at
-    /// its end did not count, must let the visit in as well.
-    fn decides_for_all<'p>(
-        &'p self,
-        app: &'p App,
-        person: Option<Arc<Person>>,
-        visit: &Visit<'_>,
-        now: u64,
-    ) -> Decision<'p> {
-        let before = app.rules.iter().take_while(|rule| !std::ptr::eq(*rule, self));
-        for rule in before.filter(|rule| rule.covers_loosely(&visit.target)) {
-            let decision = rule.decides(app, person.clone(), visit, now);
-            if !matches!(decision, Decision::Allow(_)) {
-                return decision;
-            }
-        }
-        self.decides(app, person, visit, now)
     }
 
     /// The only place that mints a [`Grant`].
@@ -267,6 +265,26 @@ impl Rule {
     /// Whether it may let in somebody nobody knows.
     pub(super) fn admits_strangers(&self) -> bool {
         self.proof.is_empty() && self.allow.admits_strangers()
+    }
+}
+
+impl App {
+    /// What the rules before this one, or all, say to a visit that they would have spoken of if the path were read loosely: they
+    /// must let it in as well, as nobody knows what server reads it. Nothing if all do.
+    fn refuses<'p>(
+        &'p self,
+        before: Option<&Rule>,
+        person: Option<&Arc<Person>>,
+        visit: &Visit<'_>,
+        now: u64,
+    ) -> Option<Decision<'p>> {
+        let path = LoosePath::of(visit.target.path.canonical()?);
+        self.rules
+            .iter()
+            .take_while(|rule| before.is_none_or(|before| !std::ptr::eq(*rule, before)))
+            .filter(|rule| rule.covers_loosely(&visit.target, &path))
+            .map(|rule| rule.decides(self, person.cloned(), visit, now))
+            .find(|decision| !matches!(decision, Decision::Allow(_)))
     }
 }
 

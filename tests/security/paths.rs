@@ -207,7 +207,7 @@ fn cve_2026_48020_what_is_sent_is_judged_in_its_own_form() {
 upstream = "BACKEND"
 strip_prefix = true
 allow = "public"
-rules = [{ path = "/admin/**", allow = "signed-in" }]
+rules = [{ path = "/admin/**", allow = "signed-in" }, { path = "/settings", allow = "signed-in" }]
 [apps."shared.foregate.localhost/foo"]
 upstream = "BACKEND/base"
 strip_prefix = true
@@ -238,6 +238,11 @@ rules = [{ path = "/base/admin/**", allow = "signed-in" }]
         "/foo/..%2fbase/admin",
         "/foo//admin",
         "/API/admin",
+        "/api/ADMIN",
+        "/api/%41dmin/x",
+        "/api/settings/",
+        "/api/SETTINGS",
+        "/foo/Admin/x",
     ] {
         let reply = stage.ask_of("shared", &format!("GET {uri}"), &["Connection: close"]).read(false);
         let reply = reply.expect("an answer");
@@ -652,6 +657,140 @@ fn cve_2015_3187_a_move_is_judged_at_both_ends() {
         }
         let reply = world.ask_by(entrance, "GET", ("http", APP, "/x"), &[&bob, "Destination: Rome"]);
         assert_open(&reply, entrance, "no rule asks for paths");
+    }
+}
+
+/// `CVE-2015-3187 (trees)` mod_authz_svn: a place for few leaves with the place that it lies in.
+///
+/// Tried: all entrances; copies and moves of what holds a closed place, also an app of its own, into a closed place in other letters,
+/// between the places of two people, and of what a rule closes for reading alone.
+#[test]
+fn cve_2015_3187_a_tree_is_moved_as_a_whole() {
+    let tables = r#"
+[apps."dav.foregate.localhost"]
+upstream = "BACKEND"
+allow = "signed-in"
+rules = [
+  { path = "/admin/**", allow = "group:Home Server Admins" },
+  { path = "/f/secret/**", allow = "group:Home Server Admins" },
+  { path = "/home/{name}/**", allow = "user:{name}" },
+]
+[apps."papers.foregate.localhost"]
+upstream = "BACKEND"
+allow = "signed-in"
+rules = [{ path = "/papers/**", methods = ["GET"], allow = "group:Home Server Admins" }]
+[apps."dav.foregate.localhost/kb"]
+upstream = "BACKEND"
+allow = "group:Home Server Admins"
+"#;
+    let world = World::with(tables, |config| with_backend(&config));
+    let bob = world.cookie("bob");
+    for entrance in ENTRANCES {
+        let move_there = |method: &str, host: &str, from: &str, to: &str| {
+            let page = ("http", host, from);
+            world.ask_by(entrance, method, page, &[&bob, &format!("Destination: {to}")])
+        };
+        for (from, to, open) in [
+            ("/f/x", "/f/y", true),
+            ("/f/x/", "/g", true),
+            ("/home/bob/x", "/home/bob/y", true),
+            ("/f/x", "/ADMIN/x", false),
+            ("/f/x", "/%C3%A4/../admin/x", false),
+            ("/f/x", "/aDmin/", false),
+            ("/f", "/h", false),
+            ("/f/", "/h/", false),
+            ("/F", "/h", false),
+            ("/", "/h", false),
+            ("/g", "/f", false),
+            ("/g", "/", false),
+            ("/home/bob/x", "/home/alice/x", false),
+            ("/home/bob/x", "/home/BOB/x", false),
+            ("/home", "/g", false),
+            ("/f/x", "/kb/x", false),
+            ("/f/x", "/KB/x", false),
+        ] {
+            for method in ["COPY", "MOVE"] {
+                let reply = move_there(method, "dav.foregate.localhost", from, to);
+                match open {
+                    true => assert_open(&reply, entrance, (method, from, to)),
+                    false => assert_closed(&reply, entrance, (method, from, to)),
+                }
+            }
+        }
+        let reply = move_there("MOVE", "papers.foregate.localhost", "/papers/x", "/files/y");
+        assert_closed(&reply, entrance, "what few may read");
+    }
+}
+
+/// A configuration for the backend that all others have.
+fn with_backend(config: &str) -> String {
+    let backend = config.split("upstream = \"").nth(1).and_then(|rest| rest.split('"').next());
+    let backend = backend.expect("an upstream").to_owned();
+    config.replace("BACKEND", &backend)
+}
+
+/// `CVE-2026-27587, CVE-2026-27590; CVE-2021-39155` Caddy, Istio: other letters than a rule or an app's part of a host has, which the
+/// server behind takes for the same.
+///
+/// Tried: all entrances; parts of a host, rules and queries in other letter case, in letters that are the same without their case,
+/// composed otherwise, in full width and with letters that cannot be seen, by somebody whom only what lies around lets in.
+#[test]
+fn cve_2026_27587_the_same_letters_are_the_same_place() {
+    let tables = r#"
+[apps."shared.foregate.localhost"]
+upstream = "BACKEND"
+allow = "signed-in"
+[apps."shared.foregate.localhost/kb"]
+upstream = "BACKEND"
+allow = "group:Home Server Admins"
+[apps."letters.foregate.localhost"]
+upstream = "BACKEND"
+allow = "signed-in"
+rules = [
+  { path = "/kadmin/**", allow = "group:Home Server Admins" },
+  { path = "/tasks/**", allow = "group:Home Server Admins" },
+  { path = "/öffnen", allow = "group:Home Server Admins" },
+  { path = "/q", query = { action = ["keep"] }, allow = "group:Home Server Admins" },
+]
+"#;
+    let world = World::with(tables, |config| with_backend(&config));
+    let (alice, bob) = (world.cookie("alice"), world.cookie("bob"));
+    for entrance in ENTRANCES {
+        for (host, path, open) in [
+            ("shared", "/kb/x", false),
+            ("shared", "/KB/x", false),
+            ("shared", "/%4bb", false),
+            ("shared", "/%E2%84%AAb/x", false),
+            ("shared", "/%EF%BD%8Bb/x", false),
+            ("shared", "/%EF%BC%8Fkb/x", false),
+            ("shared", "/x/%EF%BC%8E%EF%BC%8E/kb/x", false),
+            ("shared", "/kbs", true),
+            ("shared", "/x/KB", true),
+            ("letters", "/KADMIN/x", false),
+            ("letters", "/%E2%84%AAadmin/x", false),
+            ("letters", "/tas%E2%84%AAs/x", false),
+            ("letters", "/ta%C5%BFks/x", false),
+            ("letters", "/task%E2%80%8Ds/x", false),
+            ("letters", "/%C3%96ffnen", false),
+            ("letters", "/o%CC%88ffnen/", false),
+            ("letters", "/offnen", true),
+            ("letters", "/task", true),
+            ("letters", "/%C3%A4", true),
+            ("letters", "/q?action=keep", false),
+            ("letters", "/q?action=%E2%84%AAeep", false),
+            ("letters", "/q?action=other", true),
+        ] {
+            let host = format!("{host}.foregate.localhost");
+            let reply = world.ask(entrance, &host, path, &[&bob]);
+            match open {
+                true => assert_open(&reply, entrance, path),
+                false => assert_closed(&reply, entrance, path),
+            }
+            assert_closed(&world.ask(entrance, &host, path, &[]), entrance, path);
+        }
+        let (shared, letters) = ("shared.foregate.localhost", "letters.foregate.localhost");
+        assert_open(&world.ask(entrance, shared, "/kb/x", &[&alice]), entrance, "as it is written");
+        assert_open(&world.ask(entrance, letters, "/KADMIN/x", &[&alice]), entrance, "whom both let in");
     }
 }
 
