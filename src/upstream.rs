@@ -13,6 +13,7 @@ mod patience;
 mod pool;
 mod reply;
 mod settings;
+mod tasks;
 pub mod tls;
 
 use std::sync::{Arc, Mutex, PoisonError};

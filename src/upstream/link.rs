@@ -12,7 +12,7 @@ use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body as _, Incoming};
 use hyper::client::conn::{TrySendError, http1, http2};
-use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, interval};
 
@@ -21,6 +21,7 @@ use super::moment::Moment;
 use super::outgoing::Outgoing;
 use super::patience::{Patience, Patient};
 use super::pool::{Pool, Slot};
+use super::tasks::Tasks;
 
 /// A way to send one request.
 #[derive(Debug)]
@@ -158,7 +159,8 @@ impl Shared {
     /// behind others.
     pub(super) async fn open(socket: Socket, slot: Slot) -> Result<Arc<Self>, hyper::Error> {
         let (socket, patience) = Patient::http2(socket);
-        let (sender, connection) = http2::Builder::new(TokioExecutor::new())
+        let tasks = Tasks::default();
+        let (sender, connection) = http2::Builder::new(tasks.clone())
             .timer(TokioTimer::new())
             .max_header_list_size(HEAD_BYTES as u32)
             // What one reader leaves lying is no other stream's room.
@@ -202,6 +204,7 @@ impl Shared {
             if let Some(shared) = watched.upgrade() {
                 shared.end();
             }
+            tasks.end().await;
             drop(slot);
         });
         // The sender is only ever dropped: when the settings are there, or the connection ends.
@@ -368,10 +371,14 @@ pub(super) async fn ask_once(
         Speaks::Http2 => {
             let (socket, patience) = Patient::http2(socket);
             patience.one_more();
-            let mut builder = http2::Builder::new(TokioExecutor::new());
+            let tasks = Tasks::default();
+            let mut builder = http2::Builder::new(tasks.clone());
             builder.max_header_list_size(HEAD_BYTES as u32);
             let (mut sender, connection) = builder.handshake(TokioIo::new(socket)).await?;
-            tokio::spawn(connection);
+            tokio::spawn(async move {
+                let _: Result<(), _> = connection.await;
+                tasks.end().await;
+            });
             sender.send_request(request).await?
         }
     };

@@ -32,6 +32,11 @@ struct Fort {
     calm: Held,
 }
 
+/// An app of its own for what takes its connections, so that it may have none left.
+fn slow_app(backend: &str, more: &str) -> String {
+    format!("[apps.\"slow.foregate.localhost\"]\nallow = \"public\"\nupstream = {backend}\n{more}\n")
+}
+
 /// What foregate holds for those who are there, all of which must come back.
 #[derive(Clone, Copy, Debug)]
 struct Held {

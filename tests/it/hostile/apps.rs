@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::{Fort, reset};
-use crate::http2::{CONTINUATION, END_HEADERS, HEADERS, SETTINGS, frame};
+use crate::http2::{CONTINUATION, DATA, END_HEADERS, HEADERS, PING, SETTINGS, frame};
 use crate::support::http::{Reply, raw};
 use crate::support::upstream::until;
 
@@ -173,6 +173,44 @@ fn a_few_interim_answers_are_read_over() {
         let reply = fort.ask_hostile(number);
         assert_eq!((reply.status, reply.body.as_str()), (200, "ok"), "{upstream}");
     }
+}
+
+#[test]
+fn floods_beside_an_answer_and_answers_in_single_bytes_fill_no_memory() {
+    let begun = frame(HEADERS, END_HEADERS, 1, &[0x88]);
+    let drops = frame(DATA, 0, 1, b"x").repeat(1000);
+    let attacks = [
+        ("pings", Vec::new(), frame(PING, 0, 0, &[0; 8]).repeat(1000)),
+        ("settings", Vec::new(), frame(SETTINGS, 0, 0, b"").repeat(1000)),
+        ("unknown frames", Vec::new(), frame(99, 0, 0, &[0; 100]).repeat(1000)),
+        ("empty pieces", begun.clone(), frame(DATA, 0, 1, b"").repeat(1000)),
+        ("single bytes", begun, drops),
+    ];
+    let apps = attacks.map(|(what, first, again)| (what, Hostile::start(first, again, MOST)));
+    let upstreams = apps.each_ref().map(|(_, app)| format!("h2c://127.0.0.1:{}", app.port));
+    let fort = Fort::new("send_timeout = \"2s\"", &tables(&upstreams, "response_header_timeout = \"2s\""));
+    for (number, (what, app)) in apps.iter().enumerate() {
+        // Nobody reads the answers.
+        let host = format!("Host: hostile-{number}.foregate.localhost:{}", fort.house.port);
+        let asking: Vec<TcpStream> = (0..10)
+            .map(|_| {
+                let mut stream = TcpStream::connect(fort.foregate().public).expect("a connection");
+                stream
+                    .write_all(format!("GET /x HTTP/1.1\r\n{host}\r\n\r\n").as_bytes())
+                    .expect("it is sent");
+                stream
+            })
+            .collect();
+        until("the app is asked", || app.sent.load(Ordering::Relaxed) > 0);
+        for _ in 0..5 {
+            fort.others_are_served();
+        }
+        drop(asking);
+        until(&format!("{what} are heard no more"), || {
+            fort.foregate().metric("foregate_upstream_connections ") == 0.0
+        });
+    }
+    fort.recovers(64);
 }
 
 #[test]

@@ -4,7 +4,7 @@ use std::io::Read as _;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
-use super::{Fort, Rude};
+use super::{Fort, Rude, slow_app};
 use crate::support::upstream::{Act, Recorder, until};
 
 /// Connections of each crowd, so that client and server fit into the files that most machines allow.
@@ -78,11 +78,6 @@ fn a_crowd_that_says_nothing_more_is_as_good_as_gone() {
     fort.others_are_served();
     drop(crowd);
     fort.recovers(CROWD * 64 / 1024);
-}
-
-/// An app of its own for what takes its connections, so that it may have none left.
-fn slow_app(backend: &str, more: &str) -> String {
-    format!("[apps.\"slow.foregate.localhost\"]\nallow = \"public\"\nupstream = {backend}\n{more}\n")
 }
 
 #[test]
