@@ -25,6 +25,8 @@ pub(super) struct Seen {
     pub whole: bool,
     /// Frames that ask for nothing but work.
     pub noise: u32,
+    /// Frames that began.
+    pub begun: u32,
 }
 
 impl Frames {
@@ -47,6 +49,7 @@ impl Frames {
                 self.got += part;
                 bytes = &bytes[part..];
                 if self.got == HEAD_BYTES {
+                    seen.begun += 1;
                     seen.noise += u32::from(self.begin());
                 }
             }
@@ -101,18 +104,22 @@ mod tests {
         [&[high, middle, low, kind, flags, 0, 0, 0, 1][..], &vec![0xff; length]].concat()
     }
 
+    fn seen(half: bool, whole: bool) -> Seen {
+        Seen { half, whole, ..Seen::default() }
+    }
+
     fn begun() -> Frames {
         let mut frames = Frames::new();
-        assert_eq!(frames.see(&[b'x'; 23]), Seen { half: true, whole: false, noise: 0 });
-        assert_eq!(frames.see(b"x"), Seen { half: false, whole: true, noise: 0 });
+        assert_eq!(frames.see(&[b'x'; 23]), seen(true, false));
+        assert_eq!(frames.see(b"x"), seen(false, true));
         frames
     }
 
     #[test]
     fn a_head_is_half_until_its_last_byte() {
-        let whole = Seen { half: false, whole: true, noise: 0 };
-        let begins = Seen { half: true, whole: true, noise: 0 };
-        let lasts = Seen { half: true, whole: false, noise: 0 };
+        let whole = seen(false, true);
+        let begins = seen(true, true);
+        let lasts = seen(true, false);
         let mut frames = begun();
         for (bytes, seen) in [
             (frame(HEADERS, END_HEADERS, 7), whole),
@@ -131,7 +138,7 @@ mod tests {
             ),
             ([vec![0xff; 7], frame(HEADERS, END_HEADERS, 1)[..9].to_vec()].concat(), begins),
         ] {
-            assert_eq!(frames.see(&bytes), seen, "{bytes:?}");
+            assert_eq!(Seen { begun: 0, ..frames.see(&bytes) }, seen, "{bytes:?}");
         }
     }
 

@@ -101,9 +101,10 @@ fn join_cookies(headers: &mut HeaderMap) {
 const STREAMS: u32 = 100;
 /// Streams that a client opens and takes back before anybody has seen them, or breaks; with more the connection ends.
 const RESETS: usize = 20;
-/// Bytes of uploads that wait to be read, for each stream and for all of a connection.
+/// Bytes of uploads that wait to be read, for each stream and for all of a connection. For every two bytes of the latter h2 keeps what one
+/// of a small frame costs, and ends a connection that wants more: 8,000 single bytes, or messages of gRPC, may wait for an app.
 const STREAM_WINDOW: u32 = 256 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
+const CONNECTION_WINDOW: u32 = 4 * 1024 * 1024;
 /// Bytes of an answer that wait to be sent, for each stream.
 const SEND_BYTES: usize = 64 * 1024;
 /// Whether a client is still there is asked this often, and must be answered within this time.

@@ -255,11 +255,12 @@ enum Sight {
     Nothing,
 }
 
-/// Frames, and how many of them were noise within one tick.
+/// Frames, how many of them were noise within one tick, and how many came since others had a turn.
 struct Noted {
     frames: Frames,
     tick: u32,
     noise: u32,
+    turn: u32,
 }
 
 impl Phased {
@@ -276,7 +277,7 @@ impl Phased {
 
     /// One on which they come in frames.
     pub(super) fn in_frames(stream: Stream, phase: Arc<Phase>) -> Self {
-        let noted = Noted { frames: Frames::new(), tick: 0, noise: 0 };
+        let noted = Noted { frames: Frames::new(), tick: 0, noise: 0, turn: 0 };
         Self { stream, phase, stuck: false, sight: Sight::Frames(Box::new(noted)), _entry: None }
     }
 
@@ -294,6 +295,17 @@ impl Phased {
             Sight::Frames(noted) => noted.note(bytes, &self.phase),
             Sight::Nothing => {}
         }
+    }
+
+    /// Whether this connection has had so many frames in a row that it waits until all others have been looked after: those
+    /// who read its bodies, too, which h2 keeps frame by frame, and no more than so many small ones.
+    fn is_others_turn(&mut self) -> bool {
+        let Sight::Frames(noted) = &mut self.sight else { return false };
+        let is_over = noted.turn >= TURN;
+        if is_over {
+            noted.turn = 0;
+        }
+        is_over
     }
 
     fn note_write<T>(&mut self, written: &Poll<T>) {
@@ -319,6 +331,7 @@ impl Noted {
             (self.tick, self.noise) = (tick, 0);
         }
         self.noise += seen.noise;
+        self.turn += seen.begun;
         if self.noise > MOST_NOISE {
             tracing::debug!("a client makes work on HTTP/2 and asks for nothing: its connection is closed");
             phase.judge(Verdict::Close);
@@ -332,11 +345,18 @@ impl AsyncRead for Phased {
         cx: &mut Context<'_>,
         buf: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
+        if self.is_others_turn() {
+            cx.waker().wake_by_ref();
+            return Poll::Pending;
+        }
         let before = buf.filled().len();
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         let bytes = &buf.filled()[before..];
         if !bytes.is_empty() {
             self.note_read(bytes);
+        }
+        if let (Poll::Pending, Sight::Frames(noted)) = (&read, &mut self.sight) {
+            noted.turn = 0;
         }
         read
     }
@@ -377,6 +397,8 @@ impl AsyncWrite for Phased {
 /// Frames within one tick that ask for nothing. A browser that leaves a page takes back what it asked for there, some
 /// hundred at once.
 const MOST_NOISE: u32 = 500;
+/// Frames that a connection is looked after for at a time.
+const TURN: u32 = 200;
 
 #[cfg(test)]
 mod tests {

@@ -1,10 +1,14 @@
 //! HTTP/2 against its own rules and within them: whatever a client makes a server do for little.
 
-use super::{Fort, HOST};
+use std::io::Write as _;
+use std::net::TcpStream;
+
+use super::{Fort, HOST, slow_app};
 use crate::http2::{
     CONTINUATION, DATA, END_HEADERS, END_STREAM, Frames, HEADERS, PING, PRIORITY, RST_STREAM, SETTINGS,
     WINDOW_UPDATE, frame, list,
 };
+use crate::support::upstream::{Act, Recorder, until};
 
 /// Streams that an attacker opens on one connection.
 const STREAMS: u32 = 2000;
@@ -101,6 +105,57 @@ fn floods_that_ask_for_nothing_end_the_connection() {
         frames.end();
         fort.others_are_served();
     }
+    fort.recovers(64);
+}
+
+#[test]
+fn a_body_in_single_bytes_that_nobody_reads_ends_the_connection() {
+    // The app has one connection, which is taken, so that all others wait with their bodies.
+    let app = Recorder::start(|_, _| Act::Nothing);
+    let bounds = "max_connections = 1\nmax_pending_requests = 200\nqueue_timeout = \"60s\"";
+    let fort = Fort::new("", &slow_app(&app.url(), bounds));
+    let mut first = TcpStream::connect(fort.foregate().public).expect("a connection");
+    first.write_all(b"GET /first HTTP/1.1\r\nHost: slow.foregate.localhost\r\n\r\n").expect("it is sent");
+    until("the app is asked", || app.count("/first") == 1);
+    let upload = [
+        (":method", "POST"),
+        (":scheme", "https"),
+        (":authority", "slow.foregate.localhost"),
+        (":path", "/x"),
+    ];
+    let begun = on_each(4, |stream| frame(HEADERS, END_HEADERS, stream, &list(&upload)));
+    let bytes = on_each(4, |stream| frame(DATA, 0, stream, b"x").repeat(20_000));
+    let mut crowd: Vec<Frames> = (0..20).map(|_| fort.frames()).collect();
+    for frames in &mut crowd {
+        frames.0.write(&begun);
+        frames.0.write(&bytes);
+    }
+    fort.others_are_served();
+    for frames in &mut crowd {
+        frames.end();
+    }
+    drop(first);
+    fort.recovers(64);
+}
+
+#[test]
+fn a_body_in_single_bytes_arrives_where_it_is_read() {
+    let fort = Fort::new("", "");
+    let mut frames = fort.frames();
+    for stream in [1, 3, 5] {
+        let begun =
+            frame(HEADERS, END_HEADERS, stream, &head("POST", "/open/bytes", &[("content-length", "6001")]));
+        let bytes = frame(DATA, 0, stream, b"x").repeat(6000);
+        frames.0.write(&[begun, bytes, frame(DATA, END_STREAM, stream, b"x")].concat());
+        assert_eq!(frames.status(stream), 200);
+    }
+    let seen = fort.house.backend.seen();
+    let body = "x".repeat(6001);
+    assert_eq!(
+        seen.iter().filter(|request| request.contains("/open/bytes") && request.contains(&body)).count(),
+        3
+    );
+    drop(frames);
     fort.recovers(64);
 }
 
