@@ -1,8 +1,8 @@
 //! The comparisons: both servers under the same load, in turns and in random order, as medians of the ratios
 //! within each round; and their instructions as callgrind counts them.
 
-use std::io::{BufRead as _, BufReader};
-use std::process::{Child, ChildStdin, Command, Stdio};
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use anyhow::{Context as _, ensure};
 
@@ -10,6 +10,7 @@ use anyhow::{Context as _, ensure};
 pub(crate) struct Server {
     child: Child,
     input: Option<ChildStdin>,
+    output: BufReader<ChildStdout>,
     pub(crate) address: String,
     pub(crate) cookies: String,
 }
@@ -35,9 +36,10 @@ impl Server {
         let mut child = command.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context("taskset")?;
         let input = child.stdin.take();
         let mut line = String::new();
-        BufReader::new(child.stdout.take().context("its output")?).read_line(&mut line)?;
+        let mut output = BufReader::new(child.stdout.take().context("its output")?);
+        output.read_line(&mut line)?;
         let (address, cookies) = line.trim().split_once(' ').context("the server did not start")?;
-        Ok(Self { input, address: address.to_owned(), cookies: cookies.to_owned(), child })
+        Ok(Self { input, output, address: address.to_owned(), cookies: cookies.to_owned(), child })
     }
 
     /// Puts the load on it.
@@ -64,10 +66,17 @@ impl Server {
     }
 
     /// Ends it, and waits until it has.
-    pub(crate) fn end(mut self) -> anyhow::Result<()> {
+    pub(crate) fn end(self) -> anyhow::Result<()> {
+        self.last_words().map(drop)
+    }
+
+    /// The same; what it printed meanwhile.
+    pub(crate) fn last_words(mut self) -> anyhow::Result<String> {
         drop(self.input.take());
+        let mut words = String::new();
+        self.output.read_to_string(&mut words)?;
         self.child.wait()?;
-        Ok(())
+        Ok(words)
     }
 }
 
@@ -169,6 +178,11 @@ pub(crate) fn spread(ratios: &mut [f64]) -> String {
     ratios.sort_by(f64::total_cmp);
     let at = |part: usize| ratios[(ratios.len() * part / 4).min(ratios.len() - 1)];
     format!("{:.3} (middle half {:.3} to {:.3})", at(2), at(1), at(3))
+}
+
+pub(crate) fn median(figures: &mut [f64]) -> f64 {
+    figures.sort_by(f64::total_cmp);
+    figures[figures.len() / 2]
 }
 
 pub(crate) fn rand_bit() -> anyhow::Result<bool> {

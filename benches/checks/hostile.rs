@@ -1,5 +1,6 @@
 //! What checks cost on other connections while somebody attacks: p99 beside each attack over p99 without any, in one run.
-//! The attackers share the load's core, and none goes faster than it says here, so that foregate is what is measured.
+//! The attackers share the load's core, where they get what the load leaves, and none goes faster than it says here, so
+//! that foregate is what is measured.
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
@@ -16,7 +17,7 @@ use rustls::pki_types::pem::PemObject as _;
 use rustls::pki_types::{CertificateDer, ServerName};
 use rustls::{ClientConfig, ClientConnection, RootCertStore, StreamOwned};
 
-use crate::compare::{Server, load, spread};
+use crate::compare::{Server, load, median, spread};
 use crate::servers::until_input_ends;
 use crate::{load::loopback, people, runtime};
 
@@ -26,7 +27,7 @@ const SESSIONS: usize = 1000;
 const ASKING: usize = 8;
 
 /// Every attack, and whether it takes a crowd or a few that come again and again.
-const ATTACKS: [(&str, Size); 11] = [
+const ATTACKS: [(&str, Size); 12] = [
     ("nothing", Size::Nobody),
     ("idle", Size::Crowd),
     ("slow-lines", Size::Crowd),
@@ -34,6 +35,7 @@ const ATTACKS: [(&str, Size); 11] = [
     ("slow-handshakes", Size::Crowd),
     ("resets", Size::Few),
     ("header-floods", Size::Few),
+    ("handshakes", Size::Few),
     ("h2-resets", Size::Few),
     ("h2-continuations", Size::Few),
     ("h2-settings", Size::Few),
@@ -96,47 +98,54 @@ pub(crate) fn serve() -> anyhow::Result<()> {
     })
 }
 
-/// Rounds of so many seconds under each attack, with a crowd of so many.
-pub(crate) fn run(rounds: usize, seconds: usize, crowd: usize) -> anyhow::Result<()> {
+/// Rounds of so many seconds under each attack, or one of them, with a crowd of so many.
+pub(crate) fn run(rounds: usize, seconds: usize, crowd: usize, only: Option<&str>) -> anyhow::Result<()> {
     println!(
         "p99 of checks beside an attack / without, {ASKING} connections, a crowd of {crowd}, {rounds} rounds of {seconds} s:"
     );
     let amount = format!("{seconds}s");
-    for (attack, size) in ATTACKS {
+    for (attack, size) in ATTACKS.into_iter().filter(|(attack, _)| only.is_none_or(|only| only == *attack)) {
         let server = Server::start(&[], &["serve-foregate-hostile"])?;
         let (tls, files) = server.cookies.split_once(' ').context("two addresses")?;
         let (cookies, certificate) = files.split_once('\t').context("two files")?;
         let asked = || load(&["load", &server.address, cookies, &amount, &ASKING.to_string()]);
         // Warms it up.
         asked()?;
-        let (mut ratios, mut rates) = (Vec::new(), Vec::new());
+        let (mut ratios, mut rates, mut paces) = (Vec::new(), Vec::new(), Vec::new());
+        let mut times = (Vec::new(), Vec::new());
         let before = resident(server.id())?;
         let mut most = 0;
         for _ in 0..rounds {
             let calm = asked()?;
             let attacker = Server::start_on(
                 "1",
-                &[],
+                &["chrt", "--idle", "0"],
                 &["attack", attack, &server.address, tls, certificate, &size.of(crowd).to_string()],
             )?;
             let under = asked()?;
             most = most.max(resident(server.id())?);
-            attacker.end()?;
+            paces.push(attacker.last_words()?.trim().parse::<f64>().context("connections a second")?);
             ratios.push(under.p99 / calm.p99);
+            times.0.push(calm.p99);
+            times.1.push(under.p99);
             rates.push(under.per_second / calm.per_second);
         }
         let grown = most.saturating_sub(before) >> 20;
         println!(
-            "  {attack}: p99 {}, checks/s {}, {grown} MiB more",
+            "  {attack}: p99 {}, {:.0} us without and {:.0} us with it, checks/s {}, {:.0} connections/s, {grown} MiB more",
             spread(&mut ratios),
-            spread(&mut rates)
+            median(&mut times.0),
+            median(&mut times.1),
+            spread(&mut rates),
+            median(&mut paces),
         );
         server.end()?;
     }
     Ok(())
 }
 
-/// Attacks until the input ends; prints a line as soon as it is in full swing.
+/// Attacks until the input ends; prints a line as soon as it is in full swing, and at its end how many connections it
+/// opened a second.
 pub(crate) fn attack(
     kind: &str,
     [clear, tls, certificate]: [&str; 3],
@@ -157,8 +166,10 @@ pub(crate) fn attack(
     }
     let trust = Arc::new(trusting(certificate)?);
     println!("- -");
+    let (begun, mut opened) = (Instant::now(), 0);
     while !over.is_cancelled() {
         for _ in 0..connections {
+            opened += 1;
             // Whatever it is answered, or whether it is ended: the next one comes.
             let _ = match kind {
                 "resets" => flood(TcpStream::connect(clear)?, b"GET / HTTP/1.1\r\nX: ", 1, true),
@@ -171,7 +182,12 @@ pub(crate) fn attack(
             }
         }
     }
+    told(opened, begun);
     Ok(())
+}
+
+fn told(opened: u32, begun: Instant) {
+    println!("{}", f64::from(opened) / begun.elapsed().as_secs_f64());
 }
 
 /// Holds so many connections, and sends a little on each of them in turn; whoever is ended comes again.
@@ -188,11 +204,13 @@ fn crowd(
     };
     let mut all = (0..connections).map(|_| open()).collect::<anyhow::Result<Vec<_>>>()?;
     println!("- -");
+    let (begun, mut opened) = (Instant::now(), 0);
     while !is_over() {
         let round = Instant::now();
         for one in &mut all {
             let ended = matches!(one.read(&mut [0; 4096]), Ok(0)) || one.write_all(again).is_err();
             if ended {
+                opened += 1;
                 *one = open()?;
             }
             if is_over() {
@@ -201,6 +219,7 @@ fn crowd(
         }
         std::thread::sleep(ROUND.saturating_sub(round.elapsed()));
     }
+    told(opened, begun);
     Ok(())
 }
 
@@ -222,6 +241,8 @@ fn flood_frames(trust: &Arc<ClientConfig>, address: SocketAddr, kind: &str) -> a
     // :method GET, :scheme https, :path / from the table (RFC 7541 A), and the authority.
     let head = [&[0x82, 0x87, 0x84, 0x41, NAME.len() as u8][..], NAME.as_bytes()].concat();
     let many: Vec<u8> = match kind {
+        // What each of the others begins with; it asks for nothing and leaves.
+        "handshakes" => frame(7, 0, 0, &[0; 8]),
         "h2-resets" => (0..1000)
             .flat_map(|number| {
                 let stream = number * 2 + 1;

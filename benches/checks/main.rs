@@ -60,7 +60,10 @@ fn main() -> anyhow::Result<()> {
             hostile::attack(kind, [clear, tls, certificate], number(connections)?)
         }
         ["hostile", rounds, seconds, crowd] => {
-            hostile::run(number(rounds)?, number(seconds)?, number(crowd)?)
+            hostile::run(number(rounds)?, number(seconds)?, number(crowd)?, None)
+        }
+        ["hostile", rounds, seconds, crowd, attack] => {
+            hostile::run(number(rounds)?, number(seconds)?, number(crowd)?, Some(attack))
         }
         ["instructions"] => compare::instructions(),
         ["memory", sessions, groups] => memory(number(sessions)?, number(groups)?, 1000),
