@@ -316,7 +316,7 @@ impl Site {
 
     fn rule_for(&self, path: &str, (method, query): (&Method, Option<&[u8]>)) -> Ruling<'_> {
         let Some(app) = self.app_at(path) else { return Ruling::UnknownHost };
-        if self.is_loosely_elsewhere(app, path) {
+        if self.paths_matter && self.is_loosely_elsewhere(app, path) {
             return Ruling::AmbiguousPath;
         }
         for rule in app.rules.iter().filter(|rule| rule.covers(path, method)) {
@@ -329,17 +329,12 @@ impl Site {
         Ruling::Rule(app, &app.last)
     }
 
-    /// Whether a page of an app is one of another app's to servers that read the path loosely.
+    /// Whether a page of an app is another app's, or nobody knows which one, to servers that read the path loosely.
     fn is_loosely_elsewhere(&self, app: &App, path: &str) -> bool {
-        let mut longer = self.apps.iter().take_while(|other| !std::ptr::eq(*other, app)).peekable();
-        if longer.peek().is_none() {
-            return false;
-        }
         let path = LoosePath::of(path);
-        path.is_unclear()
-            || longer
-                .filter_map(|other| other.prefix.as_deref())
-                .any(|prefix| path.is_below(&LoosePath::of(prefix)))
+        let longer = self.apps.iter().take_while(|other| !std::ptr::eq(*other, app));
+        let mut prefixes = longer.filter_map(|other| other.prefix.as_deref());
+        path.is_unclear() || prefixes.any(|prefix| path.is_below(&LoosePath::of(prefix)))
     }
 
     /// Whether what a visit copies or moves stays where the same rules decide, about all that is below it and by whatever method:

@@ -16,7 +16,7 @@ use super::portal::elsewhere::{Here, OwnPage};
 use super::probe::{self, Saw};
 use super::refs::{self, Asked, Received};
 use super::{Site, unix_now};
-use crate::headers::EMERGENCY;
+use crate::headers::{EMERGENCY, fold};
 use crate::journal;
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant, Refusal, Requirement};
@@ -106,8 +106,8 @@ async fn decide(
     (outcome, response)
 }
 
-/// The auth address may ask for more than the rules do: `?allow=group:admins`. It can never ask for less, so it
-/// does no harm where a front proxy appends the visitor's own query.
+/// The auth address may ask for more than the rules do: `?allow=group:admins`, also as `Allow` or `allow[]`, so that no spelling of
+/// it is without effect. It can never ask for less, so it does no harm where a front proxy appends the visitor's own query.
 fn narrowed<'p>(
     site: &Site,
     decision: Decision<'p>,
@@ -119,7 +119,7 @@ fn narrowed<'p>(
         return decision;
     }
     let mut decision = decision;
-    for (_, term) in url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| name == "allow") {
+    for (_, term) in url::form_urlencoded::parse(query.as_bytes()).filter(|(name, _)| fold(name) == "allow") {
         let Decision::Allow(grant) = decision else { return decision };
         decision = match site.gate.policy.terms().parse(&term) {
             Ok(wanted) => grant.narrowed(&wanted, visit),

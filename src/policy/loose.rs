@@ -18,7 +18,7 @@ impl<'p> LoosePath<'p> {
 
     /// Its segments, to be compared by [`is_same`].
     pub(super) fn segments(&self) -> impl Iterator<Item = &str> {
-        self.0.split('/').filter(|segment| !segment.is_empty())
+        self.0.split(['/', '\\']).filter(|segment| !segment.is_empty())
     }
 
     /// Whether it names no one place: letters that are no dots here are dots there.
@@ -95,5 +95,6 @@ mod tests {
         assert!(
             LoosePath::of("/x/\u{ff0e}\u{ff0e}/kb").is_unclear() && !LoosePath::of("/x/…/kb").is_unclear()
         );
+        assert!(LoosePath::of("/x/\u{ff0e}\u{ff0e}\u{ff3c}kb").is_unclear());
     }
 }

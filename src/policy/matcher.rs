@@ -141,7 +141,7 @@ impl PathPattern {
 
     /// Whether it is one for servers that mind neither letter case nor a slash at the end.
     pub(super) fn matches_loosely(&self, path: &LoosePath<'_>) -> bool {
-        path.is_unclear() || self.reach(path.segments(), |text, name| is_same(&folded(text), name)).is_there
+        self.reach(path.segments(), |text, name| is_same(&folded(text), name)).is_there
     }
 
     /// Whether it speaks in one way of two places and all that is below each of them, to every server.
@@ -158,7 +158,7 @@ impl PathPattern {
         };
         alike(exactly(one), exactly(other))
             && alike(loosely(one), loosely(other))
-            && (!exactly(one).is_there || named(one) == named(other))
+            && (!loosely(one).is_there || named(one) == named(other))
     }
 
     /// How far it speaks of a place, by the segments of its path; a slash at the end of either is nothing.

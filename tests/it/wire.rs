@@ -530,6 +530,12 @@ fn trap_16_the_auth_address_can_only_ask_for_more() {
     assert_eq!(with("allow=public", APP, &[]), 401, "never wider");
     assert_eq!(with("allow=public", "http://admins.foregate.localhost/", &[&cookie]), 403, "never wider");
     assert_eq!(with("allow=signed-in", "http://open.foregate.localhost/", &[]), 401, "narrower");
+    assert_eq!(
+        with("Allow=signed-in", "http://open.foregate.localhost/", &[]),
+        401,
+        "in another letter case"
+    );
+    assert_eq!(with("allow[]=signed-in", "http://open.foregate.localhost/", &[]), 401, "as a list");
     let appended = scene().ask("envoy", "GET", "http://open.foregate.localhost/?allow=user:nobody", &[]);
     assert_eq!(appended.status, 200, "behind Envoy the query is the visitor's");
 }

@@ -705,6 +705,7 @@ allow = "group:Home Server Admins"
             ("/g", "/", false),
             ("/home/bob/x", "/home/alice/x", false),
             ("/home/bob/x", "/home/BOB/x", false),
+            ("/HOME/bob/x", "/HOME/alice/x", false),
             ("/home", "/g", false),
             ("/f/x", "/kb/x", false),
             ("/f/x", "/KB/x", false),
@@ -747,6 +748,7 @@ allow = "group:Home Server Admins"
 upstream = "BACKEND"
 allow = "signed-in"
 rules = [
+  { path = "/public/**", allow = "public" },
   { path = "/kadmin/**", allow = "group:Home Server Admins" },
   { path = "/tasks/**", allow = "group:Home Server Admins" },
   { path = "/öffnen", allow = "group:Home Server Admins" },
@@ -766,6 +768,8 @@ rules = [
             ("shared", "/x/%EF%BC%8E%EF%BC%8E/kb/x", false),
             ("shared", "/kbs", true),
             ("shared", "/x/KB", true),
+            ("letters", "/public/%EF%BC%8E%EF%BC%8E/kadmin", false),
+            ("letters", "/public/%EF%BC%8E%EF%BC%8E%EF%BC%BCkadmin", false),
             ("letters", "/KADMIN/x", false),
             ("letters", "/%E2%84%AAadmin/x", false),
             ("letters", "/tas%E2%84%AAs/x", false),
