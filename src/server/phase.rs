@@ -281,7 +281,9 @@ impl Phased {
         Self { stream, phase, stuck: false, sight: Sight::Frames(Box::new(noted)), _entry: None }
     }
 
-    fn note_read(&mut self, bytes: &[u8]) {
+    /// # Errors
+    /// Where they make work and ask for nothing, so that nobody looks at them any further.
+    fn note_read(&mut self, bytes: &[u8]) -> io::Result<()> {
         match &mut self.sight {
             Sight::Messages(_) if self.phase.changed.load(Ordering::Relaxed) => self.sight = Sight::Nothing,
             Sight::Messages(messages) => {
@@ -292,9 +294,10 @@ impl Phased {
                     self.phase.unclear.store(true, Ordering::Relaxed);
                 }
             }
-            Sight::Frames(noted) => noted.note(bytes, &self.phase),
+            Sight::Frames(noted) => return noted.note(bytes, &self.phase),
             Sight::Nothing => {}
         }
+        Ok(())
     }
 
     /// Whether this connection has had so many frames in a row that it waits until all others have been looked after: those
@@ -319,7 +322,7 @@ impl Phased {
 
 impl Noted {
     /// Tells the phase of a head that is on its way, and ends a connection that makes work and asks for nothing.
-    fn note(&mut self, bytes: &[u8], phase: &Phase) {
+    fn note(&mut self, bytes: &[u8], phase: &Phase) -> io::Result<()> {
         let (seen, tick) = (self.frames.see(bytes), phase.tick());
         if seen.whole {
             phase.half.end();
@@ -335,7 +338,9 @@ impl Noted {
         if self.noise > MOST_NOISE {
             tracing::debug!("a client makes work on HTTP/2 and asks for nothing: its connection is closed");
             phase.judge(Verdict::Close);
+            return Err(io::ErrorKind::ConnectionAborted.into());
         }
+        Ok(())
     }
 }
 
@@ -353,7 +358,7 @@ impl AsyncRead for Phased {
         let read = Pin::new(&mut self.stream).poll_read(cx, buf);
         let bytes = &buf.filled()[before..];
         if !bytes.is_empty() {
-            self.note_read(bytes);
+            self.note_read(bytes)?;
         }
         if let (Poll::Pending, Sight::Frames(noted)) = (&read, &mut self.sight) {
             noted.turn = 0;
@@ -441,9 +446,9 @@ mod tests {
         let (stream, _other) = tokio::net::UnixStream::pair().unwrap();
         let phase = Arc::new(Phase::new(Arc::default()));
         let mut phased = Phased::new(Stream::Unix(stream), Arc::clone(&phase));
-        phased.note_read(b"GET / HTTP/1.1\r\nUpgrade: x\r\n\r\nearly bytes without an end of line");
+        phased.note_read(b"GET / HTTP/1.1\r\nUpgrade: x\r\n\r\nearly bytes without an end of line").unwrap();
         phase.busy().changes();
-        phased.note_read(b"\nContent-Length: 1\nTransfer-Encoding: chunked\n\n");
+        phased.note_read(b"\nContent-Length: 1\nTransfer-Encoding: chunked\n\n").unwrap();
         assert!(matches!(phased.sight, Sight::Nothing) && !phase.is_unclear());
     }
 
