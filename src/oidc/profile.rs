@@ -147,7 +147,8 @@ fn groups(value: Option<&Value>, limit_bytes: usize, warnings: &mut Vec<Warning>
             texts
         }
         Some(Value::String(list)) => {
-            list.replace('\0', "\u{fffd}").split(',').map(|name| name.trim().to_owned()).collect()
+            // Other blanks are a part of the name, as in an array: without them it would be another group.
+            list.replace('\0', "\u{fffd}").split(',').map(|name| name.trim_ascii().to_owned()).collect()
         }
         Some(Value::Object(members)) => {
             names_in(members).map(|name| name.replace('\0', "\u{fffd}")).collect()

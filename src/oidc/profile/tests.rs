@@ -83,6 +83,12 @@ fn groups_come_in_many_shapes() {
     for (value, expected, warnings) in [
         (json!(["a b", "c,d"]), vec!["a b", "c,d"], vec![]),
         (json!("a b, c ,,d"), vec!["a b", "c", "d"], vec![]),
+        (
+            json!("x,\u{a0}admins, y\t,\u{2003}z\u{85}"),
+            vec!["x", "\u{a0}admins", "y", "\u{2003}z\u{85}"],
+            vec![],
+        ),
+        (json!(["\u{a0}admins"]), vec!["\u{a0}admins"], vec![]),
         (json!(""), vec![], vec![]),
         (json!({"admin": {"org": "x"}, "user": {}}), vec!["admin", "user"], vec![]),
         (json!({"admin": false, "x": null, "user": true}), vec!["user"], vec![]),
