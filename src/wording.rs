@@ -1,4 +1,5 @@
-//! Times and devices in words that people read, and lengths of time that they write. Knows neither clocks nor sessions.
+//! Times and devices in words that people read, and lengths of time that they write; texts of strangers made fit to be
+//! printed and sent. Knows neither clocks nor sessions.
 
 mod device;
 mod duration;
@@ -14,6 +15,18 @@ pub fn printable(text: &str) -> String {
     text.chars()
         .map(|c| if c.is_control() || is_invisible(c) { char::REPLACEMENT_CHARACTER } else { c })
         .collect()
+}
+
+/// Whether it may stand in no line that a server reads, as some take it for a control or for the line's end.
+pub fn breaks_lines(c: char) -> bool {
+    c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')
+}
+
+/// Whether some software trims it off the end of a text, or shows nothing where it stands: two names that differ by it alone
+/// would be one.
+pub fn is_blank(c: char) -> bool {
+    c.is_whitespace()
+        || matches!(c, '\u{ad}' | '\u{61c}' | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}')
 }
 
 /// Marks of direction and breaks of line that are no control characters (UAX 9, UAX 14).

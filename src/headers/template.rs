@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use super::fold;
 use crate::identity::{Field, GLUE, Identity, Roles};
+use crate::wording::{breaks_lines, is_blank};
 
 /// Why a header of the configuration cannot be sent.
 #[derive(Clone, Debug, Error, PartialEq, Eq)]
@@ -56,8 +57,8 @@ impl Template {
     /// Reads a template such as `{name} <{email}>`; `header` is named in errors.
     pub(super) fn parse(header: &str, text: &str) -> Result<Self, HeaderError> {
         let refused = |what: String| HeaderError::Placeholder(header.to_owned(), what);
-        if text.contains(char::is_control) {
-            return Err(refused("a control character".to_owned()));
+        if text.contains(breaks_lines) {
+            return Err(refused("a control character or a break of line".to_owned()));
         }
         let mut parts = Vec::new();
         let mut rest = text;
@@ -107,7 +108,7 @@ impl Template {
             for part in &self.0 {
                 part.write((identity, told), roles, &mut text);
             }
-            HeaderValue::from_bytes(text.trim_matches(' ').as_bytes())
+            HeaderValue::from_bytes(text.trim_matches(is_blank).as_bytes())
                 .unwrap_or_else(|_| HeaderValue::from_static(""))
         })
     }
@@ -220,30 +221,27 @@ fn join<'a>(values: impl Iterator<Item = &'a str>, separator: char, text: &mut S
 
 /// Whether a value can stand in a header as it is.
 fn is_clean(value: &str, separator: Option<char>) -> bool {
-    let edges = value.starts_with(' ') || value.ends_with(' ');
-    !edges
-        && !value
-            .bytes()
-            .any(|byte| byte.is_ascii_control() || byte == b'%' || separator.is_some_and(|s| byte == s as u8))
+    let acts = |c: char| c == '%' || Some(c) == separator || breaks_lines(c);
+    !value.starts_with(is_blank) && !value.ends_with(is_blank) && !value.contains(acts)
 }
 
-/// Appends `value`, percent-encoding control bytes, the separator, blanks at its ends, and every `%` that would
-/// read as such an encoding, so that no two values look the same.
+/// Appends `value`, percent-encoding what breaks lines, the separator, blanks at its ends, and every `%` that would
+/// read as such an encoding, so that no two values look the same, and trimming changes none, whatever it takes for blank.
 fn encode(value: &str, separator: Option<char>, text: &mut String) {
     if is_clean(value, separator) {
         text.push_str(value);
         return;
     }
-    let last = value.len() - 1;
     for (index, c) in value.char_indices() {
+        let behind = index + c.len_utf8();
         let escapes = c == '%'
             && value
                 .as_bytes()
-                .get(index + 1..index + 3)
+                .get(behind..behind + 2)
                 .is_some_and(|pair| pair.iter().all(u8::is_ascii_hexdigit));
-        let edge = c == ' ' && (index == 0 || index == last);
-        if c.is_ascii_control() || Some(c) == separator || escapes || edge {
-            text.push_str(&format!("%{:02X}", u32::from(c)));
+        let edge = (index == 0 || behind == value.len()) && is_blank(c);
+        if breaks_lines(c) || Some(c) == separator || escapes || edge {
+            c.encode_utf8(&mut [0; 4]).bytes().for_each(|byte| text.push_str(&format!("%{byte:02X}")));
         } else {
             text.push(c);
         }

@@ -2,12 +2,14 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use serde_json::Value;
+use serde_json::{Value, json};
 use url::Url;
 
 use super::world::{
-    APP, ENTRANCES, EVIDENCE, Entrance, OPEN, RULES, World, assert_closed, assert_open, lines, told, world,
+    APP, ENTRANCES, EVIDENCE, Entrance, OPEN, RULES, World, assert_closed, assert_open, bearer, cookie_of,
+    lines, stranger, told, world,
 };
+use crate::support::hostile_provider::Mind;
 use crate::support::http::{Browser, NAVIGATES, get, request};
 use crate::support::stage::Stage;
 
@@ -372,7 +374,7 @@ fn oauth2_proxy_2606_a_bad_cookie_hides_no_good_one() {
             assert_open(&world.ask(entrance, APP, "/", &[&line]), entrance, &line);
         }
     }
-    let mut browser: Browser = super::world::stranger("bob");
+    let mut browser: Browser = stranger("bob");
     let logins: Vec<String> =
         (0..12).map(|number| format!("foregate-login=junk{number}; foregate=x")).collect();
     browser.lines.push(format!("Cookie: {}", logins.join("; ")));
@@ -406,7 +408,7 @@ fn portswigger_cookie_chaos_2025_no_cookie_begins_within_another() {
             }
         }
     }
-    let mut begun = super::world::stranger("bob");
+    let mut begun = stranger("bob");
     let start = begun.step("GET", &Url::parse(&world.url("app", "/")).expect("a URL"), "").location();
     let back = begun.step("GET", &start, "").location();
     let login = begun.cookie("foregate-login").expect("a sign-in under way").value.clone();
@@ -414,4 +416,101 @@ fn portswigger_cookie_chaos_2025_no_cookie_begins_within_another() {
     victim.lines.push(format!("Cookie: x=1 foregate-login={login}"));
     let reply = victim.step("GET", &back, "");
     assert!(victim.cookie("foregate").is_none(), "somebody else's sign-in: {reply:?}");
+}
+
+/// `gitea reverse-proxy auth (TrimSpace); unicode blanks` Gitea, and whatever trims as Unicode does: a name with a blank at its end
+/// that is none to HTTP, and that the backend takes off, so that it is somebody else's.
+///
+/// Tried: all entrances with a session and with a token; every blank of Unicode, controls of C1, breaks of line and letters that
+/// show nothing, at both ends of a name, an address and a group; each preset, and templates with blanks of their own; one list of
+/// groups in a text.
+#[test]
+fn gitea_reverse_proxy_auth_trimming_makes_nobody_somebody_else() {
+    let world = World::with("", |config| {
+        let upstream = config.lines().find(|line| line.starts_with("upstream")).expect("an app").to_owned();
+        let app = |name: &str, headers: &str| {
+            let host = format!("{name}.foregate.localhost");
+            format!("[apps.\"{host}\"]\n{upstream}\nallow = \"signed-in\"\nheaders = {headers}\n")
+        };
+        let own = "{ X-User = \"\u{a0}{username}\", X-Line = \"{name} <{email}>\u{2003}\", X-Groups = \"{groups:|}\" }";
+        config + &app("outpost", "\"authentik\"") + &app("oauth2", "\"oauth2-proxy\"") + &app("own", own)
+    });
+    for blank in BLANKS {
+        for name in [format!("alice{blank}"), format!("{blank}alice")] {
+            let claims = json!({
+                "preferred_username": name, "name": name, "email": name, "sub": name,
+                "groups": format!("x,{name},{blank}Home Server Admins"),
+            });
+            world.provider.is_of(Mind {
+                claims: claims.clone(),
+                userinfo: claims.clone(),
+                ..Mind::default()
+            });
+            let mut browser = stranger("mallory");
+            browser.open(&world.url("auth", "/.foregate/sign-in"));
+            let shown = [cookie_of(&browser), bearer(&world.provider.access_token("mallory", claims))];
+            for (entrance, shown) in
+                ENTRANCES.iter().flat_map(|one| shown.iter().map(move |shown| (*one, shown)))
+            {
+                assert_closed(&world.ask(entrance, super::world::ADMINS, "/", &[shown]), entrance, &name);
+                assert_closed(
+                    &world.ask(entrance, "user.foregate.localhost", "/", &[shown]),
+                    entrance,
+                    &name,
+                );
+                for (app, told_in) in TOLD {
+                    let reply = world.ask(entrance, &format!("{app}.foregate.localhost"), "/", &[shown]);
+                    assert_open(&reply, entrance, &name);
+                    for header in told_in {
+                        let [value] = <[String; 1]>::try_from(told(entrance, &reply, header)).expect("one");
+                        assert_plain(&value, (entrance, header, &name));
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// What some software takes off the ends of a text, reads as a control, or does not show.
+const BLANKS: [char; 14] = [
+    '\u{85}', '\u{9b}', '\u{a0}', '\u{ad}', '\u{1680}', '\u{180e}', '\u{2003}', '\u{200b}', '\u{200f}',
+    '\u{2028}', '\u{2029}', '\u{202f}', '\u{3000}', '\u{feff}',
+];
+/// Where each app is told of people.
+const TOLD: [(&str, &[&str]); 4] = [
+    ("app", &NAMES),
+    (
+        "outpost",
+        &[
+            "x-authentik-username",
+            "x-authentik-name",
+            "x-authentik-email",
+            "x-authentik-groups",
+            "x-authentik-uid",
+        ],
+    ),
+    (
+        "oauth2",
+        &[
+            "x-auth-request-user",
+            "x-auth-request-email",
+            "x-auth-request-groups",
+            "x-auth-request-preferred-username",
+        ],
+    ),
+    ("own", &["x-user", "x-line", "x-groups"]),
+];
+
+/// Holds that a value is somebody's own, and that nothing is taken off it or off an entry of it.
+#[track_caller]
+fn assert_plain(value: &str, what: impl std::fmt::Debug) {
+    assert!(
+        !value.contains(|c: char| c.is_control() || matches!(c, '\u{2028}' | '\u{2029}')),
+        "{what:?}: {value:?}"
+    );
+    for entry in value.split([',', '|']).chain([value]) {
+        assert!(entry.trim_matches(BLANKS) == entry && entry.trim() == entry, "{what:?}: {value:?}");
+        assert!(entry != "alice" && entry != "Home Server Admins", "{what:?}: {value:?}");
+    }
+    assert!(value.contains("alice") && value.contains('%'), "{what:?}: {value:?}");
 }

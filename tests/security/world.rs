@@ -293,8 +293,9 @@ pub fn told(entrance: Entrance, reply: &Reply, name: &str) -> Vec<String> {
         return reply.all(name).into_iter().map(str::to_owned).collect();
     }
     let lines = reply.body.split("\r\n").filter_map(|line| line.split_once(':'));
-    let fits =
-        |(other, value): (&str, &str)| other.eq_ignore_ascii_case(name).then(|| value.trim().to_owned());
+    let fits = |(other, value): (&str, &str)| {
+        other.eq_ignore_ascii_case(name).then(|| value.trim_ascii().to_owned())
+    };
     lines.filter_map(fits).collect()
 }
 

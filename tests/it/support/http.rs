@@ -222,11 +222,13 @@ impl Wire {
 
 fn parse_head(bytes: &[u8]) -> Reply {
     let text = String::from_utf8_lossy(bytes);
-    let mut lines = text.trim_end().split("\r\n");
+    // Other blanks than those of HTTP are a part of the value.
+    let mut lines = text.trim_ascii_end().split("\r\n");
     let status =
         lines.next().unwrap_or_default().split(' ').nth(1).and_then(|code| code.parse().ok()).unwrap_or(0);
-    let header =
-        |line: &str| line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim().to_owned()));
+    let header = |line: &str| {
+        line.split_once(':').map(|(name, value)| (name.to_owned(), value.trim_ascii().to_owned()))
+    };
     Reply { status, headers: lines.filter_map(header).collect(), body: String::new() }
 }
 
