@@ -8,12 +8,14 @@ mod output;
 mod queue;
 mod writer;
 
+use std::borrow::Cow;
 use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use crate::metrics::{Lines, Metrics};
+use crate::wording::escaped;
 pub use access::{Access, Asked, Draft, Request};
 pub use audit::{Audit, By, Event, Place, Record, Somebody, write_once};
 pub use output::Output;
@@ -78,7 +80,7 @@ impl Journal {
 
     /// Puts a line, with its line feed, into the queue. Never waits for the output.
     pub fn put(&self, line: &[u8]) {
-        self.queue.put(line);
+        self.queue.put(&plain(line));
     }
 
     /// Has the file opened anew, as it may have been moved away.
@@ -90,6 +92,14 @@ impl Journal {
     pub fn close(&self, time: Duration) {
         self.queue.close(time);
     }
+}
+
+/// A line as it is written: nothing in it acts on the screen of whoever reads it (CVE-2024-45808).
+fn plain(line: &[u8]) -> Cow<'_, [u8]> {
+    if line.iter().all(|byte| *byte < 0x7f) {
+        return Cow::Borrowed(line);
+    }
+    Cow::Owned(escaped(&String::from_utf8_lossy(line)).into_owned().into_bytes())
 }
 
 impl Drop for Journal {

@@ -6,7 +6,7 @@ use super::colour::Colour;
 use super::table::write;
 use super::{FromFile, runtime};
 use crate::doctor::{self, Check, State};
-use crate::wording::printable;
+use crate::wording::{escaped, printable};
 
 /// What to look at.
 #[derive(Debug, clap::Args)]
@@ -39,7 +39,7 @@ pub(super) fn check(args: &CheckArgs) -> anyhow::Result<()> {
     // A name server that keeps a thread waiting does not keep the program.
     runtime.shutdown_background();
     if args.json {
-        write(&format!("{:#}\n", report.to_json()))?;
+        write(&escaped(&format!("{:#}\n", report.to_json())))?;
     }
     let (failed, warnings) = (report.count(State::Failed), report.count(State::Warning));
     anyhow::ensure!(failed == 0, "{failed} failed, {warnings} to be known, {} fine", report.count(State::Ok));

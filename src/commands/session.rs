@@ -1,7 +1,7 @@
 //! `foregate session list` and `revoke`.
 
 use super::store::{end, ensure_known, open, person, session};
-use super::table::{Reader, Table, write};
+use super::table::{Reader, Table, line_of, write};
 use super::{FromFile, audit, load, runtime, tell, unix_now};
 use crate::config::Config;
 use crate::journal::{Event, Record};
@@ -69,7 +69,7 @@ async fn print_all(store: &SessionStore, config: &Config, args: &List) -> anyhow
         page.retain(|one| one.lives(now, config.session.idle));
         any |= !page.is_empty();
         let text = if args.json {
-            page.iter().map(|one| format!("{}\n", one.to_json())).collect()
+            page.iter().map(|one| line_of(&one.to_json())).collect()
         } else if page.is_empty() {
             String::new()
         } else {

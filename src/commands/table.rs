@@ -2,8 +2,10 @@
 
 use std::io::{self, Write};
 
+use serde_json::Value;
+
 use super::colour::Colour;
-use crate::wording::printable;
+use crate::wording::{escaped, printable};
 
 /// Whether there is anybody left to read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -68,6 +70,11 @@ impl Table {
         line.push('\n');
         line
     }
+}
+
+/// JSON as a line of its own, in which nothing acts on the terminal.
+pub(super) fn line_of(told: &Value) -> String {
+    escaped(&format!("{told}\n")).into_owned()
 }
 
 /// Writes to standard output, whose reader may leave at any time, as `head` does.

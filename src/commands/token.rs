@@ -7,7 +7,7 @@ use ipnet::IpNet;
 
 use super::session::List;
 use super::store::{ensure_known, open, person};
-use super::table::{Reader, Table, write};
+use super::table::{Reader, Table, line_of, write};
 use super::{FromFile, audit, load, runtime, tell, unix_now};
 use crate::config::Config;
 use crate::journal::{Event, Record};
@@ -118,7 +118,7 @@ async fn print_all(store: &SessionStore, config: &Config, args: &List) -> anyhow
     loop {
         let page = store.tokens(&which, after, PAGE).await?;
         let text = if args.json {
-            page.iter().map(|one| format!("{}\n", one.to_json())).collect()
+            page.iter().map(|one| line_of(&one.to_json())).collect()
         } else if page.is_empty() {
             String::new()
         } else {

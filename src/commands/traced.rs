@@ -1,4 +1,5 @@
-//! Lines of the log with the trace of the request that they are about. Knows not what they say.
+//! Lines of the log with the trace of the request that they are about, and with nothing in them that acts on a screen. Knows not what
+//! they say.
 
 use std::fmt;
 
@@ -8,8 +9,9 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 
 use crate::trace;
+use crate::wording::escaped;
 
-/// A format of lines, to which the trace is added where there is one.
+/// A format of lines, of which nothing acts on a screen, and to which the trace is added where there is one.
 pub(super) struct Traced<F> {
     format: F,
     as_json: bool,
@@ -39,9 +41,10 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let Some(id) = trace::id() else { return self.format.format_event(context, writer, event) };
         let mut line = String::new();
         self.format.format_event(context, Writer::new(&mut line), event)?;
+        let line = escaped(&line);
+        let Some(id) = trace::id() else { return writer.write_str(&line) };
         match line.trim_end().strip_suffix('}').filter(|_| self.as_json) {
             Some(open) => writeln!(writer, "{open},\"trace_id\":\"{id}\"}}"),
             None => writeln!(writer, "{} trace_id={id}", line.trim_end()),

@@ -2,7 +2,7 @@
 
 use super::session::count;
 use super::store::{end, open, person};
-use super::table::{Reader, Table, write};
+use super::table::{Reader, Table, line_of, write};
 use super::{FromFile, audit, load, runtime, tell, unix_now};
 use crate::config::Config;
 use crate::journal::{Event, Record};
@@ -53,7 +53,7 @@ async fn print_all(store: &SessionStore, json: bool) -> anyhow::Result<()> {
         let page = store.people(None, &after, PAGE).await?;
         let first = after == PersonKey::default();
         let text = if json {
-            page.iter().map(|one| format!("{}\n", one.to_json())).collect()
+            page.iter().map(|one| line_of(&one.to_json())).collect()
         } else if page.is_empty() {
             String::new()
         } else {

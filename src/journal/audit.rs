@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::output::{Sink, Stuck};
-use super::{Journal, Kind, Output};
+use super::{Journal, Kind, Output, plain};
 use crate::identity::{Field, Identity, Profile};
 use crate::metrics::Metrics;
 use crate::trace;
@@ -181,7 +181,7 @@ pub fn write_once(output: &Output, at: u64, record: &Record) -> io::Result<()> {
     // A command's own output is what was asked for, which nothing may stand in.
     let output = if *output == Output::Stdout { &Output::Stderr } else { output };
     // A new file would be this user's, which the foregate that runs may not be.
-    Sink::open_if_there(output)?.write(&line(at, record)).map_err(|Stuck { error, .. }| error)
+    Sink::open_if_there(output)?.write(&plain(&line(at, record))).map_err(|Stuck { error, .. }| error)
 }
 
 fn line(at: u64, record: &Record) -> Vec<u8> {

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::support::watch::watched;
 
 /// The ids, as their advisories, issues and commits have them.
-const CASES: [&str; 92] = [
+const CASES: [&str; 93] = [
     "CVE-2026-40575 / GHSA-7x63-xv5r-3p2x",
     "CVE-2026-25748 / GHSA-fj56-5763-j8pp",
     "CVE-2021-32637 / GHSA-68wm-pfjf-wqp6",
@@ -85,6 +85,7 @@ const CASES: [&str; 92] = [
     "CVE-2015-3187 (trees)",
     "CVE-2026-27587, CVE-2026-27590; CVE-2021-39155",
     "gitea reverse-proxy auth (TrimSpace); unicode blanks",
+    "CVE-2024-45808",
     "pomerium#2264, #2314, #6289; oauth2-proxy --api-route",
     "authelia#1624; nginx/kubernetes-ingress#9626",
     "traefik-forward-auth#41, #221",

@@ -4,11 +4,13 @@
 use serde_json::{Value, json};
 
 use super::world::{
-    APP, ENTRANCES, Entrance, World, assert_closed, assert_open, bearer, cookie_of, stranger,
+    ADMINS, APP, ENTRANCES, Entrance, World, assert_closed, assert_open, bearer, cookie_of, stranger,
 };
+use crate::support::foregate::run;
 use crate::support::hostile_provider::{API, HostileProvider, Mind, says};
 use crate::support::http::Browser;
 use crate::support::issuer::{By, key, now};
+use crate::support::upstream::until;
 
 const USER: &str = "user.foregate.localhost";
 const JSON: &str = "Content-Type: application/json\r\n";
@@ -213,3 +215,46 @@ fn an_address_that_says_what_sign_ins_say_is_refused() {
     assert_eq!(world.provider.asked("/authorize"), 0);
     world.foregate.wait_for_log("has redirect_uri in its query");
 }
+
+/// `CVE-2024-45808` Envoy: whoever asks writes into the log what acts on the screen of whoever reads it.
+///
+/// Tried: a name that the provider tells, with controls of C1, DEL, breaks of line and every mark of direction; the log, the audit
+/// log, the access log and what the commands list: each line is JSON, says that very name, and holds none of them.
+#[test]
+fn cve_2024_45808_no_line_acts_on_the_screen_of_its_reader() {
+    let acts: String = ACTS.iter().collect();
+    let name = format!("mal{acts}lory \u{a0}Zoë 名\\");
+    let tables = "[audit]\noutput = \"DIR/audit.log\"\n[access_log]\noutput = \"DIR/access.log\"\n";
+    let world = World::with(tables, |config| config);
+    let claims = json!({"preferred_username": name, "name": name, "groups": [name]});
+    let shown = cookie_of(&sign_in(&world, &claims, &claims));
+    assert_open(&world.ask(Entrance::Traefik, APP, "/", &[&shown]), Entrance::Traefik, "somebody");
+    assert_closed(&world.ask(Entrance::Traefik, ADMINS, "/", &[&shown]), Entrance::Traefik, "no admin");
+    let dir = world.foregate.dir();
+    let read = |file: &str| std::fs::read_to_string(dir.join(file)).unwrap_or_default();
+    let all = || [world.foregate.log_lines().join("\n"), read("audit.log"), read("access.log")];
+    until("each log says who it was", || {
+        ["\"message\":\"somebody was refused\"", "\"event\":\"denied\"", "\"status\":403"]
+            .iter()
+            .zip(all())
+            .all(|(part, text)| text.lines().any(|line| line.contains(part)))
+    });
+    let commands = ["user", "session"].map(|list| {
+        let (code, out, err) = run(&[list, "list", "--json"], dir);
+        assert_eq!(code, Some(0), "{err}");
+        out
+    });
+    for text in all().into_iter().chain(commands) {
+        assert!(!text.contains(ACTS), "{text:?}");
+        let lines = text.lines().map(|line| serde_json::from_str::<Value>(line).expect("JSON"));
+        let of_them = lines.filter(|line| line["user"] == *name);
+        assert!(of_them.count() > 0, "nobody is named so in {text}");
+    }
+}
+
+/// Controls, breaks of line and marks of direction.
+const ACTS: [char; 20] = [
+    '\u{7f}', '\u{80}', '\u{85}', '\u{9b}', '\u{9d}', '\u{9f}', '\u{2028}', '\u{2029}', '\u{61c}',
+    '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}', '\u{2066}',
+    '\u{2067}', '\u{2068}', '\u{2069}',
+];
