@@ -263,6 +263,41 @@ fn a_device_that_is_refused_late_or_not_for_this_person_gets_nothing() {
     assert_error(&poll(&house, &admins), 400, "invalid_grant");
 }
 
+/// For [`crate::security`]: the case is a published one.
+pub fn a_device_has_no_more_than_its_person() {
+    let house = House::with(SELF_SERVICE, Value::Null);
+    let config = house.foregate.dir().join("foregate.toml");
+    let user = |word: &str| {
+        let args = ["user", word, "alice", "--config", config.to_str().expect("a path")];
+        assert_eq!(run(&args, house.foregate.dir()).0, Some(0), "{word}");
+    };
+    let (mut alice, mut bob) = (house.sign_in("alice"), house.sign_in("bob"));
+    let (not_his, code) = begin(&house, ADMINS);
+    assert_eq!(decide(&house, &mut bob, "approve", &code).status, 403);
+    assert_error(&poll(&house, &not_his), 400, "authorization_pending");
+    let (used, code) = begin(&house, APP);
+    assert_eq!(decide(&house, &mut alice, "approve", &code).status, 200);
+    let token = poll(&house, &used).json()["access_token"].as_str().expect("a token").to_owned();
+    assert_eq!(check(&house, &token).status, 200);
+    let (approved, code) = begin(&house, APP);
+    assert_eq!(decide(&house, &mut alice, "approve", &code).status, 200);
+    let (open, code) = begin(&house, APP);
+    let form = format!("csrf={}&pair=approve&code={code}", csrf(&house, &mut alice));
+
+    user("disable");
+    eventually("the device's token is over", || check(&house, &token).status == 401);
+    assert_ne!(alice.step("POST", &account(&house), &form).status, 200, "nobody approves any more");
+    assert_error(&poll(&house, &open), 400, "authorization_pending");
+    assert_error(&poll(&house, &approved), 400, "access_denied");
+
+    user("enable");
+    assert_error(&poll(&house, &approved), 400, "invalid_grant");
+    assert_ne!(alice.step("POST", &account(&house), &form).status, 200, "the session before it is over");
+    let reply = poll(&house, &open);
+    assert!(reply.status == 400 && reply.json()["access_token"].is_null(), "{reply:?}");
+    eventually("what she has in hand is hers again", || check(&house, &token).status == 200);
+}
+
 #[test]
 fn whoever_guesses_is_held_up() {
     let house = House::with(SELF_SERVICE, Value::Null);

@@ -268,6 +268,130 @@ fn a_body_that_breaks_off_ends_the_connection_and_is_never_complete() {
     }
 }
 
+/// For [`crate::security`]: the case is a published one.
+pub fn an_expectation_ends_no_body() {
+    let mut scene = Scene::new();
+    let hidden = "GET /hidden HTTP/1.1\r\nHost: open.foregate.localhost\r\n\r\n";
+    let chunked = format!("{:x}\r\n{hidden}\r\n3\r\nEND\r\n0\r\n\r\n", hidden.len());
+    let bodies = [
+        (format!("Content-Length: {}\r\n", hidden.len() + 3), format!("{hidden}END")),
+        ("Transfer-Encoding: chunked\r\n".to_owned(), chunked),
+        (String::new(), String::new()),
+        ("Content-Length: 4\r\nTransfer-Encoding: chunked\r\n".to_owned(), format!("0\r\n\r\n{hidden}")),
+    ];
+    let mut passed = Vec::new();
+    for (number, lines) in [
+        "Expect: 100-continue\r\n",
+        "Expect: 100-Continue\r\n",
+        "Expect: y 100-continue\r\n",
+        "Expect: 100-continue y\r\n",
+        "Expect: 100-continue, 100-continue\r\n",
+        "Expect: 100-continue\r\nExpect: 100-continue\r\n",
+        "Expect: x\r\nExpect: 100-continue\r\n",
+        "Expect: \t100-continue\r\n",
+        "Expect:\r\n 100-continue\r\n",
+        "Expect : 100-continue\r\n",
+        "Expect:\r\n",
+        "Expect: 417\r\n",
+        "expect: 100-continue\r\nConnection: Expect\r\n",
+    ]
+    .iter()
+    .enumerate()
+    {
+        let is_broken = lines.contains("\n ") || lines.contains("Expect :");
+        for method in ["POST", "GET", "HEAD", "OPTIONS", "PUT"] {
+            for (index, (length, body)) in bodies.iter().enumerate() {
+                let page = format!("/{number}-{method}-{index}");
+                let head =
+                    post(&format!("{lines}{length}")).replacen("POST /one", &format!("{method} {page}"), 1);
+                let answers = scene.answers(format!("{head}{body}").as_bytes());
+                let last: Vec<&str> =
+                    answers.iter().map(String::as_str).filter(|status| *status != "100").collect();
+                if is_broken || index == 3 {
+                    assert_eq!(last, ["400"], "{page} {lines:?}");
+                } else {
+                    assert!(!last.is_empty() && last.len() <= 2, "{page} {lines:?}: {answers:?}");
+                    passed.extend((last[0] == "200").then_some(page));
+                }
+            }
+        }
+    }
+    scene.foregate.stop();
+    let wires = scene.recorder.ended();
+    let seen: Vec<String> = wires.iter().flat_map(|wire| targets(wire)).collect();
+    for page in &passed {
+        assert_eq!(seen.iter().filter(|target| *target == page).count(), 1, "{page}");
+    }
+    let strays = seen.iter().filter(|target| *target != "/next" && !passed.contains(target));
+    assert_eq!(strays.collect::<Vec<_>>(), Vec::<&String>::new(), "{wires:#?}");
+    assert!(passed.len() > 100, "{passed:?}");
+}
+
+/// The targets of all requests on one connection, taken apart as RFC 9112 6.3 says. The last one may be cut off.
+fn targets(wire: &str) -> Vec<String> {
+    let (mut rest, mut targets) = (wire, Vec::new());
+    while let Some((head, behind)) = rest.split_once("\r\n\r\n") {
+        targets.push(head.split(' ').nth(1).unwrap_or_default().to_owned());
+        let head = head.to_ascii_lowercase();
+        let length = head.split("content-length: ").nth(1).and_then(|rest| rest.lines().next()?.parse().ok());
+        let body = if head.contains("transfer-encoding: chunked") {
+            chunked_length(behind)
+        } else {
+            length.or(Some(0))
+        };
+        let Some(next) = body.and_then(|length: usize| behind.get(length..)) else { break };
+        rest = next;
+    }
+    targets
+}
+
+/// How long a body in chunks is; `None` if it is cut off.
+fn chunked_length(body: &str) -> Option<usize> {
+    let mut at = 0;
+    loop {
+        let line = body[at..].find("\r\n")?;
+        let size = usize::from_str_radix(&body[at..at + line], 16).expect("the size of a chunk");
+        at += line + 2 + size + 2;
+        body.get(..at)?;
+        if size == 0 {
+            return Some(at);
+        }
+    }
+}
+
+/// For [`crate::security`]: the case is a published one.
+pub fn an_extension_ends_no_chunk() {
+    let mut scene = Scene::new();
+    let hidden = "GET /hidden HTTP/1.1\r\nHost: open.foregate.localhost\r\n\r\n";
+    let broken = [
+        "5;\nhello\r\n0\r\n\r\n",
+        "5;a\nhello\r\n0\r\n\r\n",
+        "5\n;a\r\nhello\r\n0\r\n\r\n",
+        "5\nhello\r\n0\r\n\r\n",
+        "5\rhello\r\n0\r\n\r\n",
+        "5;\rhello\r\n0\r\n\r\n",
+        "5;a\rhello\r\n0\r\n\r\n",
+        "5\r\rhello\r\n0\r\n\r\n",
+        "5\rX\nhello\r\n0\r\n\r\n",
+        "5\r\nhello\n0\r\n\r\n",
+        "5\r\nhello\r0\r\n\r\n",
+        "5\r\nhelloXX0\r\n\r\n",
+        "5\r\nhello\r\n0\n\r\n",
+        "5\r\nhello\r\n0;\n\r\n",
+        "5\r\nhello\r\n0\r\r\n",
+    ];
+    for (index, chunks) in broken.iter().enumerate() {
+        let head = post("Transfer-Encoding: chunked\r\n").replace("/one", &format!("/{index}"));
+        let answers = scene.answers(format!("{head}{chunks}{hidden}").as_bytes());
+        assert!(answers.len() <= 1 && answers.iter().all(|status| status != "200"), "{chunks:?} {answers:?}");
+    }
+    scene.foregate.stop();
+    for got in scene.recorder.ended() {
+        assert!(got.matches(" HTTP/1.1\r\n").count() <= 1, "{got}");
+        assert!(!got.ends_with("0\r\n\r\n") && !got.contains("/next") && !got.contains("/hidden"), "{got}");
+    }
+}
+
 #[test]
 fn a_request_has_one_host() {
     let scene = Scene::new();

@@ -1,10 +1,10 @@
 //! What people may write about themselves at an honest provider, or register there: it makes nobody somebody else. Found by an
-//! attack on foregate itself.
+//! attack on foregate itself, where no id is named.
 
 use serde_json::{Value, json};
 
 use super::world::{
-    ADMINS, APP, ENTRANCES, Entrance, World, assert_closed, assert_open, bearer, cookie_of, stranger,
+    ADMINS, APP, ENTRANCES, Entrance, World, assert_closed, assert_open, bearer, cookie_of, stranger, told,
 };
 use crate::support::foregate::run;
 use crate::support::hostile_provider::{API, HostileProvider, Mind, says};
@@ -127,7 +127,7 @@ fn a_subject_is_a_name_where_the_configuration_says_so() {
 }
 
 /// A world whose provider is asked about opaque tokens, and says this of each.
-fn introspecting(said: &str, username: &str) -> World {
+pub fn introspecting(said: &str, username: &str) -> World {
     let claim = |config: String| config.replace("claim:level=3", "claim:client_id=alice");
     let world = World::with(&format!("\n[provider.claims]\nusername = \"{username}\"\n"), |config| {
         claim(config).replace("[bearer]\n", "[bearer]\nintrospection = \"default\"\n")
@@ -136,7 +136,7 @@ fn introspecting(said: &str, username: &str) -> World {
     world
 }
 
-fn knowing(provider: &HostileProvider, said: &str) -> Mind {
+pub fn knowing(provider: &HostileProvider, said: &str) -> Mind {
     Mind {
         discovery: json!({"introspection_endpoint": format!("{}introspect", provider.issuer())}),
         instead: [("/introspect", says("200 OK", JSON, said))].into(),
@@ -258,3 +258,71 @@ const ACTS: [char; 20] = [
     '\u{200e}', '\u{200f}', '\u{202a}', '\u{202b}', '\u{202c}', '\u{202d}', '\u{202e}', '\u{2066}',
     '\u{2067}', '\u{2068}', '\u{2069}',
 ];
+/// `CVE-2026-30852` Caddy: a text of somebody's own that is a template, and is filled in.
+///
+/// Tried: all entrances with a session and with a token; templates of a dozen languages and foregate's own placeholders as name,
+/// group and claim, in headers of every form; and in a group that a rule puts together from the path.
+#[test]
+fn cve_2026_30852_what_people_are_called_is_no_template() {
+    let backend = crate::support::backend::Backend::start();
+    let tables = r#"
+[apps."texts.foregate.localhost"]
+upstream = "BACKEND"
+allow = "signed-in"
+headers = { "X-User" = "{username}", "X-Both" = "{name} <{claim:note}>", "X-Groups" = "{groups}", "X-Uid" = "{uid}" }
+rules = [
+  { path = "/kb/{kb}/**", allow = "group:owner:{kb}" },
+]
+"#;
+    let world = World::with(&tables.replace("BACKEND", &backend.url()), |config| config);
+    let host = "texts.foregate.localhost";
+    for text in [
+        "{{.User}}",
+        "{{7*7}}",
+        "${x}",
+        "${jndi:ldap://127.0.0.1/x}",
+        "#{7*7}",
+        "<%= 7*7 %>",
+        "{http.request.header.X}",
+        "{http.vars.secret}",
+        "{env.HOME}",
+        "$HOME",
+        "$1",
+        "\\1",
+        "%{REMOTE_USER}e",
+        "%[env(HOME)]",
+        "{username}",
+        "{groups}",
+        "{claim:note}",
+        "{kb}",
+        "{",
+        "}",
+        "{}",
+    ] {
+        let said = json!({"preferred_username": text, "name": text, "note": text, "groups": [text, "owner:{kb}", "owner:*", "owner:ours"]});
+        let session = cookie_of(&sign_in(&world, &said, &said));
+        let token = bearer(&world.provider.access_token("mallory", said));
+        let mut groups = [text, "owner:{kb}", "owner:*", "owner:ours"].map(str::to_owned).to_vec();
+        groups.sort();
+        groups.dedup();
+        for (shown, entrance) in
+            [&session, &token].into_iter().flat_map(|line| ENTRANCES.map(|entrance| (line, entrance)))
+        {
+            let lines = [shown, "X: expanded", "Secret: expanded", "Note: expanded"];
+            let reply = world.ask(entrance, host, "/x", &lines);
+            assert_open(&reply, entrance, text);
+            assert_eq!(told(entrance, &reply, "x-user"), [text], "{entrance:?}");
+            assert_eq!(told(entrance, &reply, "x-both"), [format!("{text} <{text}>")], "{entrance:?}");
+            let mut found: Vec<String> =
+                told(entrance, &reply, "x-groups").concat().split(',').map(str::to_owned).collect();
+            found.sort();
+            found.dedup();
+            assert_eq!(found, groups, "{entrance:?} {text}");
+            // A part of the path is put in where it is plain, and what comes of it is no pattern and nobody's template.
+            for uri in ["/kb/7/x", "/kb/kb/x", "/kb/%2a/x", "/kb/*/x", "/kb/%7Bkb%7D/x", "/kb/{kb}/x"] {
+                assert_closed(&world.ask(entrance, host, uri, &lines), entrance, (text, uri));
+            }
+            assert_open(&world.ask(entrance, host, "/kb/ours/x", &lines), entrance, "the rule is there");
+        }
+    }
+}

@@ -6,8 +6,8 @@ use serde_json::{Value, json};
 use url::Url;
 
 use super::world::{
-    APP, ENTRANCES, EVIDENCE, Entrance, OPEN, RULES, World, assert_closed, assert_open, bearer, cookie_of,
-    lines, stranger, told, world,
+    ADMINS, APP, ENTRANCES, EVIDENCE, Entrance, OPEN, RULES, World, assert_closed, assert_open, bearer,
+    cookie_of, lines, stranger, told, world,
 };
 use crate::support::hostile_provider::Mind;
 use crate::support::http::{Browser, NAVIGATES, get, request};
@@ -95,7 +95,7 @@ fn oauth2_proxy_877_groups_are_replaced_and_never_joined() {
             let reply = world().ask(entrance, APP, "/", &all);
             assert_open(&reply, entrance, evidence);
             assert_eq!(told(entrance, &reply, "remote-groups"), ["family"], "{entrance:?} {evidence:?}");
-            assert_eq!(world().ask(entrance, super::world::ADMINS, "/", &all).status, 403, "{entrance:?}");
+            assert_eq!(world().ask(entrance, ADMINS, "/", &all).status, 403, "{entrance:?}");
         }
     }
 }
@@ -418,6 +418,132 @@ fn portswigger_cookie_chaos_2025_no_cookie_begins_within_another() {
     assert!(victim.cookie("foregate").is_none(), "somebody else's sign-in: {reply:?}");
 }
 
+/// `CVE-2026-34457 / GHSA-5hvv-m4w4-gf6v; oauth2-proxy#657` oauth2-proxy: the name of a health check, or no name at all, lets
+/// anybody in.
+///
+/// Tried: all entrances as nobody and as somebody who may not; the names that health checks of clouds, clusters and foregate's own
+/// have, an empty one and none, on pages and on addresses of health checks; a preflight, and every method that nobody reads.
+#[test]
+fn cve_2026_34457_no_name_and_no_method_is_let_in() {
+    let (world, bob) = (world(), world().cookie("bob"));
+    let preflight = [
+        "Origin: http://evil.test",
+        "Access-Control-Request-Method: GET",
+        "Access-Control-Request-Headers: x",
+    ];
+    for agent in [
+        "kube-probe/1.30",
+        "kube-probe/1.x",
+        "GoogleHC/1.0",
+        "ELB-HealthChecker/2.0",
+        "Amazon-Route53-Health-Check-Service (ref 0)",
+        "Edge Health Probe",
+        "Consul Health Check",
+        "Blackbox Exporter/0.25",
+        "Prometheus/2.53",
+        "HAProxy",
+        "Envoy/HC",
+        "Traefik",
+        "foregate",
+        "",
+    ] {
+        let line = format!("User-Agent: {agent}");
+        for uri in ["/", "/ping", "/healthz", "/livez", "/ready"] {
+            for entrance in ENTRANCES {
+                assert_closed(&world.ask(entrance, APP, uri, &[&line]), entrance, (agent, uri));
+                let reply = world.ask(entrance, ADMINS, uri, &[&line, &bob]);
+                assert_eq!(reply.status, 403, "{entrance:?} {agent} {uri}: {reply:?}");
+            }
+        }
+    }
+    for method in ["OPTIONS", "HEAD", "PROPFIND", "REPORT", "PURGE", "QUERY", "X", "options", "Options"] {
+        for lines in [&[][..], &preflight, &["Origin: null"], &["X-HTTP-Method-Override: OPTIONS"]] {
+            for entrance in ENTRANCES {
+                for (host, uri) in [(APP, "/"), (RULES, "/admin/x")] {
+                    let reply = world.ask_by(entrance, method, ("http", host, uri), lines);
+                    assert_closed(&reply, entrance, (method, lines));
+                    assert!(reply.header("access-control-allow-origin").is_none(), "{entrance:?}: {reply:?}");
+                }
+                let all = [lines, &[&*bob]].concat();
+                let reply = world.ask_by(entrance, method, ("http", ADMINS, "/"), &all);
+                assert_closed(&reply, entrance, (method, all));
+            }
+        }
+    }
+}
+
+/// `CVE-2025-29927; CVE-2024-45806, CVE-2023-27487` Next.js, Envoy: a header that the product sends to itself, by somebody else.
+///
+/// Tried: all entrances as nobody and as somebody who may not, with headers by which a dozen products tell themselves and their
+/// neighbours what was decided, who it is and which page is meant; nobody is let in, and who is stays who they are.
+#[test]
+fn cve_2025_29927_no_header_of_an_insider_counts() {
+    let (world, alice, bob) = (world(), world().cookie("alice"), world().cookie("bob"));
+    let five = ["middleware"; 5].join(":");
+    let inside = [
+        format!("x-middleware-subrequest: {five}"),
+        format!("x-middleware-subrequest: {}", ["src/middleware"; 5].join(":")),
+        "x-middleware-subrequest: pages/_middleware".to_owned(),
+        "x-middleware-next: 1".to_owned(),
+        "x-middleware-rewrite: /public/x".to_owned(),
+        "x-nextjs-data: 1".to_owned(),
+        "x-envoy-original-path: /public/x".to_owned(),
+        "x-envoy-original-host: open.foregate.localhost".to_owned(),
+        "x-envoy-original-url: http://open.foregate.localhost/".to_owned(),
+        "x-envoy-internal: true".to_owned(),
+        "x-envoy-external-address: 10.0.0.1".to_owned(),
+        "x-envoy-decorator-operation: public".to_owned(),
+        "x-envoy-auth-partial-body: false".to_owned(),
+        "x-envoy-auth-headers-to-remove: cookie".to_owned(),
+        "x-envoy-upstream-alt-stat-name: x".to_owned(),
+        "x-ext-authz: allow".to_owned(),
+        "x-forwarded-client-cert: By=x;Hash=y;Subject=\"CN=alice\";URI=spiffe://x/alice".to_owned(),
+        "x-ssl-client-verify: SUCCESS".to_owned(),
+        "x-client-verified: SUCCESS".to_owned(),
+        "x-ssl-client-s-dn: CN=alice".to_owned(),
+        "x-rewrite-url: /public/x".to_owned(),
+        "x-original-path: /public/x".to_owned(),
+        "x-original-host: open.foregate.localhost".to_owned(),
+        "x-forwarded-user: alice".to_owned(),
+        "x-auth-request-user: alice".to_owned(),
+        "x-authenticated-user: alice".to_owned(),
+        "x-webauth-user: alice".to_owned(),
+        "x-remote-user: alice".to_owned(),
+        "remote-user: alice".to_owned(),
+        "x-authentik-username: alice".to_owned(),
+        "x-goog-authenticated-user-email: alice@example.com".to_owned(),
+        "x-ms-client-principal-name: alice".to_owned(),
+        "cf-access-authenticated-user-email: alice@example.com".to_owned(),
+        "tailscale-user-login: alice".to_owned(),
+        "x-pomerium-claim-email: alice@example.com".to_owned(),
+        "x-nginx-internal: 1".to_owned(),
+        "x-accel-redirect: /public/x".to_owned(),
+        "x-sendfile: /public/x".to_owned(),
+        "x-foregate: allow".to_owned(),
+        "foregate-decision: allow".to_owned(),
+        "foregate-canary: 1".to_owned(),
+    ];
+    for line in &inside {
+        for entrance in ENTRANCES {
+            for (host, uri) in [(APP, "/"), (RULES, "/admin/x"), ("lan.foregate.localhost", "/")] {
+                assert_closed(&world.ask(entrance, host, uri, &[line]), entrance, (line, host, uri));
+            }
+            for (host, uri) in [(ADMINS, "/"), (RULES, "/admin/x"), ("user.foregate.localhost", "/")] {
+                let reply = world.ask(entrance, host, uri, &[line, &bob]);
+                assert_eq!(reply.status, 403, "{entrance:?} {line} {host}{uri}: {reply:?}");
+            }
+            let reply = world.ask(entrance, ADMINS, "/", &[line, &alice]);
+            assert_open(&reply, entrance, line);
+            assert_eq!(told(entrance, &reply, "remote-user"), ["alice"], "{entrance:?} {line}");
+            let reply = world.ask(entrance, APP, "/", &[line, &bob]);
+            assert_eq!(told(entrance, &reply, "remote-user"), ["bob"], "{entrance:?} {line}");
+        }
+    }
+    let all = lines(&inside);
+    world.is_closed(APP, "/", &all);
+    world.is_closed(ADMINS, "/", &[&all[..], &[&*bob]].concat());
+}
+
 /// `gitea reverse-proxy auth (TrimSpace); unicode blanks` Gitea, and whatever trims as Unicode does: a name with a blank at its end
 /// that is none to HTTP, and that the backend takes off, so that it is somebody else's.
 ///
@@ -452,7 +578,7 @@ fn gitea_reverse_proxy_auth_trimming_makes_nobody_somebody_else() {
             for (entrance, shown) in
                 ENTRANCES.iter().flat_map(|one| shown.iter().map(move |shown| (*one, shown)))
             {
-                assert_closed(&world.ask(entrance, super::world::ADMINS, "/", &[shown]), entrance, &name);
+                assert_closed(&world.ask(entrance, ADMINS, "/", &[shown]), entrance, &name);
                 assert_closed(
                     &world.ask(entrance, "user.foregate.localhost", "/", &[shown]),
                     entrance,

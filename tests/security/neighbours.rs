@@ -11,7 +11,7 @@ use url::Url;
 use super::world::{APP, ENTRANCES, OPEN, World, assert_open, cookie_of, lines, stranger, world};
 use crate::browser::{browse, browse_with_complaints, sign_in_as, text};
 use crate::support::house::House;
-use crate::support::http::{NAVIGATES, Reply};
+use crate::support::http::{NAVIGATES, Reply, raw, request};
 
 /// A neighbour's web server: one page for all addresses, and every request that it gets.
 struct Neighbour {
@@ -376,5 +376,198 @@ fn nobody_in_between_keeps_an_answer_of_ours() {
         ["/livez", "/readyz", "/metrics", "/api/v1/sessions", "/api/v1/users", "/api/v1/other", "/other"]
     {
         kept(&admin(path), path);
+    }
+}
+
+/// `Web cache deception (Gil 2017, PortSwigger 2024)` Many servers: a page about somebody, under an address that a cache takes for a
+/// file for everybody.
+///
+/// Tried: every own address and those of other products, on foregate's own host and on an app's, with what caches take for the end
+/// of a file's name behind it, encoded and not, as somebody: no word about them, and nobody may keep it. Under its own name a page
+/// is never kept either.
+#[test]
+fn web_cache_deception_no_page_about_somebody_is_a_file() {
+    let world = World::new();
+    let alice = world.cookie("alice");
+    let private = |reply: &Reply| format!("{reply:?}").to_ascii_lowercase().contains("alice");
+    let hosts = ["auth", "app"].map(|host| format!("Host: {host}.foregate.localhost:{}", world.port));
+    let pages = [
+        "/.foregate/account",
+        "/.foregate/session",
+        "/.foregate/sign-out",
+        "/.foregate/signed-out",
+        "/.foregate/device",
+        "/.foregate/auth/traefik",
+        "/oauth2/userinfo",
+        "/oauth2/auth",
+        "/oauth2/sign_in",
+        "/outpost.goauthentik.io/start",
+        "/outpost.goauthentik.io/auth/traefik",
+    ];
+    let ends = [
+        "/x.css",
+        ".css",
+        ";x.css",
+        ";.css",
+        "%3bx.css",
+        "%2fx.css",
+        "%2Fx.css",
+        "%252fx.css",
+        "%00x.css",
+        "%0ax.css",
+        "%23x.css",
+        "%3fx.css",
+        "%5cx.css",
+        "\\x.css",
+        "$x.css",
+        "!x.css",
+        "~.css",
+        "/..%2fx.css",
+        "/../x.css",
+        "/.css",
+        "//x.css",
+        "/",
+        "/x.js?a=b",
+        "%20.css",
+        ".avif",
+        "/favicon.ico",
+        "/robots.txt",
+        "/%2e%2e/static/x.css",
+    ];
+    for host in &hosts {
+        for page in pages {
+            for lines in [&[NAVIGATES][..], &["Accept: text/css,*/*;q=0.1", "Sec-Fetch-Dest: style"]] {
+                let ask = |target: &str| {
+                    let all = [&[&**host, "Connection: close", &alice, "Sec-Fetch-Site: cross-site"], lines]
+                        .concat();
+                    raw(world.foregate.public, request("GET", target, &all, "").as_bytes())
+                };
+                for end in ends {
+                    let reply = ask(&format!("{page}{end}"));
+                    // What is not ours is the app's, which is shown who asks, and says itself what may be kept.
+                    let of_app = reply.body.starts_with("GET /")
+                        && host == &hosts[1]
+                        && !page.starts_with("/.foregate/");
+                    assert!(of_app || !private(&reply), "{host} {page}{end}: {reply:?}");
+                    let kept = reply.header("cache-control").unwrap_or_default();
+                    assert!(of_app || kept.contains("no-store"), "{host} {page}{end}: {reply:?}");
+                }
+                for query in ["", "?x.css", "?/x.css", "?a=/static/x.css"] {
+                    let kept = ask(&format!("{page}{query}"));
+                    let kept = kept.header("cache-control").unwrap_or_default();
+                    assert!(kept.contains("no-store"), "{host} {page}{query}: {kept}");
+                }
+            }
+        }
+    }
+    for page in ["/.foregate/account", "/.foregate/session", "/oauth2/userinfo"] {
+        let reply = world.own("GET", page, &[&alice, NAVIGATES], "");
+        assert!(reply.status == 200 && private(&reply), "{page} is about her: {reply:?}");
+    }
+}
+
+/// `CVE-2024-41657` Casdoor: an origin that resembles one that may read, or any at all.
+///
+/// Tried: every own address and those of other products by GET, OPTIONS and POST, and all entrances, with and without a session:
+/// prefixes, suffixes, schemes, ports, `null`, lists and several lines of an origin that may read, which is told its own name at one
+/// address and nowhere else.
+#[test]
+fn cve_2024_41657_an_origin_is_allowed_whole_and_in_one_place() {
+    let world = World::with("", |config| {
+        config.replace("[session]", "[session]\ncors_origins = [\"https://spa.example.com\"]")
+    });
+    let (alice, known) = (world.cookie("alice"), "Origin: https://spa.example.com");
+    let names = ["access-control-allow-origin", "access-control-allow-credentials"];
+    let app = format!("Origin: http://app.foregate.localhost:{}", world.port);
+    let others: Vec<Vec<&str>> = [
+        "Origin: https://evil.test",
+        "Origin: https://spa.example.com.evil.test",
+        "Origin: https://evil-spa.example.com",
+        "Origin: https://xspa.example.com",
+        "Origin: https://spaXexample.com",
+        "Origin: https://evil.test/https://spa.example.com",
+        "Origin: https://evil.test?https://spa.example.com",
+        "Origin: https://spa.example.com@evil.test",
+        "Origin: https://x@spa.example.com",
+        "Origin: https://spa.example.co",
+        "Origin: https://spa.example.com/",
+        "Origin: https://spa.example.com.",
+        "Origin: https://spa.example.com:443",
+        "Origin: https://spa.example.com:8443",
+        "Origin: http://spa.example.com",
+        "Origin: HTTPS://spa.example.com",
+        "Origin: https://SPA.example.com",
+        "Origin: https://example.com",
+        "Origin: https://spa.example.com, https://evil.test",
+        "Origin: https://evil.test https://spa.example.com",
+        "Origin: https://localhost",
+        "Origin: null",
+        "Origin: *",
+        "Origin:",
+        "Origin: file://",
+        "Referer: https://spa.example.com/",
+        "X-Origin: https://spa.example.com",
+        &app,
+    ]
+    .map(|line| vec![line])
+    .into_iter()
+    .chain([
+        vec![known, "Origin: https://evil.test"],
+        vec!["Origin: https://evil.test", known],
+        vec![known, known],
+    ])
+    .collect();
+    let preflight = ["Access-Control-Request-Method: GET", "Access-Control-Request-Headers: x"];
+    let asked = |line: &str, method: &str, page: &str, origins: &[&str]| {
+        let more = if method == "OPTIONS" { &preflight[..] } else { &[] };
+        world.own(method, page, &[&[line], origins, more].concat(), "")
+    };
+    for line in [&*alice, "X: y"] {
+        for page in [
+            "/.foregate/session",
+            "/.foregate/account",
+            "/.foregate/sign-in",
+            "/.foregate/sign-out?x",
+            "/.foregate/callback",
+            "/.foregate/device",
+            "/.foregate/device/token",
+            "/.foregate/frontchannel-logout",
+            "/.foregate/backchannel-logout",
+            "/oauth2/userinfo",
+            "/oauth2/auth",
+            "/oauth2/start",
+            "/outpost.goauthentik.io/start",
+            "/outpost.goauthentik.io/auth/traefik",
+        ] {
+            for method in ["GET", "HEAD", "OPTIONS", "POST"] {
+                for origins in &others {
+                    let origins = [&origins[..], &["Sec-Fetch-Site: cross-site"]].concat();
+                    let reply = asked(line, method, page, &origins);
+                    assert_eq!(
+                        names.map(|name| reply.all(name).len()),
+                        [0, 0],
+                        "{method} {page} {origins:?}: {reply:?}"
+                    );
+                }
+                let reply = asked(line, method, page, &[known, "Sec-Fetch-Site: cross-site"]);
+                let reads = page == "/.foregate/session";
+                let told = names.map(|name| reply.header(name));
+                let wanted =
+                    if reads { [Some("https://spa.example.com"), Some("true")] } else { [None, None] };
+                assert_eq!(told, wanted, "{method} {page}: {reply:?}");
+            }
+        }
+        for entrance in ENTRANCES {
+            for origins in others.iter().chain([&vec![known]]) {
+                for host in [APP, OPEN, "admins.foregate.localhost"] {
+                    let reply = world.ask(entrance, host, "/", &[&[line], &origins[..]].concat());
+                    assert_eq!(
+                        names.map(|name| reply.all(name).len()),
+                        [0, 0],
+                        "{entrance:?} {host} {origins:?}: {reply:?}"
+                    );
+                }
+            }
+        }
     }
 }

@@ -124,6 +124,70 @@ fn cve_2026_41059_a_fragment_ends_no_pattern() {
     }
 }
 
+/// `CVE-2025-54576 / GHSA-7rh7-c77v-6434` oauth2-proxy: a public pattern that is looked for in the path and its query together.
+///
+/// Tried: all entrances with each kind of evidence; exact and open public paths as a query, as its name, as its value, behind
+/// separators that are none, and behind a public path's own query.
+#[test]
+fn cve_2025_54576_a_query_is_no_part_of_a_path() {
+    let tables = r#"
+[apps."query.foregate.localhost"]
+upstream = "BACKEND"
+allow = "group:Home Server Admins"
+rules = [{ path = "/health", allow = "public" }, { path = "/open/**", allow = "public" }]
+"#;
+    let backend = crate::support::backend::Backend::start();
+    let world = World::with(&tables.replace("BACKEND", &backend.url()), |config| config);
+    let host = "query.foregate.localhost";
+    for uri in ["/health", "/health?x=/closed", "/open/", "/open/x?/closed", "/open/x?a=b?/../closed"] {
+        for entrance in ENTRANCES {
+            assert_open(&world.ask(entrance, host, uri, &[]), entrance, uri);
+        }
+    }
+    let shown = EVIDENCE.map(|evidence| world.shows(evidence, "bob"));
+    for uri in [
+        "?/health",
+        "?x=/health",
+        "/?/health",
+        "/?x=/health",
+        "/??/health",
+        "/?x=y&/health",
+        "/?x=y#/health",
+        "/closed?/health",
+        "/closed?x=/health",
+        "/closed?x=y&z=/health",
+        "/closed??/health",
+        "/closed?/open/",
+        "/closed?/open/x",
+        "/closed?x=/open/x",
+        "/closed?/../open/x",
+        "/closed?%2fopen%2fx",
+        "/closed&/open/x",
+        "/closed;/open/x",
+        "/closed%3f/open/x",
+        "/closed%26/health",
+        "/health&x",
+        "/health;x",
+        "/health%3fx",
+        "/health/?x",
+        "/open?x=/open/../closed/",
+    ] {
+        let is_public = uri == "/open?x=/open/../closed/";
+        for entrance in ENTRANCES {
+            for shown in shown.iter().chain([&vec![]]) {
+                let reply = world.ask(entrance, host, uri, &lines(shown));
+                if is_public {
+                    assert_open(&reply, entrance, uri);
+                } else {
+                    assert_closed(&reply, entrance, (uri, shown));
+                }
+            }
+        }
+    }
+    let seen = backend.seen();
+    assert!(seen.iter().all(|request| !request.starts_with("GET /closed")), "{seen:?}");
+}
+
 /// `caddyserver/caddy#7941` Caddy: out of a public prefix and into a closed one, by dots in every spelling.
 ///
 /// Tried: all entrances with each kind of evidence; dots plain, encoded once and twice, with parameters, as overlong

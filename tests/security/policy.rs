@@ -196,6 +196,77 @@ fn cve_2026_48794_a_host_is_one_host_in_any_case() {
     }
 }
 
+/// `CVE-2026-27588` Caddy: in a long list of hosts, another case of one is none of them.
+///
+/// Tried: all entrances as nobody and as somebody who may not, with 300 hosts that are stricter than the wildcard above them:
+/// the first, the middle and the last in every case, with dots, ports and encodings, and one whose name is not ASCII.
+#[test]
+fn cve_2026_27588_of_many_hosts_each_is_one_in_any_spelling() {
+    let backend = Backend::start();
+    let app = |host: &str, allow: &str| {
+        let upstream = backend.url();
+        format!("[apps.\"{host}.foregate.localhost\"]\nupstream = \"{upstream}\"\nallow = \"{allow}\"\n")
+    };
+    let strict = "group:Home Server Admins";
+    let tables: String = (0..300)
+        .map(|number| app(&format!("h{number}.long"), strict))
+        .chain([app("xn--bcher-kva.long", strict), app("*.long", "public")])
+        .collect();
+    let world = World::with(&tables, |config| config);
+    let (alice, bob) = (world.cookie("alice"), world.cookie("bob"));
+    for name in ["h0", "h150", "h299", "xn--bcher-kva"] {
+        let host = format!("{name}.long.foregate.localhost");
+        let capital = host[..1].to_ascii_uppercase() + &host[1..];
+        for spelling in [
+            host.clone(),
+            capital,
+            host.to_ascii_uppercase(),
+            host.replace("long", "LoNg"),
+            host.replace("localhost", "LOCALHOST"),
+            format!("{host}."),
+            format!("{}.", host.to_ascii_uppercase()),
+            format!("{host}:80"),
+            format!("{host}.:80"),
+            format!("{host}:443"),
+            format!("{host}:{}", world.port),
+            format!("{}:{}", host.to_ascii_uppercase(), world.port),
+        ] {
+            for entrance in ENTRANCES {
+                assert_closed(&world.ask(entrance, &spelling, "/", &[]), entrance, &spelling);
+                assert_closed(&world.ask(entrance, &spelling, "/", &[&bob]), entrance, &spelling);
+            }
+        }
+        for entrance in ENTRANCES {
+            assert_open(&world.ask(entrance, &host, "/", &[&alice]), entrance, &host);
+        }
+    }
+    for spelling in [
+        "h150%2elong.foregate.localhost",
+        "%68150.long.foregate.localhost",
+        "h150..long.foregate.localhost",
+        "h150.long.foregate.localhost..",
+        "\u{ff48}150.long.foregate.localhost",
+        "h150\u{3002}long.foregate.localhost",
+        "h150.long.foregate.localhost\u{ad}",
+        "h150\u{200b}.long.foregate.localhost",
+        "b\u{fc}cher.long.foregate.localhost",
+        "B\u{dc}CHER.long.foregate.localhost",
+        "bu\u{308}cher.long.foregate.localhost",
+        "XN--BCHER-KVA.long.foregate.localhost",
+        "xn--BCHER-kva.long.foregate.localhost",
+    ] {
+        world.is_closed(spelling, "/", &[]);
+        world.is_closed(spelling, "/", &[&bob]);
+    }
+    for entrance in ENTRANCES {
+        assert_open(
+            &world.ask(entrance, "h300.long.foregate.localhost", "/", &[]),
+            entrance,
+            "the wildcard is there",
+        );
+    }
+}
+
 /// `CVE-2022-23632 / GHSA-hrhx-6h34-j5hc` Traefik: a host with a dot at its end, with a port, twice, or none.
 ///
 /// Tried: all entrances; request lines with another host than `Host`.
@@ -345,6 +416,82 @@ fn cve_2024_47070_an_address_that_is_none_is_in_no_network() {
     for entrance in ENTRANCES.into_iter().filter(|entrance| entrance.is_check()) {
         let reply = world.ask(entrance, "lan.foregate.localhost", "/", &["X-Forwarded-For: 10.1.2.3"]);
         assert_open(&reply, entrance, "the rule is there");
+    }
+}
+
+/// `CVE-2024-21494; CVE-2023-36456` caddy-security, authentik: a client that puts an address of its choice into `X-Forwarded-For`.
+///
+/// Tried: all entrances on a host that only a network may use, behind one and behind two proxies that are trusted: every place of
+/// the list, several lines, ports, brackets, zones, empty parts and words; and from a peer that is not trusted.
+#[test]
+fn cve_2024_21494_the_nearest_hop_that_is_not_trusted_is_the_client() {
+    let lan = "lan.foregate.localhost";
+    let with = |trusted: &str| {
+        World::with("", |config| {
+            config.replace("[session]", &format!("trusted_proxies = [{trusted}]\n[session]"))
+        })
+    };
+    let ask = |world: &World, entrance: Entrance, values: &[&str]| {
+        let all: Vec<String> = values.iter().map(|value| format!("X-Forwarded-For: {value}")).collect();
+        world.ask(entrance, lan, "/", &lines(&all))
+    };
+    let near = with("\"127.0.0.0/8\", \"192.0.2.0/24\"");
+    for (values, is_in) in [
+        (&["10.1.2.3"][..], true),
+        (&["203.0.113.7, 10.1.2.3"], true),
+        (&["10.1.2.3, 192.0.2.1"], true),
+        (&["203.0.113.7,10.1.2.3,192.0.2.1 , 127.0.0.1"], true),
+        (&["203.0.113.7", "10.1.2.3"], true),
+        (&["10.1.2.3", "192.0.2.1"], true),
+        (&["unknown, 10.1.2.3"], true),
+        // What stands before the nearest of them is the client's own word.
+        (&["10.1.2.3, 203.0.113.7"], false),
+        (&["10.1.2.3, 10.1.2.3, 203.0.113.7"], false),
+        (&["10.1.2.3, 203.0.113.7, 192.0.2.1"], false),
+        (&["10.1.2.3", "203.0.113.7"], false),
+        (&["10.1.2.3", "203.0.113.7", "192.0.2.1"], false),
+        (&["10.1.2.3, 203.0.113.7", "192.0.2.1, 127.0.0.1"], false),
+        // What cannot be read ends the walk, and nobody before it counts.
+        (&["10.1.2.3, unknown"], false),
+        (&["10.1.2.3, _hidden, 192.0.2.1"], false),
+        (&["10.1.2.3,"], false),
+        (&["10.1.2.3, , 192.0.2.1"], false),
+        (&["10.1.2.3", ""], false),
+        (&["10.1.2.3, 192.0.2.1:443"], false),
+        (&["10.1.2.3, [::1]"], false),
+        (&["10.1.2.3; 192.0.2.1"], false),
+        (&["10.1.2.3 192.0.2.1"], false),
+        (&["\"10.1.2.3\""], false),
+        (&["for=10.1.2.3"], false),
+        (&["10.1.2.3:443"], false),
+        (&["[10.1.2.3]"], false),
+        (&["[::ffff:10.1.2.3]:443"], false),
+        (&["::ffff:10.1.2.3%1"], false),
+        (&["10.1.2.3\t203.0.113.7"], false),
+        // Of proxies alone, the farthest is whoever asks.
+        (&["192.0.2.1"], false),
+        (&["127.0.0.1, 192.0.2.1"], false),
+        (&["192.0.2.1, 127.0.0.1"], false),
+        (&[], false),
+    ] {
+        for entrance in ENTRANCES {
+            let reply = ask(&near, entrance, values);
+            assert_eq!((200..300).contains(&reply.status), is_in, "{entrance:?} {values:?}: {reply:?}");
+            assert!(is_in || reply.status / 100 == 4, "{entrance:?} {values:?}: {reply:?}");
+        }
+    }
+    // Other names for it are nobody's.
+    for name in
+        ["X-Real-IP", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP", "Client-IP", "X-ProxyUser-Ip"]
+    {
+        near.is_closed(lan, "/", &[&format!("{name}: 10.1.2.3")]);
+        near.is_closed(lan, "/", &[&format!("{name}: 10.1.2.3"), "X-Forwarded-For: 203.0.113.7"]);
+    }
+    let far = with("\"192.0.2.0/24\"");
+    for entrance in ENTRANCES {
+        for values in [&["10.1.2.3"][..], &["10.1.2.3, 192.0.2.1"], &["203.0.113.7", "10.1.2.3"]] {
+            assert_closed(&ask(&far, entrance, values), entrance, ("a stranger's word", values));
+        }
     }
 }
 

@@ -3,10 +3,13 @@
 use serde_json::{Value, json};
 use url::Url;
 
-use super::world::{APP, ENTRANCES, World, assert_closed, bearer, stranger, world};
+use super::claims::{introspecting, knowing};
+use super::world::{
+    APP, ENTRANCES, EVIDENCE, World, assert_closed, assert_open, basic, bearer, lines, stranger, world,
+};
 use crate::support::foregate::Foregate;
 use crate::support::hostile_provider::{API, HostileProvider, Mind, SECRET, Says, Signs, half_hash, says};
-use crate::support::http::{Browser, Reply, Wire};
+use crate::support::http::{Browser, NAVIGATES, Reply, Wire, raw, request};
 use crate::support::issuer::{By, Issuer, key, now};
 
 /// An honest provider but for this.
@@ -876,4 +879,285 @@ fn oauth2_proxy_1204_no_audience_is_not_every_audience() {
             assert_eq!(reply.status, 401, "{entrance:?} {over}: {reply:?}");
         }
     }
+}
+
+/// `CVE-2020-26160; CVE-2025-30144, CVE-2024-53861, CVE-2025-59420` jwt-go, fast-jwt, PyJWT, Authlib: an audience or an issuer of
+/// another type or in part, and words that a token calls critical and nobody knows.
+///
+/// Tried: bearer tokens through all entrances, ID tokens at the callback, logout tokens; each claim as an array, an object, a
+/// number, nothing, and as the beginning, the middle and the end of the right one.
+#[test]
+fn cve_2020_26160_a_claim_has_its_type_and_is_compared_whole() {
+    let world = World::new();
+    let issuer = world.provider.issuer();
+    let cookie = world.cookie("alice");
+    let for_us = |audience: &str, over: &Value| {
+        let text = over.to_string().replace("OURS", audience).replace("HALF", &audience[..4]);
+        serde_json::from_str::<Value>(&text).expect("JSON")
+    };
+    let wrong_claims = [
+        json!({"aud": []}),
+        json!({"aud": [[]]}),
+        json!({"aud": {}}),
+        json!({"aud": [["OURS"]]}),
+        json!({"aud": {"0": "OURS"}}),
+        json!({"aud": {"OURS": true}}),
+        json!({"aud": [null]}),
+        json!({"aud": 0}),
+        json!({"aud": true}),
+        json!({"aud": ""}),
+        json!({"aud": [""]}),
+        json!({"aud": "HALF"}),
+        json!({"aud": "OURS "}),
+        json!({"aud": "OURS,other"}),
+        json!({"aud": "other OURS"}),
+        json!({"aud": "[\"OURS\"]"}),
+        json!({"iss": [issuer]}),
+        json!({"iss": [issuer, "https://evil.test/"]}),
+        json!({"iss": {"0": issuer}}),
+        json!({"iss": []}),
+        json!({"iss": ""}),
+        json!({"iss": 0}),
+        json!({"iss": "h"}),
+        json!({"iss": "http:"}),
+        json!({"iss": issuer[..issuer.len() - 1]}),
+        json!({"iss": issuer[7..]}),
+        json!({"iss": issuer[2..12]}),
+        json!({"iss": format!("{issuer}x")}),
+        json!({"iss": format!("{issuer}.evil.test/")}),
+        json!({"iss": format!("{issuer} ")}),
+        json!({"iss": issuer.to_ascii_uppercase()}),
+    ];
+    let wrong_headers = [
+        json!({"crit": ["x-unknown"], "x-unknown": true}),
+        json!({"crit": ["x-unknown"]}),
+        json!({"crit": ["exp"], "exp": 1}),
+        json!({"crit": ["b64"], "b64": true}),
+        json!({"crit": ["cnf"], "cnf": {}}),
+        json!({"crit": ["alg"]}),
+        json!({"crit": []}),
+        json!({"crit": "x-unknown"}),
+        json!({"crit": [7]}),
+        json!({"crit": {}}),
+    ];
+    let nothing = json!({});
+    let rows = wrong_claims.iter().map(|claims| (claims, &nothing));
+    let rows = rows.chain(wrong_headers.iter().map(|header| (&nothing, header)));
+    let header = |kind: &str, over: &Value| {
+        Issuer::merged(json!({"alg": "RS256", "kid": "rs", "typ": kind}), over.clone())
+    };
+    let bearing = |claims: &Value, over: &Value| {
+        let usual = json!({
+            "iss": issuer, "aud": API, "exp": now() + 300, "iat": now(), "sub": "sub-alice", "preferred_username": "alice",
+        });
+        bearer(&key(By::Rsa).token(&header("at+jwt", over), &Issuer::merged(usual, for_us(API, claims))))
+    };
+    let leaving = |claims: &Value, over: &Value, jti: &str| {
+        let usual = json!({
+            "iss": issuer, "aud": "foregate", "exp": now() + 300, "iat": now(), "jti": jti, "sub": "sub-alice",
+            "events": {"http://schemas.openid.net/event/backchannel-logout": {}},
+        });
+        let token = key(By::Rsa)
+            .token(&header("logout+jwt", over), &Issuer::merged(usual, for_us("foregate", claims)));
+        let form = ["Content-Type: application/x-www-form-urlencoded"];
+        world.own("POST", "/.foregate/backchannel-logout", &form, &format!("logout_token={token}")).status
+    };
+    for (number, (claims, over)) in rows.enumerate() {
+        let what = format!("{claims} {over}");
+        let token = bearing(claims, over);
+        for entrance in ENTRANCES {
+            let reply = world.ask(entrance, APP, "/", &[&token]);
+            assert_eq!(reply.status, 401, "{entrance:?} {what}: {reply:?}");
+        }
+        assert_eq!(leaving(claims, over, &number.to_string()), 400, "{what}");
+        let header = Issuer::merged(json!({"alg": "RS256", "kid": "rs"}), over.clone());
+        let mind = mind(|mind| (mind.claims, mind.header) = (for_us("foregate", claims), header));
+        refused(&world, &what, mind, "");
+        world.provider.is_of(Mind::default());
+    }
+    let sound = bearing(&nothing, &nothing);
+    for entrance in ENTRANCES {
+        assert_open(&world.ask(entrance, APP, "/", &[&cookie]), entrance, "nobody was signed out");
+        assert_open(&world.ask(entrance, APP, "/", &[&sound]), entrance, "a sound one counts");
+    }
+    assert_eq!(leaving(&nothing, &nothing, "sound"), 200);
+    for entrance in ENTRANCES {
+        assert_closed(&world.ask(entrance, APP, "/", &[&cookie]), entrance, "signed out");
+    }
+}
+
+/// `CVE-2024-21498` caddy-security: an address that is put together from the headers of a request, and asked.
+///
+/// Tried: all entrances and every own address that begins or ends a sign-in, with each header that names a host, a port or a scheme,
+/// of a listener that must hear nothing; with each kind of evidence, and over whole sign-ins. Every way back is the one that is
+/// configured.
+#[test]
+fn cve_2024_21498_no_header_names_an_address_that_is_asked() {
+    let world = World::new();
+    let trap = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    trap.set_nonblocking(true).expect("a listener");
+    let there = trap.local_addr().expect("an address");
+    let back = format!("http://auth.foregate.localhost:{}/.foregate/callback", world.port);
+    let leads_back = |reply: &Reply, what: &str| {
+        for name in ["location", "foregate-sign-in", "refresh"] {
+            let Some(told) = reply.header(name) else { continue };
+            assert!(!told.contains(&there.to_string()) && !told.contains("evil"), "{what}: {reply:?}");
+            let Ok(to) = Url::parse(told.trim_start_matches("0; url=")) else { continue };
+            let named = to.query_pairs().find(|(name, _)| name == "redirect_uri");
+            assert!(named.is_none_or(|(_, named)| named == back), "{what}: {to}");
+        }
+        // The backend repeats all that it is sent.
+        let is_ours = !reply.body.starts_with("GET / HTTP/1.1\r\n");
+        assert!(!is_ours || !reply.body.contains(&there.to_string()), "{what}: {reply:?}");
+    };
+    let hosts = [there.to_string(), format!("localhost:{}", there.port()), "evil.test".to_owned()];
+    let shown: Vec<Vec<String>> =
+        EVIDENCE.iter().map(|evidence| world.shows(*evidence, "alice")).chain([vec![]]).collect();
+    for host in &hosts {
+        let headers = [
+            format!("X-Forwarded-Host: {host}"),
+            format!("X-Forwarded-Server: {host}"),
+            format!("X-Forwarded-Port: {}", there.port()),
+            "X-Forwarded-Proto: https".to_owned(),
+            format!("X-Original-Host: {host}"),
+            format!("X-Host: {host}"),
+            format!("Forwarded: host={host};proto=https"),
+            format!("Origin: http://{host}"),
+            format!("Referer: http://{host}/"),
+            format!("X-Forwarded-Prefix: //{host}"),
+            format!("X-Issuer: http://{host}/"),
+        ];
+        for shown in &shown {
+            for entrance in ENTRANCES {
+                let all = [&lines(shown)[..], &[NAVIGATES]].concat();
+                let reply = world.ask_by(entrance, "GET", ("http", host, "/"), &all);
+                assert_closed(&reply, entrance, host);
+                leads_back(&reply, host);
+                for header in &headers {
+                    let reply = world.ask(entrance, APP, "/", &[&all[..], &[header]].concat());
+                    assert!(reply.status < 500, "{entrance:?} {header}: {reply:?}");
+                    leads_back(&reply, header);
+                }
+            }
+            for page in [
+                "/.foregate/sign-in",
+                "/.foregate/sign-in?account=other",
+                "/.foregate/session",
+                "/.foregate/account",
+                "/.foregate/sign-out?x",
+                "/oauth2/start",
+                "/oauth2/sign_in",
+                "/outpost.goauthentik.io/start",
+            ] {
+                let base = [&lines(shown)[..], &[NAVIGATES, "Sec-Fetch-Site: cross-site"]].concat();
+                for header in &headers {
+                    leads_back(&world.own("GET", page, &[&base[..], &[header]].concat(), ""), header);
+                }
+                let host_line = format!("Host: {host}");
+                let own = [&base[..], &[&*host_line, "Connection: close"]].concat();
+                leads_back(&raw(world.foregate.public, request("GET", page, &own, "").as_bytes()), host);
+            }
+        }
+        for header in &headers {
+            let mut browser = stranger("bob");
+            browser.lines.push(header.clone());
+            browser.open(&world.url("auth", "/.foregate/sign-in"));
+            assert!(browser.cookie("foregate").is_some(), "{header}: {:?}", browser.visited);
+            let begun = browser.visited.iter().find(|url| url.path() == "/authorize").expect("a sign-in");
+            assert!(
+                begun.query_pairs().any(|(name, value)| name == "redirect_uri" && value == back),
+                "{begun}"
+            );
+        }
+    }
+    assert!(trap.accept().is_err(), "nobody asked there");
+}
+
+/// `CVE-2022-29226; CVE-2026-33496` Envoy, Oathkeeper: any bearer token at all; and one kind of evidence that counted, remembered for
+/// another kind.
+///
+/// Tried: all entrances; opaque tokens that nobody is asked about, and ones that the provider calls active for nobody in particular;
+/// a token, a password, a signed token and a session that have just counted, each in the place of each.
+#[test]
+fn cve_2022_29226_a_token_counts_for_us_alone_and_as_what_it_is() {
+    let plain = World::new();
+    for text in ["opaque", "access-alice", "refresh-alice", "null", "e30", "a.b", "a.b.c", SECRET] {
+        plain.is_closed(APP, "/", &[&bearer(text)]);
+    }
+    assert_eq!((plain.provider.asked("/userinfo"), plain.provider.asked("/introspect")), (0, 0));
+    let usual = json!({
+        "active": true, "sub": "sub-alice", "username": "alice", "preferred_username": "alice", "aud": API, "token_type": "Bearer",
+    });
+    let said = |over: Value| Issuer::merged(usual.clone(), over).to_string();
+    let world = introspecting(&said(json!({})), "preferred_username");
+    for (number, over) in [
+        json!({"aud": null}),
+        json!({"aud": []}),
+        json!({"aud": ""}),
+        json!({"aud": "foregate"}),
+        json!({"aud": ["other"]}),
+        json!({"aud": {"0": API}}),
+        json!({"aud": format!("{API}/")}),
+        json!({"aud": null, "client_id": API, "azp": API}),
+        json!({"active": "true"}),
+        json!({"active": 1}),
+        json!({"active": null}),
+        json!({"active": false}),
+        json!({"exp": now() - 61}),
+        json!({"nbf": now() + 3600}),
+        json!({"iss": "https://elsewhere.test/"}),
+        json!({"iss": [world.provider.issuer()]}),
+        json!({"sub": null, "username": null}),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        world.provider.is_of(knowing(&world.provider, &said(over.clone())));
+        for entrance in ENTRANCES {
+            let reply = world.ask(entrance, APP, "/", &[&bearer(&format!("opaque-{number}"))]);
+            assert!(reply.status >= 400, "{entrance:?} {over}: {reply:?}");
+        }
+    }
+    world.provider.is_of(knowing(&world.provider, &said(json!({}))));
+    let session = world.cookie("alice").trim_start_matches("Cookie: foregate=").to_owned();
+    let signed = world.provider.access_token("alice", json!({}));
+    let pair = basic("alice", "app-alice").trim_start_matches("Authorization: Basic ").to_owned();
+    let sound = [
+        bearer("opaque"),
+        bearer(&signed),
+        basic("alice", "app-alice"),
+        format!("Cookie: foregate={session}"),
+    ];
+    let all_open = |when: &str| {
+        for (entrance, line) in
+            ENTRANCES.into_iter().flat_map(|entrance| sound.iter().map(move |line| (entrance, line)))
+        {
+            assert_open(&world.ask(entrance, APP, "/", &[line]), entrance, (when, line));
+        }
+    };
+    all_open("each as what it is");
+    // From here on the provider knows of nothing any more, so that only what is remembered can count.
+    world.provider.is_of(knowing(&world.provider, r#"{"active":false}"#));
+    for text in ["opaque", &signed, "app-alice", "alice:app-alice", &pair, &session] {
+        let kinds = [
+            (bearer(text), ["opaque", &*signed].contains(&text)),
+            (format!("Authorization: Basic {text}"), text == pair),
+            (format!("Cookie: foregate={text}"), text == session),
+            (basic("alice", text), text == "app-alice"),
+            (basic("bob", text), false),
+            (basic(text, text), false),
+            (basic(text, "x"), false),
+            (basic("opaque", text), false),
+            (format!("X-Foregate-Token: {text}"), false),
+            (format!("Authorization: Token {text}"), false),
+            (format!("Authorization: {text}"), false),
+        ];
+        for (line, _) in kinds.iter().filter(|(_, counts)| !counts) {
+            for entrance in ENTRANCES {
+                let reply = world.ask(entrance, APP, "/", &[line]);
+                assert_closed(&reply, entrance, line);
+            }
+        }
+    }
+    all_open("remembered");
 }

@@ -145,6 +145,229 @@ fn cve_2026_34454_a_session_ends_when_the_page_says_so() {
     }
 }
 
+/// `CVE-2025-55162; CVE-2024-21492` Envoy, caddy-security: a sign-out that takes away a cookie with other attributes than it was set
+/// with, so that the browser keeps it; and a cookie that counts behind it.
+///
+/// Tried: every sign-out, ours and those of other products, by link, form, frame and account page, with cookies for a domain and for
+/// one host, over https and without; the old cookie is nobody's at all entrances.
+#[test]
+fn cve_2025_55162_a_sign_out_takes_away_the_very_cookie_that_was_set() {
+    let own = "[apps.\"auth.foregate.localhost/page\"]\nupstream = \"BACKEND\"\nallow = \"signed-in\"\n";
+    for (scheme, name, alone) in [
+        ("http", "foregate", false),
+        ("https", "__Secure-foregate", false),
+        ("https", "__Host-foregate", true),
+    ] {
+        let world = World::with("", |config| {
+            let config = config.replace("public_url = \"http:", &format!("public_url = \"{scheme}:"));
+            let apps = config.find("[apps.").expect("apps");
+            let backend = config.split("upstream = \"").nth(1).and_then(|rest| rest.split('"').next());
+            let own = own.replace("BACKEND", backend.expect("a backend"));
+            if alone { config[..apps].to_owned() + &own } else { config }
+        });
+        world.provider.is_of(Mind { claims: json!({"sid": "the-sid"}), ..Mind::default() });
+        let (host, page) = if alone { ("auth.foregate.localhost", "/page") } else { (APP, "/") };
+        for out in [
+            "GET /.foregate/sign-out",
+            "GET /oauth2/sign_out",
+            "GET /outpost.goauthentik.io/sign_out",
+            "POST browser",
+            "POST everywhere",
+            "POST provider",
+            "GET /.foregate/frontchannel-logout",
+            "GET /.foregate/sign-in?account=other",
+        ] {
+            let mut browser = stranger("alice");
+            browser.lines.push(format!("X-Forwarded-Proto: {scheme}"));
+            let at = |page: &str| {
+                let url = format!("{scheme}://auth.foregate.localhost:{}{page}", world.port);
+                Url::parse(&url).expect("a URL")
+            };
+            let mut set = signed_in_setting(&mut browser, &at("/.foregate/sign-in"));
+            let value = browser.cookie(name).unwrap_or_else(|| panic!("{name}: {set:?}")).value.clone();
+            let cookie = format!("Cookie: {name}={value}");
+            let ask = |entrance: Entrance| {
+                let proto = format!("X-Forwarded-Proto: {scheme}");
+                let lines: &[&str] =
+                    if entrance == Entrance::Proxy { &[&cookie, &proto] } else { &[&cookie] };
+                world.ask_by(entrance, "GET", (scheme, host, page), lines)
+            };
+            for entrance in ENTRANCES {
+                assert_open(&ask(entrance), entrance, (name, out));
+            }
+            let reply = match out.split_once(' ').expect("two words") {
+                ("POST", scope) => {
+                    let mut elsewhere = browser.clone();
+                    elsewhere.lines.push("Sec-Fetch-Site: cross-site".into());
+                    let page = elsewhere.step("GET", &at("/.foregate/sign-out"), "");
+                    let csrf = page
+                        .body
+                        .split("name=\"csrf\" value=\"")
+                        .nth(1)
+                        .and_then(|rest| rest.split('"').next());
+                    let form = format!("scope={scope}&csrf={}", csrf.unwrap_or_else(|| panic!("{page:?}")));
+                    browser.step("POST", &at("/.foregate/sign-out"), &form)
+                }
+                (_, "/.foregate/frontchannel-logout") => {
+                    let target =
+                        format!("/.foregate/frontchannel-logout?iss={}&sid=the-sid", world.provider.issuer());
+                    browser.step("GET", &at(&target), "")
+                }
+                (_, "/.foregate/sign-in?account=other") => {
+                    // Another account takes the place of this one: its cookies are the same ones.
+                    browser.lines[0] = "X-User: bob".into();
+                    set.extend(signed_in_setting(&mut browser, &at("/.foregate/sign-in?account=other")));
+                    Reply::default()
+                }
+                (_, target) => browser.step("GET", &at(target), ""),
+            };
+            let gone: Vec<(String, Vec<String>)> =
+                reply.all("set-cookie").into_iter().map(attributes).collect();
+            let ends = |(other, _): &(String, Vec<String>)| other == name;
+            assert!(out.contains("account") || gone.iter().any(ends), "{name} {out}: {reply:?}");
+            for line in reply.all("set-cookie") {
+                assert!(line.contains("Max-Age=0") && line.contains("=;"), "{name} {out}: {line}");
+            }
+            for (name, told) in &gone {
+                let as_set: Vec<_> = set.iter().filter(|(other, _)| other == name).collect();
+                assert!(!as_set.is_empty(), "{name} was set: {set:?}");
+                assert!(as_set.iter().all(|(_, set)| set == told), "{name} {out}: {told:?} {as_set:?}");
+            }
+            let has = |wanted: &str| set.iter().all(|(_, told)| told.iter().any(|part| part == wanted));
+            assert!(has("path=/") && has("httponly") && has("samesite=lax"), "{set:?}");
+            assert_eq!(
+                (has("secure"), has("domain=foregate.localhost")),
+                (scheme == "https", !alone),
+                "{set:?}"
+            );
+            for entrance in ENTRANCES {
+                assert_closed(&ask(entrance), entrance, (name, out));
+            }
+        }
+    }
+}
+
+/// Signs a browser in, and tells the attributes of every cookie that is set on the way.
+fn signed_in_setting(browser: &mut Browser, at: &Url) -> Vec<(String, Vec<String>)> {
+    let (mut url, mut set) = (at.clone(), Vec::new());
+    for _ in 0..4 {
+        let reply = browser.step("GET", &url, "");
+        let kept = reply.all("set-cookie").into_iter().filter(|line| !line.contains("Max-Age=0"));
+        set.extend(kept.map(attributes));
+        let Some(to) = reply.header("location") else { break };
+        url = Url::parse(to).expect("an absolute address");
+    }
+    set
+}
+
+/// The name of a cookie, and what tells a browser which one is meant.
+fn attributes(line: &str) -> (String, Vec<String>) {
+    let mut parts = line.split(';').map(str::trim);
+    let name = parts.next().and_then(|pair| pair.split('=').next()).unwrap_or_default().to_owned();
+    let mut told: Vec<String> = parts.map(str::to_ascii_lowercase).collect();
+    told.retain(|part| !part.starts_with("max-age=") && !part.starts_with("expires="));
+    told.sort();
+    (name, told)
+}
+
+/// `CVE-2024-39315` Pomerium: the page about oneself, and the tokens of the provider in it.
+///
+/// Tried: every page and answer of foregate's own, those of other products' addresses, of the operator's listener, of all entrances and
+/// what the backend gets, for somebody who has just signed in: no token, code, cookie or secret of anybody.
+#[test]
+fn cve_2024_39315_no_answer_tells_a_token() {
+    let world =
+        World::with("", |config| config.replace("[session]", &format!("[session]\nkeys = [\"{KEY}\"]")));
+    let mut alice = stranger("alice");
+    let first = Url::parse(&world.url("app", "/")).expect("a URL");
+    let start = alice.step("GET", &first, "").location();
+    let login = alice.cookie("foregate-login").expect("a login cookie").value.clone();
+    let back = alice.step("GET", &start, "").location();
+    alice.step("GET", &back, "");
+    let session = alice.cookie("foregate").expect("a session").value.clone();
+    let mut secrets: Vec<String> =
+        ["access-alice", "refresh-alice", SECRET, KEY, "eyJ"].map(str::to_owned).to_vec();
+    secrets.extend([login, session[22..].to_owned(), session.clone()]);
+    let pairs = start.query_pairs().chain(back.query_pairs());
+    let sealed = ["code", "state", "nonce", "code_challenge"];
+    secrets.extend(pairs.filter(|(name, _)| sealed.contains(&&**name)).map(|(_, value)| value.into_owned()));
+    assert!(secrets.iter().all(|secret| secret.len() > 2) && secrets.len() >= 13, "{secrets:?}");
+    let clean = |reply: &Reply, what: &str| {
+        let text = format!("{reply:?}");
+        for secret in &secrets {
+            assert!(!text.contains(secret.as_str()), "{what} tells {secret}: {text}");
+        }
+    };
+    let cookie = cookie_of(&alice);
+    for page in [
+        "/",
+        "/.foregate/account",
+        "/.foregate/session",
+        "/.foregate/session.js",
+        "/.foregate/sign-in",
+        "/.foregate/sign-out?x",
+        "/.foregate/signed-out",
+        "/.foregate/jwks.json",
+        "/.foregate/other",
+        "/oauth2/userinfo",
+        "/oauth2/auth",
+        "/oauth2/start",
+        "/oauth2/sign_in",
+        "/outpost.goauthentik.io/start",
+        "/outpost.goauthentik.io/ping",
+        &format!("{}?{}", back.path(), back.query().unwrap_or_default()),
+    ] {
+        for accept in [NAVIGATES, "Accept: application/json"] {
+            for method in ["GET", "HEAD", "POST", "OPTIONS"] {
+                let lines = [cookie.as_str(), accept, "Sec-Fetch-Site: cross-site"];
+                clean(&world.own(method, page, &lines, ""), &format!("{method} {page}"));
+            }
+        }
+    }
+    for page in [
+        "/api/v1/sessions",
+        "/api/v1/users",
+        "/api/v1/explain?url=http://app.foregate.localhost/",
+        "/metrics",
+        "/readyz",
+    ] {
+        let lines = [&*format!("Host: {}", world.foregate.admin), "Connection: close"];
+        clean(&raw(world.foregate.admin, request("GET", page, &lines, "").as_bytes()), page);
+    }
+    for entrance in ENTRANCES {
+        for host in [
+            APP,
+            ADMINS,
+            OPEN,
+            RULES,
+            "nobody.foregate.localhost",
+            "fresh.foregate.localhost",
+            "unknown.test",
+        ] {
+            for accept in [NAVIGATES, "Accept: application/json"] {
+                let reply = world.ask(entrance, host, "/admin/x", &[&cookie, accept]);
+                // A sign-in that begins has a state of its own.
+                clean(&reply, host);
+            }
+        }
+    }
+    let (got, about) =
+        (world.backend.seen().join(""), world.own("GET", "/.foregate/session", &[&cookie], ""));
+    let found = secrets.iter().find(|secret| got.contains(secret.as_str()));
+    assert!(found.is_none() && got.contains("remote-user: alice"), "the backend got {found:?}: {got}");
+    assert_eq!(about.json()["user"], "alice", "{about:?}");
+}
+
+/// `CVE-2024-38371; CVE-2025-53942` authentik: a device of somebody who may not, and one whose account was closed meanwhile.
+///
+/// Tried: approved and not yet fetched, fetched and in use, and yet to be approved, while the person is disabled and when they are
+/// enabled again; an app that the person may not use.
+#[cfg(feature = "sqlite")]
+#[test]
+fn cve_2024_38371_a_device_has_no_more_than_its_person() {
+    crate::pairing::a_device_has_no_more_than_its_person();
+}
+
 /// `oauth2-proxy#3369` oauth2-proxy: a sign-in that was begun long ago, as its cookie is kept.
 ///
 /// Tried: a sign-in that ends an hour and a second after it was begun, with its cookie and the right code: it is begun anew. One

@@ -383,3 +383,117 @@ fn cve_2024_39321_nothing_is_judged_early() {
         .expect("a file");
     assert!(!told.contains("max_early_data"), "rustls gives none unless it is asked for");
 }
+
+/// `CVE-2024-23326` Envoy: a tunnel that opens although the backend did not change protocols, or into another one.
+///
+/// Tried: the reverse proxy; `101` without a protocol, with another or with two, or without an accept key is 502; every other status
+/// with the lines of a change is an answer. What the visitor sends behind the handshake is judged as a request of its own.
+#[test]
+fn cve_2024_23326_only_the_right_change_of_protocol_opens_a_tunnel() {
+    let stage = Stage::new();
+    let accept = "Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n";
+    let change = |lines: &str| format!("HTTP/1.1 101 Switching Protocols\r\n{lines}\r\n");
+    let hidden = "GET /hidden HTTP/1.1\r\nHost: app.foregate.localhost\r\n\r\n";
+    let ask = || {
+        let handshake = [
+            "Connection: Upgrade",
+            "Upgrade: websocket",
+            "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+            "Sec-WebSocket-Version: 13",
+        ];
+        let mut visitor = stage.ask("GET /socket", &handshake);
+        let mut backend = stage.accept();
+        backend.head();
+        visitor.write(hidden.as_bytes());
+        (visitor, backend)
+    };
+    // What came behind the handshake is a request like any other: on a connection of its own.
+    let is_judged = |mut visitor: Wire, mut backend: Wire, what: &str| {
+        let rest = backend.until_the_end();
+        assert!(rest.is_empty(), "{what}: the backend got {:?}", String::from_utf8_lossy(&rest));
+        let mut other = stage.accept();
+        let head = other.head();
+        assert!(head.starts_with("GET /hidden ") && head.contains("\r\nremote-user: "), "{what}: {head}");
+        other.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 6\r\n\r\njudged");
+        assert_eq!(visitor.read(false).expect("an answer").body, "judged", "{what}");
+    };
+    for lines in [
+        String::new(),
+        accept.to_owned(),
+        format!("Connection: Upgrade\r\n{accept}"),
+        format!("Connection: Upgrade\r\nUpgrade:\r\n{accept}"),
+        format!("Connection: Upgrade\r\nUpgrade: h2c\r\n{accept}"),
+        format!("Connection: Upgrade\r\nUpgrade: websocket2\r\n{accept}"),
+        format!("Connection: Upgrade\r\nUpgrade: TLS/1.0\r\n{accept}"),
+        "Connection: Upgrade\r\nUpgrade: websocket\r\n".to_owned(),
+        format!("Connection: Upgrade\r\nUpgrade: websocket, h2c\r\n{accept}"),
+        format!("Connection: Upgrade\r\nUpgrade: websocket\r\nUpgrade: h2c\r\n{accept}"),
+        "Connection: Upgrade\r\nUpgrade: websocket\r\nX-Sec-WebSocket-Accept: x\r\n".to_owned(),
+    ] {
+        let (mut visitor, mut backend) = ask();
+        backend.write(change(&lines).as_bytes());
+        let reply = visitor.read(false).expect("an answer");
+        assert_eq!(reply.status, 502, "{lines:?}: {reply:?}");
+        assert_eq!(reply.header("upgrade"), None, "{lines:?}: {reply:?}");
+        is_judged(visitor, backend, &lines);
+    }
+    for status in [
+        "200 OK",
+        "201 Created",
+        "202 Accepted",
+        "302 Found",
+        "400 Bad",
+        "401 No",
+        "404 Not",
+        "426 Upgrade",
+        "500 Oh",
+    ] {
+        let (mut visitor, mut backend) = ask();
+        let lines =
+            format!("Connection: Upgrade, close\r\nUpgrade: websocket\r\n{accept}Content-Length: 2\r\n");
+        backend.write(format!("HTTP/1.1 {status}\r\n{lines}\r\nno").as_bytes());
+        let reply = visitor.read(false).expect("an answer");
+        assert_eq!((reply.status.to_string().as_str(), &*reply.body), (&status[..3], "no"), "{reply:?}");
+        is_judged(visitor, backend, status);
+    }
+    let (mut visitor, mut backend) = ask();
+    backend.write(change(&format!("Connection: Upgrade\r\nUpgrade: websocket\r\n{accept}")).as_bytes());
+    assert_eq!(visitor.read(true).expect("an answer").status, 101);
+    assert_eq!(backend.bytes(hidden.len()), hidden.as_bytes(), "an open tunnel carries everything");
+}
+
+/// `PortSwigger HTTP/1.1 must die 2025; TERM.EXT` Many servers: `Expect` that one server waits for and another one does not, and
+/// extensions of chunks that end for one server where they go on for another.
+///
+/// Tried: the reverse proxy byte by byte; `Expect` in every form, with and without a body, doubled, on `GET` and `HEAD`, beside a
+/// coding, and answered before the body came; line ends of every kind in the size of a chunk.
+#[test]
+fn portswigger_http_1_1_must_die_2025_an_expectation_ends_no_body() {
+    crate::smuggling::an_expectation_ends_no_body();
+    crate::smuggling::an_extension_ends_no_chunk();
+    // A backend that answers early and keeps its connection open: what it has not read is nobody's next request.
+    let stage = Stage::new();
+    let hidden = "GET /hidden HTTP/1.1\r\nHost: app.foregate.localhost\r\n\r\n";
+    for status in ["417 Expectation Failed", "401 Unauthorized", "200 OK"] {
+        for length in ["Content-Length: 100000", "Transfer-Encoding: chunked"] {
+            let mut visitor = stage.ask("POST /one", &[length, "Expect: 100-continue"]);
+            assert!(visitor.head().starts_with("HTTP/1.1 100 "));
+            visitor.write(if length.contains("chunked") { b"4\r\nsome\r\n" } else { b"some" });
+            let mut backend = stage.accept();
+            assert!(backend.head().starts_with("POST /one "));
+            backend.write(format!("HTTP/1.1 {status}\r\nContent-Length: 2\r\n\r\nno").as_bytes());
+            let reply = visitor.read(false).expect("an answer");
+            assert_eq!((reply.status.to_string().as_str(), &*reply.body), (&status[..3], "no"), "{reply:?}");
+            visitor.write(hidden.as_bytes());
+            let mut other = stage.ask("GET /second", &["Connection: close"]);
+            let mut fresh = stage.accept();
+            assert!(fresh.head().starts_with("GET /second "), "{status} {length}");
+            fresh.write(b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 6\r\n\r\nsecond");
+            assert_eq!(other.read(false).expect("an answer").body, "second", "{status} {length}");
+            drop(visitor);
+            let got = String::from_utf8_lossy(&backend.until_the_end()).into_owned();
+            assert!(!got.contains("/second") && !got.ends_with("0\r\n\r\n"), "{status} {length}: {got}");
+            assert!(stage.accepted().is_none(), "{status} {length}: no request came of it");
+        }
+    }
+}
