@@ -358,13 +358,12 @@ impl Site {
 
     /// Whether this app has two places and all that is below each of them, and its rules decide alike about both.
     fn is_one_for(&self, app: &App, one: &str, other: &str) -> bool {
-        let holds = |place: &str| {
-            let place_read = LoosePath::of(place);
+        let (one, other) = ((one, &LoosePath::of(one)), (other, &LoosePath::of(other)));
+        let holds = |(path, place): (&str, &LoosePath<'_>)| {
             let mut others = self.apps.iter().filter(|other| !std::ptr::eq(*other, app));
-            self.app_at(place).is_some_and(|at| std::ptr::eq(at, app))
-                && !self.is_loosely_elsewhere(app, place)
-                && !others
-                    .any(|other| LoosePath::of(other.prefix.as_deref().unwrap_or("/")).is_below(&place_read))
+            self.app_at(path).is_some_and(|at| std::ptr::eq(at, app))
+                && !self.is_loosely_elsewhere(app, path)
+                && !others.any(|other| LoosePath::of(other.prefix.as_deref().unwrap_or("/")).is_below(place))
         };
         holds(one) && holds(other) && app.rules.iter().all(|rule| rule.is_one_for(one, other))
     }

@@ -5,25 +5,31 @@ use std::borrow::Cow;
 
 use unicode_normalization::UnicodeNormalization as _;
 
+use crate::wording::is_blank;
+
 /// A path to servers that mind neither letter case nor composition (Unicode's NFKC) nor a slash at its end: Caddy, apps in many
 /// languages, and the file systems of Windows and macOS.
 #[derive(Debug)]
 pub(super) struct LoosePath<'p>(Cow<'p, str>);
 
 impl<'p> LoosePath<'p> {
-    /// What a canonical path is to them.
+    /// What a canonical path is to them: no letter of one in ASCII is a separator to some and none to others.
     pub(super) fn of(path: &'p str) -> Self {
-        Self(folded(path))
+        Self(match folded(path) {
+            Cow::Owned(path) => Cow::Owned(path.replace('\\', "/")),
+            path @ Cow::Borrowed(_) => path,
+        })
     }
 
     /// Its segments, to be compared by [`is_same`].
     pub(super) fn segments(&self) -> impl Iterator<Item = &str> {
-        self.0.split(['/', '\\']).filter(|segment| !segment.is_empty())
+        self.0.split('/').filter(|segment| !segment.is_empty())
     }
 
-    /// Whether it names no one place: letters that are no dots here are dots there.
+    /// Whether it names no one place: letters that are no dots here are dots there, also before a parameter.
     pub(super) fn is_unclear(&self) -> bool {
-        matches!(self.0, Cow::Owned(_)) && self.segments().any(|segment| [".", ".."].contains(&segment))
+        let is_dots = |segment: &str| matches!(segment.split(';').next(), Some("." | ".." | ""));
+        matches!(self.0, Cow::Owned(_)) && self.segments().any(is_dots)
     }
 
     /// Whether it is this place or below it.
@@ -48,11 +54,9 @@ pub(super) fn is_same(one: &str, other: &str) -> bool {
     one.eq_ignore_ascii_case(other)
 }
 
-/// Letters that some file systems leave out of names (Unicode's `Default_Ignorable_Code_Point`, as far as such names go).
+/// Letters that some file systems leave out of names, the selectors of variants among them.
 fn is_invisible(letter: char) -> bool {
-    matches!(letter,
-        '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{202a}'..='\u{202e}'
-        | '\u{2060}'..='\u{206f}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}' | '\u{e0000}'..='\u{e0fff}')
+    !letter.is_whitespace() && is_blank(letter) || matches!(letter, '\u{fe00}'..='\u{fe0f}')
 }
 
 #[cfg(test)]
@@ -95,6 +99,8 @@ mod tests {
         assert!(
             LoosePath::of("/x/\u{ff0e}\u{ff0e}/kb").is_unclear() && !LoosePath::of("/x/…/kb").is_unclear()
         );
-        assert!(LoosePath::of("/x/\u{ff0e}\u{ff0e}\u{ff3c}kb").is_unclear());
+        for path in ["/x/\u{ff0e}\u{ff0e}\u{ff3c}kb", "/x/\u{ff0e}\u{ff0e}\u{ff1b}/kb"] {
+            assert!(LoosePath::of(path).is_unclear(), "{path}");
+        }
     }
 }

@@ -145,20 +145,17 @@ impl PathPattern {
     }
 
     /// Whether it speaks in one way of two places and all that is below each of them, to every server.
-    pub(super) fn is_one_for(&self, one: &str, other: &str) -> bool {
+    pub(super) fn is_one_for(&self, one: (&str, &LoosePath<'_>), other: (&str, &LoosePath<'_>)) -> bool {
         let exactly = |path: &str| self.reach(segments(path), str::eq);
-        let loosely = |path: &str| {
-            self.reach(LoosePath::of(path).segments(), |text, name| is_same(&folded(text), name))
-        };
-        let alike = |one: Reach, other: Reach| one == other && one.is_there == one.is_below;
-        let named = |path: &str| {
-            let named =
-                self.segments.iter().zip(segments(path)).filter(|(segment, _)| segment.name().is_some());
-            named.map(|(_, name)| name.to_owned()).collect::<Vec<_>>()
-        };
-        alike(exactly(one), exactly(other))
-            && alike(loosely(one), loosely(other))
-            && (!loosely(one).is_there || named(one) == named(other))
+        let loosely =
+            |path: &LoosePath<'_>| self.reach(path.segments(), |text, name| is_same(&folded(text), name));
+        let alike = |one: Reach, other: Reach| one == other && (one.is_there || !one.is_below);
+        let ends_alike = self.open || one.0.ends_with('/') == other.0.ends_with('/');
+        let mut names = self.segments.iter().zip(segments(one.0).zip(segments(other.0)));
+        let named_alike = names.all(|(segment, (one, other))| segment.name().is_none() || one == other);
+        alike(exactly(one.0), exactly(other.0))
+            && alike(loosely(one.1), loosely(other.1))
+            && (!loosely(one.1).is_there || (ends_alike && named_alike))
     }
 
     /// How far it speaks of a place, by the segments of its path; a slash at the end of either is nothing.

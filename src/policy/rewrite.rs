@@ -1,6 +1,7 @@
 //! The path that a backend gets where that is another one than was asked for, and the rule that speaks of it. Knows no
 //! identities.
 
+use super::loose::LoosePath;
 use super::{App, Fit, Route, Rule};
 use crate::visit::Target;
 
@@ -12,7 +13,9 @@ impl Route {
 
     /// The path that the backend is asked for, in the spelling that is sent; nothing where what was asked for has no one meaning.
     pub(super) fn rewritten(&self, app: &App, target: &Target<'_>) -> Option<Box<str>> {
-        target.path.canonical()?;
+        if LoosePath::of(target.path.canonical()?).is_unclear() {
+            return None;
+        }
         let asked = std::str::from_utf8(target.path.raw()).ok()?;
         Some(self.rewrite(asked, app.prefix.as_deref()).into())
     }

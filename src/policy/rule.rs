@@ -96,14 +96,21 @@ impl Rule {
     /// Whether it speaks of a request to servers that read the path loosely, and not to others.
     pub(super) fn covers_loosely(&self, target: &Target<'_>, path: &LoosePath<'_>) -> bool {
         let (Some(pattern), Some(exact)) = (&self.path, target.path.canonical()) else { return false };
-        pattern.matches_loosely(path)
-            && !pattern.matches(exact)
-            && self.minds(&target.method)
-            && self.query.fit(target.query) != Fit::No
+        pattern.matches_loosely(path) && !pattern.matches(exact) && self.speaks(target)
+    }
+
+    /// Whether it speaks of a path that is read loosely.
+    fn stays_loosely(&self, path: &LoosePath<'_>) -> bool {
+        self.path.as_ref().is_none_or(|pattern| pattern.matches_loosely(path))
+    }
+
+    /// Whether it may speak of a request, the path aside.
+    fn speaks(&self, target: &Target<'_>) -> bool {
+        self.minds(&target.method) && self.query.fit(target.query) != Fit::No
     }
 
     /// Whether it decides alike about two places and all that is below each of them, by whatever method.
-    pub(super) fn is_one_for(&self, one: &str, other: &str) -> bool {
+    pub(super) fn is_one_for(&self, one: (&str, &LoosePath<'_>), other: (&str, &LoosePath<'_>)) -> bool {
         self.path.as_ref().is_none_or(|pattern| pattern.is_one_for(one, other))
     }
 
@@ -269,20 +276,29 @@ impl Rule {
 }
 
 impl App {
-    /// What the rules before this one, or all, say to a visit that they would have spoken of if the path were read loosely: they
-    /// must let it in as well, as nobody knows what server reads it. Nothing if all do.
+    /// What the rules before the deciding one, or all, say to a visit that they would have spoken of if the path were read loosely:
+    /// they must let it in as well, as nobody knows what server reads it. So must the rule behind it that decides there, if this
+    /// one does not. Nothing if all do.
     fn refuses<'p>(
         &'p self,
-        before: Option<&Rule>,
+        deciding: Option<&'p Rule>,
         person: Option<&Arc<Person>>,
         visit: &Visit<'_>,
         now: u64,
     ) -> Option<Decision<'p>> {
         let path = LoosePath::of(visit.target.path.canonical()?);
-        self.rules
+        let before = self
+            .rules
             .iter()
-            .take_while(|rule| before.is_none_or(|before| !std::ptr::eq(*rule, before)))
-            .filter(|rule| rule.covers_loosely(&visit.target, &path))
+            .take_while(|rule| deciding.is_none_or(|deciding| !std::ptr::eq(*rule, deciding)))
+            .filter(|rule| rule.covers_loosely(&visit.target, &path));
+        let behind = deciding.filter(|rule| !rule.stays_loosely(&path)).map(|deciding| {
+            let rest = self.rules.iter().skip_while(|rule| !std::ptr::eq(*rule, deciding)).skip(1);
+            let mut rest = rest.filter(|rule| rule.speaks(&visit.target) && rule.stays_loosely(&path));
+            rest.next().unwrap_or(&self.last)
+        });
+        before
+            .chain(behind)
             .map(|rule| rule.decides(self, person.cloned(), visit, now))
             .find(|decision| !matches!(decision, Decision::Allow(_)))
     }

@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
@@ -15,6 +15,7 @@ use hyper::client::conn::{TrySendError, http1, http2};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::sync::oneshot;
 use tokio::time::{Instant, interval};
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::dial::{Socket, Speaks};
 use super::moment::Moment;
@@ -57,6 +58,8 @@ pub(super) struct Shared {
     born: Instant,
     /// When a stream was last begun or ended.
     used: Moment,
+    /// Tells its tasks when it is dropped: nobody waits for an answer on it, or will.
+    _needed: DropGuard,
 }
 
 /// One stream of an HTTP/2 connection, counted.
@@ -159,7 +162,7 @@ impl Shared {
     /// behind others.
     pub(super) async fn open(socket: Socket, slot: Slot) -> Result<Arc<Self>, hyper::Error> {
         let (socket, patience) = Patient::http2(socket);
-        let tasks = Tasks::default();
+        let (tasks, unneeded) = (Tasks::default(), CancellationToken::new());
         let (sender, connection) = http2::Builder::new(tasks.clone())
             .timer(TokioTimer::new())
             .max_header_list_size(HEAD_BYTES as u32)
@@ -179,32 +182,26 @@ impl Shared {
             gone: AtomicBool::new(false),
             born: Instant::now(),
             used: Moment::default(),
+            _needed: unneeded.clone().drop_guard(),
         });
         let watched = Arc::downgrade(&shared);
-        let (tell, told) = oneshot::channel();
+        let (tell, told) = oneshot::channel::<()>();
         // It ends by itself when nobody can send any more, or the backend closes it.
         tokio::spawn(async move {
-            let mut connection = pin!(connection);
-            // Nobody says when the settings of the other end arrive, so it is looked after until they have.
-            let mut telling = Some((tell, interval(LOOK_EVERY)));
-            let ended = poll_fn(|cx| {
-                let polled = connection.as_mut().poll(cx);
-                let most = connection.current_max_send_streams();
-                if most == NOT_TOLD && polled.is_pending() {
-                    while telling.as_mut().is_some_and(|(_, tick)| tick.poll_tick(cx).is_ready()) {}
-                } else if let Some(shared) = watched.upgrade() {
-                    shared.most.store(most.min(MOST_STREAMS), Ordering::Relaxed);
-                    telling.take();
-                }
-                polled
-            });
-            if let Err(error) = ended.await {
+            // Dropped before its tasks are waited for, which take their leave once it is.
+            let ended = watch(connection, &watched, tell).await;
+            if let Err(error) = ended {
                 tracing::debug!(%error, "a connection to a backend broke");
             }
             if let Some(shared) = watched.upgrade() {
                 shared.end();
             }
-            tasks.end().await;
+            drop(watched);
+            // Streams that are under way go on, whatever ended it for new ones.
+            tokio::select! {
+                () = tasks.done() => {}
+                () = unneeded.cancelled() => tasks.end().await,
+            }
             drop(slot);
         });
         // The sender is only ever dropped: when the settings are there, or the connection ends.
@@ -223,6 +220,7 @@ impl Shared {
             gone: AtomicBool::new(false),
             born: Instant::now(),
             used: Moment::default(),
+            _needed: CancellationToken::new().drop_guard(),
         })
     }
 
@@ -262,6 +260,30 @@ impl Shared {
     pub(super) fn age(&self, now: Instant) -> Duration {
         now.saturating_duration_since(self.born)
     }
+}
+
+/// Runs a connection until it takes no more requests, and keeps how many streams its other end allows. `tell` is dropped as soon as
+/// that is known.
+async fn watch(
+    connection: http2::Connection<TokioIo<Patient>, Outgoing, Tasks>,
+    watched: &Weak<Shared>,
+    tell: oneshot::Sender<()>,
+) -> hyper::Result<()> {
+    let mut connection = pin!(connection);
+    // Nobody says when the settings of the other end arrive, so it is looked after until they have.
+    let mut telling = Some((tell, interval(LOOK_EVERY)));
+    poll_fn(|cx| {
+        let polled = connection.as_mut().poll(cx);
+        let most = connection.current_max_send_streams();
+        if most == NOT_TOLD && polled.is_pending() {
+            while telling.as_mut().is_some_and(|(_, tick)| tick.poll_tick(cx).is_ready()) {}
+        } else if let Some(shared) = watched.upgrade() {
+            shared.most.store(most.min(MOST_STREAMS), Ordering::Relaxed);
+            telling.take();
+        }
+        polled
+    })
+    .await
 }
 
 impl Lane {

@@ -23,11 +23,16 @@ impl<F: Future<Output: Send> + Send + 'static> Executor<F> for Tasks {
 }
 
 impl Tasks {
+    /// Waits until there are none.
+    pub(super) async fn done(&self) {
+        self.running.close();
+        self.running.wait().await;
+    }
+
     /// Waits until they have taken their leave, as nobody needs them any more; and ends them if the other side does not let
     /// them: it sends without an end and takes nothing.
-    pub(super) async fn end(self) {
-        self.running.close();
-        if timeout(LEAVE, self.running.wait()).await.is_err() {
+    pub(super) async fn end(&self) {
+        if timeout(LEAVE, self.done()).await.is_err() {
             tracing::debug!("a backend does not let a connection end: it is closed");
             self.over.cancel();
             self.running.wait().await;

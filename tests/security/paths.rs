@@ -738,6 +738,7 @@ rules = [
   { path = "/admin/**", allow = "group:Home Server Admins" },
   { path = "/f/secret/**", allow = "group:Home Server Admins" },
   { path = "/home/{name}/**", allow = "user:{name}" },
+  { path = "/parts/*", allow = "signed-in" },
 ]
 [apps."papers.foregate.localhost"]
 upstream = "BACKEND"
@@ -757,6 +758,8 @@ allow = "group:Home Server Admins"
         for (from, to, open) in [
             ("/f/x", "/f/y", true),
             ("/f/x/", "/g", true),
+            ("/parts/a", "/parts/b", true),
+            ("/parts/a", "/parts/b/", false),
             ("/home/bob/x", "/home/bob/y", true),
             ("/f/x", "/ADMIN/x", false),
             ("/f/x", "/%C3%A4/../admin/x", false),
@@ -813,6 +816,9 @@ upstream = "BACKEND"
 allow = "signed-in"
 rules = [
   { path = "/public/**", allow = "public" },
+  { path = "/{name}/open/**", allow = "signed-in" },
+  { path = "/docs/*", allow = "signed-in" },
+  { path = "/docs/**", allow = "group:Home Server Admins" },
   { path = "/kadmin/**", allow = "group:Home Server Admins" },
   { path = "/tasks/**", allow = "group:Home Server Admins" },
   { path = "/öffnen", allow = "group:Home Server Admins" },
@@ -833,6 +839,11 @@ rules = [
             ("shared", "/kbs", true),
             ("shared", "/x/KB", true),
             ("letters", "/public/%EF%BC%8E%EF%BC%8E/kadmin", false),
+            ("letters", "/public/%EF%BC%8E%EF%BC%8E%EF%BC%9B/kadmin", false),
+            ("letters", "/x/open/y", true),
+            ("letters", "/kadmin%EF%BC%8Fx/open/y", false),
+            ("letters", "/docs/a", true),
+            ("letters", "/docs/a%EF%BC%8Fsecret", false),
             ("letters", "/public/%EF%BC%8E%EF%BC%8E%EF%BC%BCkadmin", false),
             ("letters", "/KADMIN/x", false),
             ("letters", "/%E2%84%AAadmin/x", false),

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
 use super::{Fort, reset};
-use crate::http2::{CONTINUATION, DATA, END_HEADERS, HEADERS, PING, SETTINGS, frame};
+use crate::http2::{CONTINUATION, DATA, END_HEADERS, GOAWAY, HEADERS, PING, SETTINGS, frame};
 use crate::support::http::{Reply, raw};
 use crate::support::upstream::until;
 
@@ -210,6 +210,39 @@ fn floods_beside_an_answer_and_answers_in_single_bytes_fill_no_memory() {
             fort.foregate().metric("foregate_upstream_connections ") == 0.0
         });
     }
+    fort.recovers(64);
+}
+
+#[test]
+fn an_answer_goes_on_behind_a_goaway() {
+    let (pieces, asked) = (14, Arc::new(AtomicUsize::new(0)));
+    let heard = Arc::clone(&asked);
+    let port = listen(move |stream| {
+        heard.fetch_add(1, Ordering::Relaxed);
+        let begun = [frame(HEADERS, END_HEADERS, 1, &[0x88]), frame(GOAWAY, 0, 0, &[0, 0, 0, 1, 0, 0, 0, 0])];
+        let _ = stream.write_all(&begun.concat());
+        // Longer than anybody's leave takes.
+        for number in 1..=pieces {
+            thread::sleep(std::time::Duration::from_millis(500));
+            let _ = stream.write_all(&frame(DATA, u8::from(number == pieces), 1, b"piece "));
+        }
+        let _ = stream.shutdown(Shutdown::Write);
+        let _ = std::io::copy(stream, &mut std::io::sink());
+    });
+    let fort = Fort::new("", &tables(&[format!("h2c://127.0.0.1:{port}")], ""));
+    thread::scope(|scope| {
+        let asking: Vec<_> = (1..=2)
+            .map(|number| {
+                let asking = scope.spawn(|| fort.ask_hostile(0));
+                until("the app is asked", || asked.load(Ordering::Relaxed) == number);
+                asking
+            })
+            .collect();
+        for one in asking {
+            let reply = one.join().expect("an answer");
+            assert_eq!((reply.status, reply.body.matches("piece ").count()), (200, pieces), "{reply:?}");
+        }
+    });
     fort.recovers(64);
 }
 
