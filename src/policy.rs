@@ -316,7 +316,7 @@ impl Site {
 
     fn rule_for(&self, path: &str, (method, query): (&Method, Option<&[u8]>)) -> Ruling<'_> {
         let Some(app) = self.app_at(path) else { return Ruling::UnknownHost };
-        if self.paths_matter && self.is_loosely_elsewhere(app, path) {
+        if self.paths_matter && self.is_loosely_elsewhere(app, &LoosePath::of(path)) {
             return Ruling::AmbiguousPath;
         }
         for rule in app.rules.iter().filter(|rule| rule.covers(path, method)) {
@@ -330,8 +330,7 @@ impl Site {
     }
 
     /// Whether a page of an app is another app's, or nobody knows which one, to servers that read the path loosely.
-    fn is_loosely_elsewhere(&self, app: &App, path: &str) -> bool {
-        let path = LoosePath::of(path);
+    fn is_loosely_elsewhere(&self, app: &App, path: &LoosePath<'_>) -> bool {
         let longer = self.apps.iter().take_while(|other| !std::ptr::eq(*other, app));
         let mut prefixes = longer.filter_map(|other| other.prefix.as_deref());
         path.is_unclear() || prefixes.any(|prefix| path.is_below(&LoosePath::of(prefix)))
@@ -362,7 +361,7 @@ impl Site {
         let holds = |(path, place): (&str, &LoosePath<'_>)| {
             let mut others = self.apps.iter().filter(|other| !std::ptr::eq(*other, app));
             self.app_at(path).is_some_and(|at| std::ptr::eq(at, app))
-                && !self.is_loosely_elsewhere(app, path)
+                && !self.is_loosely_elsewhere(app, place)
                 && !others.any(|other| LoosePath::of(other.prefix.as_deref().unwrap_or("/")).is_below(place))
         };
         holds(one) && holds(other) && app.rules.iter().all(|rule| rule.is_one_for(one, other))

@@ -452,8 +452,8 @@ fn note_conflict(
 }
 
 fn are_one_place(one: &App, other: &App) -> bool {
-    let root = |app: &App| app.prefix.clone().unwrap_or_default();
-    is_one_place(&root(one), &root(other))
+    let [one, other] = [one, other].map(|app| app.prefix.as_deref().unwrap_or_default());
+    is_one_place(one, other)
 }
 
 /// Notes what would have no effect on the host where foregate itself is.

@@ -1,7 +1,8 @@
 //! Paths and addresses that two servers could read differently.
 
 use super::world::{
-    APP, ENTRANCES, EVIDENCE, Entrance, OPEN, RULES, Told, World, assert_closed, assert_open, lines, world,
+    APP, ENTRANCES, EVIDENCE, Entrance, OPEN, RULES, Told, World, assert_closed, assert_is, assert_open,
+    lines, world,
 };
 use crate::support::http::{raw, request};
 use crate::support::stage::Stage;
@@ -779,10 +780,7 @@ allow = "group:Home Server Admins"
         ] {
             for method in ["COPY", "MOVE"] {
                 let reply = move_there(method, "dav.foregate.localhost", from, to);
-                match open {
-                    true => assert_open(&reply, entrance, (method, from, to)),
-                    false => assert_closed(&reply, entrance, (method, from, to)),
-                }
+                assert_is(open, &reply, entrance, (method, from, to));
             }
         }
         let reply = move_there("MOVE", "papers.foregate.localhost", "/papers/x", "/files/y");
@@ -861,10 +859,7 @@ rules = [
         ] {
             let host = format!("{host}.foregate.localhost");
             let reply = world.ask(entrance, &host, path, &[&bob]);
-            match open {
-                true => assert_open(&reply, entrance, path),
-                false => assert_closed(&reply, entrance, path),
-            }
+            assert_is(open, &reply, entrance, path);
             assert_closed(&world.ask(entrance, &host, path, &[]), entrance, path);
         }
         let (shared, letters) = ("shared.foregate.localhost", "letters.foregate.localhost");

@@ -287,6 +287,12 @@ pub fn assert_open(reply: &Reply, entrance: Entrance, what: impl std::fmt::Debug
     assert!((200..300).contains(&reply.status), "{entrance:?} {what:?}: {reply:?}");
 }
 
+/// One of the two.
+#[track_caller]
+pub fn assert_is(open: bool, reply: &Reply, entrance: Entrance, what: impl std::fmt::Debug) {
+    if open { assert_open(reply, entrance, what) } else { assert_closed(reply, entrance, what) }
+}
+
 /// What an entrance tells the app of who it is: the answer to a front proxy, or what the backend got.
 pub fn told(entrance: Entrance, reply: &Reply, name: &str) -> Vec<String> {
     if entrance.is_check() {
