@@ -14,7 +14,7 @@ use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-pub use claims::{claim_at, holds, names_in};
+pub use claims::{claim_at, exact, holds, names_in};
 pub use groups::GroupLists;
 use groups::Groups;
 pub use proof::{ACR, AMR, Asked, Proof};

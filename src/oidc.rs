@@ -284,7 +284,8 @@ impl Provider {
     /// See [`ProfileError`].
     pub fn client_profile(&self, claims: &Map<String, Value>) -> Result<Mapped, ProfileError> {
         let mapped = profile_of(claims, &self.settings.issuer_text, &self.settings.claims)?;
-        if mapped.profile.email.is_empty() { Ok(mapped) } else { self.profile(claims) }
+        let has_address = !mapped.profile.email.is_empty() || profile::has_address(claims);
+        if has_address { self.profile(claims) } else { Ok(mapped) }
     }
 
     /// Whether the provider answers: asks if the document is missing or old, and tells the last failure if a

@@ -36,7 +36,7 @@ impl Reader {
     /// Notes what has no effect without users; whether all is well.
     fn note_without_users(&mut self, apps: Option<&[(App, Place)]>) -> bool {
         let before = self.book.count();
-        for path in ["emergency.networks", "emergency.declared", "emergency.after"] {
+        for path in [NETWORKS, "emergency.declared", "emergency.after"] {
             if let Some(place) = self.place_of(path) {
                 self.book.note(&place, format!("`{path}` has no effect without `{USERS}`"), WRITE_USERS);
             }
@@ -49,8 +49,13 @@ impl Reader {
     }
 
     fn emergency_networks(&mut self) -> Option<Vec<IpNet>> {
-        let texts = self.texts("emergency.networks")?;
+        let texts = self.texts(NETWORKS)?;
         let before = self.book.count();
+        // Such as a variable that was not given: whoever writes networks means no more than those.
+        if let (true, Some(place)) = (texts.is_empty(), self.place_of(NETWORKS)) {
+            let fix = "name networks, or remove it where they may be anywhere";
+            self.book.note(&place, format!("`{NETWORKS}` is empty"), fix);
+        }
         let networks = texts.iter().filter_map(|text| self.network(text)).collect();
         (self.book.count() == before).then_some(networks)
     }
@@ -58,7 +63,7 @@ impl Reader {
     fn network(&mut self, Read { value, place }: &Read<String>) -> Option<IpNet> {
         let network = value.parse().ok().or_else(|| value.parse::<std::net::IpAddr>().ok().map(IpNet::from));
         if network.is_none() {
-            let problem = format!("`emergency.networks`: `{value}` is neither an address nor a network");
+            let problem = format!("`{NETWORKS}`: `{value}` is neither an address nor a network");
             self.book.note(place, problem, "write such as 10.0.0.5 or 10.0.0.0/8");
         }
         network.map(|network| network.trunc())
@@ -136,6 +141,7 @@ fn parse_user(line: &str) -> Result<User, (String, &'static str)> {
 }
 
 const USERS: &str = "emergency.users";
+const NETWORKS: &str = "emergency.networks";
 const WRITE_USERS: &str = "write users = [\"name:hash:groups\"] below [emergency], or remove it";
 const MAKE_ALL: &str = "make all hashes with `foregate hash-password`";
 const FORM: &str =

@@ -522,7 +522,7 @@ pub(crate) const KEYS: &[Key] = &[
         "emergency.networks",
         Kind::Texts,
         Value("[]"),
-        "Networks that they must be in, such as 10.0.0.0/8; an empty list is everywhere.",
+        "Networks that they must be in, such as 10.0.0.0/8; without it they may be anywhere.",
     ),
     key(
         "emergency.declared",

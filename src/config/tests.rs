@@ -746,6 +746,30 @@ fn each_setting_is_refused_for_its_own_reason() {
 }
 
 #[test]
+fn networks_that_are_written_as_none_are_not_all_of_them() {
+    let user = "root:$argon2id$v=19$m=65536,t=2,p=1$c29tZXNhbHQ$CTFhFdXPJO1aFaMaO6Mm5c8y7cJHAph8ArZWb2GRPPc";
+    let rest = |networks: &str| {
+        format!(
+            "[emergency]\nusers = ['{user}']\n{networks}\n[apps]\n'a.example.com' = {{ allow = 'signed-in', emergency = true }}"
+        )
+    };
+    let read = |networks: &str, variables: &[(&str, &str)]| {
+        let text = file("", &rest(networks));
+        Config::from_text(Some(("f", &text)), &environment(variables)).map(|loaded| loaded.config)
+    };
+    assert!(read("", &[]).is_ok_and(|config| config.emergency.is_some_and(|all| all.networks.is_empty())));
+    for (networks, variables) in [
+        ("networks = []", &[] as &[(&str, &str)]),
+        ("networks = ['10.0.0.0/8']", &[("FOREGATE_EMERGENCY__NETWORKS", "")]),
+        ("", &[("FOREGATE_EMERGENCY__NETWORKS", " ")]),
+    ] {
+        let told = lines(read(networks, variables).map(drop));
+        let [only] = &told[..] else { panic!("{told:?}") };
+        assert!(only.contains("`emergency.networks` is empty; fix: name networks"), "{only}");
+    }
+}
+
+#[test]
 fn each_app_is_refused_for_its_own_reason() {
     for (apps, wanted) in [
         (

@@ -6,7 +6,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use super::fold;
-use crate::identity::{Field, GLUE, Identity, Roles};
+use crate::identity::{Field, GLUE, Identity, Roles, exact};
 use crate::wording::{breaks_lines, is_blank};
 
 /// Why a header of the configuration cannot be sent.
@@ -203,11 +203,14 @@ impl Part {
     }
 }
 
-/// A string as it is, everything else as JSON.
+/// A string as it is, a number where it tells itself from others, everything else as JSON.
 fn plain_text(value: &Value) -> String {
-    value
-        .as_str()
-        .map_or_else(|| if value.is_null() { String::new() } else { value.to_string() }, str::to_owned)
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Number(number) => exact(number).unwrap_or_default(),
+        Value::Null => String::new(),
+        Value::Bool(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+    }
 }
 
 fn join<'a>(values: impl Iterator<Item = &'a str>, separator: char, text: &mut String) {

@@ -1,6 +1,6 @@
 //! Claims by name, and what they hold. Knows the usual shapes, not whose claims they are.
 
-use serde_json::{Map, Value};
+use serde_json::{Map, Number, Value};
 
 /// The value at a path: the name as it is, else its parts between dots, so that names with dots work as well.
 pub fn claim_at<'a>(claims: &'a Map<String, Value>, path: &str) -> Option<&'a Value> {
@@ -27,6 +27,16 @@ pub fn holds(claim: &Value, wanted: &str) -> bool {
     }
 }
 
+/// The digits of a number; none beyond 64 bits, where reading has made one of several, which may be several people's.
+pub fn exact(number: &Number) -> Option<String> {
+    let is_whole = number.is_i64() || number.is_u64();
+    let is_short = || number.as_f64().is_some_and(|fraction| fraction.abs() < FIRST_OF_TWO_ALIKE);
+    (is_whole || is_short()).then(|| number.to_string())
+}
+
+/// 2 to the power of 53, which a double of IEEE 754 holds for the next whole number as well.
+const FIRST_OF_TWO_ALIKE: f64 = 9_007_199_254_740_992.0;
+
 fn says_yes(said: &Value) -> bool {
     !matches!(said, Value::Null | Value::Bool(false))
 }
@@ -35,7 +45,7 @@ fn is(value: &Value, wanted: &str) -> bool {
     match value {
         Value::String(text) => text == wanted,
         Value::Bool(flag) => wanted == if *flag { "true" } else { "false" },
-        Value::Number(number) => number.to_string() == wanted,
+        Value::Number(number) => exact(number).is_some_and(|digits| digits == wanted),
         Value::Null | Value::Array(_) | Value::Object(_) => false,
     }
 }
@@ -69,8 +79,28 @@ mod tests {
             (json!({ "admin": false, "user": true }), "admin", false),
             (json!({ "admin": null }), "admin", false),
             (json!(""), "", true),
+            (json!(u64::MAX), "18446744073709551615", true),
+            (json!(1.5), "1.5", true),
+            (json!(1e20), "1e+20", false),
         ] {
             assert_eq!(holds(&claim, wanted), held, "{claim} {wanted}");
+        }
+    }
+
+    #[test]
+    fn a_number_that_reading_makes_another_one_has_no_digits() {
+        for (text, digits) in [
+            ("7", Some("7")),
+            ("-7", Some("-7")),
+            ("18446744073709551615", Some("18446744073709551615")),
+            ("0.25", Some("0.25")),
+            ("18446744073709551616", None),
+            ("100000000000000000001", None),
+            ("100000000000000000002", None),
+            ("-9223372036854775809", None),
+            ("9007199254740993.0", None),
+        ] {
+            assert_eq!(exact(&text.parse().unwrap()).as_deref(), digits, "{text}");
         }
     }
 }

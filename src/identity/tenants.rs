@@ -3,7 +3,7 @@
 use http::header::HeaderName;
 use serde_json::Value;
 
-use super::{Identity, names_in};
+use super::{Identity, exact, names_in};
 
 /// How memberships are told, and how a client names the one it wants.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -132,10 +132,10 @@ fn read_claim(claim: &Value, found: &mut Vec<Membership>) {
 fn read_entry(entry: &Value, found: &mut Vec<Membership>) {
     match entry {
         Value::String(tenant) => add(found, tenant, None),
-        Value::Number(tenant) => add(found, &tenant.to_string(), None),
+        Value::Number(tenant) => add(found, &exact(tenant).unwrap_or_default(), None),
         Value::Object(members) => match members.get("id") {
             Some(Value::String(tenant)) => add_all(found, tenant, entry),
-            Some(Value::Number(tenant)) => add_all(found, &tenant.to_string(), entry),
+            Some(Value::Number(tenant)) => add_all(found, &exact(tenant).unwrap_or_default(), entry),
             Some(Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_)) | None => {}
         },
         Value::Null | Value::Bool(_) | Value::Array(_) => {}
@@ -204,6 +204,7 @@ mod tests {
             (json!(["b", "a", "b"]), "b= a="),
             (json!("a"), "a="),
             (json!(7), "7="),
+            (json!([1e20, { "id": 1e20, "role": "admin" }]), ""),
             (json!([{ "id": "b", "role": "admin" }, { "id": 7, "roles": ["x", "w", "x"] }]), "b=admin 7=w+x"),
             (json!([{ "id": "b", "role": "x" }, { "id": "b", "role": "a" }, "b"]), "b=a+x"),
             (json!({ "a": "admin", "b": ["x", "y"], "c": {}, "d": true }), "a=admin b=x+y c= d="),

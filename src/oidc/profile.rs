@@ -6,7 +6,7 @@ use serde_json::{Map, Value};
 
 use super::error::ProfileError;
 use super::settings::{ClaimNames, Settings};
-use crate::identity::{Profile, claim_at, names_in};
+use crate::identity::{Profile, claim_at, exact, names_in};
 
 type Claims = Map<String, Value>;
 
@@ -132,7 +132,7 @@ fn subject(claims: &Claims) -> Result<&str, ProfileError> {
 fn plain_text(value: &Value) -> Option<String> {
     match value {
         Value::String(text) => Some(text.replace('\0', "\u{fffd}")),
-        Value::Number(number) => Some(number.to_string()),
+        Value::Number(number) => exact(number),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
     }
 }
@@ -208,6 +208,11 @@ fn is_email_verified(claims: &Claims, names: &ClaimNames) -> bool {
         (Some(_) | None, None) | (None, Some(_)) => true,
     };
     is_meant && claims.get(EMAIL_VERIFIED).is_some_and(|verified| verified == true || verified == "true")
+}
+
+/// Whether the claim `email` holds something, which rules read even where the address is taken from elsewhere.
+pub(super) fn has_address(claims: &Claims) -> bool {
+    claims.get(EMAIL).is_some_and(|address| !address.is_null() && address != "")
 }
 
 /// When the person proved who they are; 0 if that is missing or absurd, and never after the token was issued.

@@ -68,6 +68,25 @@ fn a_verified_flag_is_about_the_address_beside_it() {
 }
 
 #[test]
+fn an_address_that_rules_read_is_one_that_must_be_verified() {
+    let world = World::with("", |config| {
+        let strict = "client_id = \"foregate\"\nrequire_verified_email = true\nclaims.email = \"upn\"";
+        config
+            .replace("client_id = \"foregate\"", strict)
+            .replace("claim:level=3", "claim:email=boss@example.com")
+    });
+    for (said, passes) in [
+        (json!({"email": "boss@example.com", "email_verified": true}), true),
+        (json!({"email": "boss@example.com", "email_verified": false}), false),
+        (json!({"email": "boss@example.com", "email_verified": null}), false),
+    ] {
+        let token = bearer(&world.provider.access_token("x", said.clone()));
+        let reply = world.ask(Entrance::Traefik, "claim.foregate.localhost", "/", &[&token]);
+        assert_eq!(reply.status == 200, passes, "{said}: {reply:?}");
+    }
+}
+
+#[test]
 fn a_member_that_says_no_is_no_membership() {
     let tables =
         "[tenants]\nclaim = \"tenants\"\n[apps.\"acme.foregate.localhost\"]\nallow = \"tenant:acme\"\n";

@@ -186,6 +186,18 @@ fn a_verified_address_can_be_required() {
 }
 
 #[test]
+fn a_number_beyond_64_bits_is_nobodys_name() {
+    let claims: Claims = serde_json::from_str(
+        r#"{"sub": "s-1", "preferred_username": 100000000000000000001, "groups": [100000000000000000002, 7]}"#,
+    )
+    .unwrap();
+    let found = mapped(Value::Object(claims));
+    assert_eq!((found.profile.username.as_str(), found.profile.nameless), ("s-1", true));
+    assert_eq!(found.profile.groups, ["7"]);
+    assert_eq!(found.warnings, [Warning::GroupsUnreadable { count: 1 }]);
+}
+
+#[test]
 fn absurd_times_of_proof_count_as_none() {
     for (proved, expected) in [
         (json!(90), 90),
