@@ -304,6 +304,20 @@ pub fn remove_folded(headers: &mut HeaderMap, goes: impl Fn(&str) -> bool) {
     }
 }
 
+/// Takes blanks off both ends of values, where HTTP/1.1 has none (RFC 9110 5.5): to some servers of HTTP/2, and to all who share a
+/// connection to one, such a value is the end of it.
+pub fn trim_values(headers: &mut HeaderMap) {
+    let is_blank = |byte: &u8| matches!(byte, b' ' | b'\t');
+    for value in headers.values_mut() {
+        let bytes = value.as_bytes();
+        if bytes.first().is_some_and(is_blank) || bytes.last().is_some_and(is_blank) {
+            // Part of a value is one.
+            *value =
+                HeaderValue::from_bytes(bytes.trim_ascii()).unwrap_or_else(|_| HeaderValue::from_static(""));
+        }
+    }
+}
+
 fn look_alikes<'a>(names: impl Iterator<Item = &'a HeaderName>) -> HeaderValue {
     let twins = names.map(HeaderName::as_str).filter(|name| name.contains('-'));
     let twins = twins.map(|name| name.replace('-', "_"));

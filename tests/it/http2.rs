@@ -245,6 +245,10 @@ fn a_request_has_one_host_and_one_path() {
         (&[authority, path, ("Upper", "case")], 0),
         (&[authority, path, ("x", "a\r\nb: c")], 0),
         (&[authority, path, ("content-length", "5")], 0),
+        (&[authority, path, ("content-length", "")], 0),
+        (&[authority, path, ("content-length", "0"), ("content-length", "5")], 0),
+        (&[authority, path, ("content-length", "0"), ("content-length", "00")], 200),
+        (&[authority, path, ("x", " padded\t")], 200),
         (&[authority, path, (":path", "/x")], 0),
         (&[authority, path, authority], 0),
         (&[authority, path, ("x", "y"), (":x", "y")], 0),
@@ -265,6 +269,13 @@ fn a_request_has_one_host_and_one_path() {
     }
     let seen = scene.backend.seen();
     assert!(seen.iter().all(|request| request.starts_with("GET / HTTP/1.1\r\n")), "{seen:?}");
+    let lines = |start: &str| {
+        seen.iter().flat_map(|request| request.lines()).filter(|line| line.starts_with(start)).count()
+    };
+    assert_eq!(
+        (lines("x: padded"), lines("x:"), lines("content-length: 0"), lines("content-length:")),
+        (1, 1, 1, 1)
+    );
     let connect = [(":method", "CONNECT"), (":authority", HOST)];
     assert_eq!(scene.open().ask(1, &connect), 405);
 }

@@ -13,7 +13,7 @@ use super::shown::Shown;
 use super::upgrade::Socket;
 use super::way::{Asked, leads_astray};
 use super::{Told, circle};
-use crate::headers::{OwnNames, fold, remove_folded};
+use crate::headers::{OwnNames, fold, remove_folded, trim_values};
 use crate::policy::Grant;
 use crate::upstream::Strainer;
 use crate::visit::{APP_TOKEN, Authorization, holds_app_token};
@@ -66,6 +66,7 @@ pub(super) fn strainer(site: &Site) -> Strainer {
 }
 
 fn strip_trailers(own_names: &OwnNames, trailers: &mut HeaderMap) {
+    trim_values(trailers);
     let of_hop = |folded: &str| HOP_BY_HOP.iter().any(|name| fold(name.as_str()) == folded);
     remove_folded(trailers, |folded| {
         leads_astray(folded) || own_names.holds(folded) || IN_HEADS_ALONE.contains(&folded) || of_hop(folded)
