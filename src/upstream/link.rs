@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
-use http::header::{HOST, HeaderValue, TRANSFER_ENCODING};
+use http::header::{AUTHORIZATION, HOST, HeaderValue, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body as _, Incoming};
@@ -40,6 +40,8 @@ pub(super) struct One {
     sender: Option<http1::SendRequest<Outgoing>>,
     patience: Arc<Patience>,
     pub slot: Arc<Slot>,
+    /// Whether its other end may take whoever comes next for the one before.
+    bound: bool,
     born: Instant,
     /// Since when it is kept.
     pub since: Instant,
@@ -105,7 +107,7 @@ impl One {
             drop(held);
         });
         let now = Instant::now();
-        Ok(Self { sender: Some(sender), patience, slot, born: now, since: now })
+        Ok(Self { sender: Some(sender), patience, slot, bound: false, born: now, since: now })
     }
 
     /// Whether it waits for a request, and its last answer has been read.
@@ -115,6 +117,11 @@ impl One {
 
     pub(super) fn is_closed(&self) -> bool {
         self.sender.as_ref().is_none_or(http1::SendRequest::is_closed)
+    }
+
+    /// Whether it is somebody's own, and no other visitor may have it.
+    pub(super) fn is_bound(&self) -> bool {
+        self.bound
     }
 
     pub(super) fn age(&self, now: Instant) -> Duration {
@@ -128,6 +135,7 @@ impl One {
             return Err(Unanswered { unsent: Some(request), why: None });
         };
         self.patience.begin();
+        self.bound |= request.headers().get_all(AUTHORIZATION).iter().any(binds);
         let mut answer = pin!(sender.try_send_request(request));
         let sent = poll_fn(|cx| match answer.as_mut().poll(cx) {
             Poll::Ready(sent) => Poll::Ready(Some(sent)),
@@ -341,6 +349,14 @@ impl Link {
             }
         }
     }
+}
+
+/// Whether somebody proves who they are for the connection, and not for the request alone (RFC 4559 6): behind it, the app would
+/// take every visitor for them.
+fn binds(authorization: &HeaderValue) -> bool {
+    let scheme =
+        authorization.as_bytes().trim_ascii_start().split(u8::is_ascii_whitespace).next().unwrap_or_default();
+    [&b"Negotiate"[..], b"NTLM"].iter().any(|one| scheme.eq_ignore_ascii_case(one))
 }
 
 /// Gives a request the form of a version of HTTP, for `host`.

@@ -246,7 +246,7 @@ impl Pool {
     /// Takes a connection back whose answer has been read.
     fn give(self: &Arc<Self>, mut one: One) {
         one.since = Instant::now();
-        if one.is_closed() || one.age(one.since) > self.times.connection_age {
+        if one.is_closed() || one.is_bound() || one.age(one.since) > self.times.connection_age {
             return;
         }
         let mut turn = Turn::Link(Link::One(one));

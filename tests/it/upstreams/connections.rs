@@ -83,6 +83,21 @@ fn one_connection_serves_many_requests_and_none_is_kept_for_long() {
 }
 
 #[test]
+fn a_connection_that_somebody_proved_themselves_on_is_nobody_elses() {
+    for proof in ["Negotiate YII=", "NTLM TlRMTVNTUAAD", "ntlm x", "  NEGOTIATE", "Negotiate\tx"] {
+        let app = Recorder::start(|_, _| Act::Say(ok("fine")));
+        let foregate = before(&app.url(), "");
+        let proved = format!("Authorization: {proof}");
+        for line in ["X: before", "Authorization: Basic eDp5", &proved, "X: after", &proved, "X: after"] {
+            assert_eq!(ask(&foregate, "GET", "/", &[line], "").status, 200, "{line}");
+        }
+        let connections: Vec<usize> = app.seen().iter().map(|(connection, _)| *connection).collect();
+        assert_eq!(connections, [0, 0, 0, 1, 1, 2], "{proof}");
+        until("closed", || foregate.metric("foregate_upstream_connections ") as usize == 1);
+    }
+}
+
+#[test]
 fn a_connection_is_not_used_beyond_its_age() {
     let app = Recorder::start(|_, _| Act::Say(ok("fine")));
     let foregate = before(&app.url(), "max_connection_age = \"1s\"");
