@@ -38,8 +38,6 @@ pub struct Cookies {
     scope: CookieScope,
     session_finder: Finder<'static>,
     login_finder: Finder<'static>,
-    /// What ends a cookie.
-    ends: [u8; 2],
     /// The hosts outside the scope, if an app is on one.
     elsewhere: Option<Box<Elsewhere>>,
 }
@@ -57,10 +55,7 @@ impl Cookies {
         let login = format!("{session}-login");
         let finder = |name: &str| Finder::new(&format!("{name}=")).into_owned();
         let (session_finder, login_finder) = (finder(&session), finder(&login));
-        // Envoy and some modules of HAProxy join several lines with commas. Whoever began a cookie of ours behind a comma, within the
-        // value of another one, would step around `__Host-` (RFC 6265bis 5.6); under other names neighbours can set it anyway.
-        let ends = if prefix == "__Host-" { *b";;" } else { *b";," };
-        Self { session_finder, login_finder, session, login, scope, ends, elsewhere: None }
+        Self { session_finder, login_finder, session, login, scope, elsewhere: None }
     }
 
     /// With cookies, sealed by `sealer`, for each host outside the scope. `home` is the host of `public_url`.
@@ -85,17 +80,17 @@ impl Cookies {
     /// The session cookies of a request that are well formed, in the order sent. A neighbour may have set one of
     /// the same name, so all are kept, up to sixteen.
     pub fn credential(&self, headers: &HeaderMap) -> Credential {
-        credential_of(values(headers, &self.session_finder, self.ends), parse_handle)
+        credential_of(values(headers, &self.session_finder), parse_handle)
     }
 
     /// The values of the session cookies, well formed or not, in the order sent, up to sixteen.
     pub(super) fn sessions<'h>(&'h self, headers: &'h HeaderMap) -> impl Iterator<Item = &'h [u8]> {
-        values(headers, &self.session_finder, self.ends).take(MOST_COOKIES)
+        values(headers, &self.session_finder).take(MOST_COOKIES)
     }
 
     /// The login cookies of a request, in the order sent, up to sixteen.
     pub fn bindings<'h>(&'h self, headers: &'h HeaderMap) -> impl Iterator<Item = &'h str> {
-        values(headers, &self.login_finder, self.ends)
+        values(headers, &self.login_finder)
             .take(MOST_COOKIES)
             .filter_map(|value| std::str::from_utf8(value).ok())
     }
@@ -176,7 +171,7 @@ impl Cookies {
 
     /// Whether a cookie of ours begins somewhere in a line.
     fn names_ours(&self, line: &[u8]) -> bool {
-        let begins = |&start: &usize| start == 0 || b"; ,".contains(&line[start - 1]);
+        let begins = |&start: &usize| start == 0 || b"; \t,".contains(&line[start - 1]);
         [&self.session_finder, &self.login_finder]
             .iter()
             .any(|finder| finder.find_iter(line).any(|start| begins(&start)))
@@ -208,26 +203,23 @@ pub(super) fn credential_of<'h>(
     first.map_or(Credential::None, |first| Credential::Session(first, others))
 }
 
-/// The values of every cookie that `finder` names, `=` included, over all lines. Only one of `ends` ends a cookie: with a blank or a
-/// quote somebody could begin a cookie of ours within the value of another one.
-fn values<'h>(
-    headers: &'h HeaderMap,
-    finder: &'h Finder<'static>,
-    ends: [u8; 2],
-) -> impl Iterator<Item = &'h [u8]> {
+/// The values of every cookie that `finder` names, `=` included, over all lines. Only a semicolon ends a cookie, as in browsers: with a
+/// blank, a quote or a comma somebody could begin a cookie of ours within the value of another one, and an app that writes a text of
+/// theirs into a cookie would do. Where a proxy joins several lines with commas, which no browser sends (RFC 6265 5.4), none is found.
+fn values<'h>(headers: &'h HeaderMap, finder: &'h Finder<'static>) -> impl Iterator<Item = &'h [u8]> {
     headers.get_all(COOKIE).iter().flat_map(move |line| {
         let line = line.as_bytes();
-        finder.find_iter(line).filter(move |&start| begins_a_cookie(&line[..start], ends)).map(move |start| {
+        finder.find_iter(line).filter(move |&start| begins_a_cookie(&line[..start])).map(move |start| {
             let value = &line[start + finder.needle().len()..];
-            let end = memchr::memchr2(ends[0], ends[1], value).unwrap_or(value.len());
+            let end = memchr::memchr(b';', value).unwrap_or(value.len());
             value[..end].trim_ascii_end()
         })
     })
 }
 
 /// Whether a cookie begins behind this part of a line.
-fn begins_a_cookie(before: &[u8], ends: [u8; 2]) -> bool {
-    before.trim_ascii_end().last().is_none_or(|byte| ends.contains(byte))
+fn begins_a_cookie(before: &[u8]) -> bool {
+    before.trim_ascii_end().last().is_none_or(|&byte| byte == b';')
 }
 
 /// Reads a session cookie's value: exactly 48 bytes in base64url, canonical. Written out without a branch or a table,
@@ -313,23 +305,23 @@ mod tests {
     }
 
     #[test]
-    fn lines_that_were_joined_are_read_where_neighbours_can_set_our_cookie_anyway() {
+    fn no_cookie_of_ours_begins_within_another_one() {
         for (domain, secure, name) in [
             (Some("example.com"), true, "__Secure-foregate"),
             (None, false, "foregate"),
             (None, true, "__Host-foregate"),
         ] {
             let ours = format!("{name}={}", "A".repeat(64));
-            for (line, is_joined) in [
-                (format!("a=b,{ours},c=d"), true),
-                (format!("a=b, {ours}; c=d"), true),
+            for (line, is_found) in [
+                (format!("a=b; {ours}"), true),
+                (format!("a=b,{ours},c=d"), false),
+                (format!("a=b, {ours}; c=d"), false),
                 (format!("a=b {ours}"), false),
                 (format!("a=b\t{ours}"), false),
                 (format!("a=\"b {ours}\""), false),
             ] {
-                let found =
-                    !matches!(cookies(domain, secure).credential(&headers(&[&line])), Credential::None);
-                assert_eq!(found, is_joined && name != "__Host-foregate", "{line}");
+                let shown = cookies(domain, secure).credential(&headers(&[&line]));
+                assert_eq!(!matches!(shown, Credential::None), is_found, "{line}");
             }
         }
     }
@@ -439,6 +431,7 @@ mod tests {
             (vec!["a=1", "__Host-foregate=x"], vec!["a=1"]),
             (vec!["a=1, __Host-foregate=x", "b=2"], vec!["b=2"]),
             (vec!["a=1,__Host-foregate-login=x"], vec![]),
+            (vec!["a=1,\t__Host-foregate=x"], vec![]),
             (vec!["a=__Host-foregate=1;  b=2"], vec!["a=__Host-foregate=1;  b=2"]),
         ] {
             let mut headers = headers(&before);
