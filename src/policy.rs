@@ -212,6 +212,9 @@ impl Policy {
         if site.methods_matter && target.names_other_method() {
             return Ruling::AmbiguousMethod;
         }
+        if site.paths_matter && target.names_other_root() {
+            return Ruling::AmbiguousPath;
+        }
         let ruling = match target.path.canonical() {
             Some(path) => site.rule_for(path, (&target.method, target.query)),
             None if site.paths_matter => Ruling::AmbiguousPath,

@@ -2,6 +2,8 @@
 
 use askama::Template;
 
+use crate::visit::ROOTS;
+
 /// The front proxies there is a configuration for.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
 pub enum FrontProxy {
@@ -109,11 +111,21 @@ impl<'a> Values<'a> {
     }
 
     /// The same for what nobody may send before foregate is asked: not the name itself that it is to see.
-    fn strange_spellings(&self) -> String {
+    fn strange_spellings(&self) -> Vec<String> {
         let strange = |header: &Header<'_>| {
             if header.asked { header.look_alikes() } else { vec![header.spelling()] }
         };
-        self.headers.iter().flat_map(strange).collect::<Vec<_>>().join("|")
+        self.headers.iter().flat_map(strange).collect()
+    }
+
+    /// Headers by which some backends serve another path or method than was checked, which nobody may send.
+    fn astray(&self) -> impl Iterator<Item = &'static str> {
+        ASTRAY.into_iter().chain(ROOTS)
+    }
+
+    /// The same as regular expressions for every spelling in lower case.
+    fn astray_spellings(&self) -> Vec<String> {
+        self.astray().map(|name| Header::of(name, &[]).spelling()).collect()
     }
 
     /// The headers that clients may send too.
@@ -171,6 +183,22 @@ impl<'a> Header<'a> {
         (1..parts.len()).map(spelled).collect()
     }
 }
+
+/// What names another path or method, beside roots.
+const ASTRAY: [&str; 12] = [
+    "Forwarded",
+    "X-Forwarded-Method",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Uri",
+    "X-HTTP-Method",
+    "X-HTTP-Method-Override",
+    "X-Method-Override",
+    "X-Original-Method",
+    "X-Original-URI",
+    "X-Original-URL",
+    "X-Override-URL",
+    "X-Rewrite-URL",
+];
 
 fn is_separator(letter: char) -> bool {
     !letter.is_ascii_alphanumeric()
@@ -280,7 +308,7 @@ mod tests {
         let asked: &[&str] = &["x-tenant-id"];
         let values = Values::of(&Snippet { headers: &["Remote-User", "X-Tenant-ID"], asked, ..SNIPPET });
         assert_eq!(
-            values.strange_spellings(),
+            values.strange_spellings().join("|"),
             "remote[^a-z0-9]user|x[^a-z0-9-]tenant[^a-z0-9]id|x[^a-z0-9]tenant[^a-z0-9-]id"
         );
     }

@@ -21,7 +21,7 @@ pub use authorization::{Authorization, Shown};
 pub use client::{Client, Nearest};
 pub use destination::{Destination, has_one as has_destination};
 pub use host::{is_within, parse_host};
-pub use overrides::{Overrides, folded, overrides as overrides_method};
+pub use overrides::{Overrides, ROOTS, folded, moves_root, overrides as overrides_method};
 pub use path::Path;
 pub use tenant::{AskedTenant, UnclearTenant};
 
@@ -91,6 +91,11 @@ impl Target<'_> {
     /// Whether some server could act on it as on a request of another method.
     pub fn names_other_method(&self) -> bool {
         self.overrides.differ_from(&self.method, self.query)
+    }
+
+    /// Whether some server could serve another path for it than the one that it names.
+    pub fn names_other_root(&self) -> bool {
+        self.overrides.name_a_root()
     }
 }
 

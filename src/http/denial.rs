@@ -408,8 +408,7 @@ pub(super) fn trouble_as(
 
 /// How long a check waits for the provider: together with the store less than the 5 s in which it must be answered.
 const BEGIN_TIME: Duration = Duration::from_millis(2500);
-const UNCLEAR_PATH: &str =
-    "this path means different things to different servers, so no rule can be sure of it";
+const UNCLEAR_PATH: &str = "this path, or a header that names its root, means different things to different servers, so no rule can be sure of it";
 const UNCLEAR_QUERY: &str =
     "this query means different things to different servers, and a rule depends on it";
 const UNCLEAR_METHOD: &str =

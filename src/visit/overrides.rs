@@ -1,5 +1,5 @@
-//! Another method than that of the request line, as which some servers act on a request: by a header, or by a parameter of
-//! the query. Knows no rules.
+//! Another method than that of the request line, as which some servers act on a request, by a header or by a parameter of the
+//! query; and another root, below which they look for its path. Knows no rules.
 
 use http::{HeaderMap, Method};
 
@@ -17,17 +17,32 @@ impl Overrides<'_> {
     /// Whether some server could take the request for one of another method. The same one said again is none.
     pub fn differ_from(self, method: &Method, query: Option<&[u8]>) -> bool {
         let other = |value: &[u8]| !value.trim_ascii().eq_ignore_ascii_case(method.as_str().as_bytes());
-        let in_headers = match self {
-            Self::Nowhere => false,
-            Self::In(headers) => headers.iter().any(|(name, value)| {
-                HEADERS.iter().any(|known| folded(name.as_str()).eq(known.chars())) && other(value.as_bytes())
-            }),
-        };
+        let in_headers = self.hold(&HEADERS, other);
         // To some servers a semicolon separates, too.
         let parts = query.unwrap_or_default().split(|byte| matches!(byte, b'&' | b';'));
         let mut pairs = parts.flat_map(url::form_urlencoded::parse);
         in_headers || pairs.any(|(name, value)| is_parameter(&name) && other(value.as_bytes()))
     }
+
+    /// Whether some server could take a beginning off the path, and serve what is left.
+    pub fn name_a_root(self) -> bool {
+        self.hold(&ROOTS, |value| !value.trim_ascii().is_empty())
+    }
+
+    /// Whether a header of one of these names, however they are spelled, has such a value.
+    fn hold(self, names: &[&str], such: impl Fn(&[u8]) -> bool) -> bool {
+        let Self::In(headers) = self else { return false };
+        let is_named = |name: &str| names.iter().any(|known| folded(name).eq(folded(known)));
+        headers.iter().any(|(name, value)| is_named(name.as_str()) && such(value.as_bytes()))
+    }
+}
+
+/// Headers that name the root which an app is said to be at: Daphne, gunicorn, Calibre-Web and much else in Python take it off the path.
+pub const ROOTS: [&str; 4] = ["Daphne-Root-Path", "Path-Info", "Script-Name", "X-Script-Name"];
+
+/// Whether some server reads a root in a header of these letters, however they are joined.
+pub fn moves_root(letters: &str) -> bool {
+    ROOTS.iter().any(|known| folded(known).eq(letters.chars()))
 }
 
 /// Whether some server reads a method in a header of these letters, however they are joined.

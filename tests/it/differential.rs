@@ -74,7 +74,7 @@ fn page(host: &str, path: &str, method: &str) -> For {
 }
 
 /// Headers by which some software serves another page, or by another method.
-const OTHER_WAYS: [&str; 7] = [
+const OTHER_WAYS: [&str; 11] = [
     "X-Original-URL",
     "X-Rewrite-URL",
     "X-Forwarded-Uri",
@@ -82,6 +82,10 @@ const OTHER_WAYS: [&str; 7] = [
     "X-Original-Method",
     "X-HTTP-Method-Override",
     "X-Method-Override",
+    "X-Script-Name",
+    "Script-Name",
+    "Path-Info",
+    "Daphne-Root-Path",
 ];
 
 /// A front proxy before an app, and foregate beside it; or foregate alone.

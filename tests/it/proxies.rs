@@ -247,6 +247,15 @@ fn backends_get_the_address_and_method_that_were_checked(street: &Street) {
     let other = ["X-HTTP-Method-Override: DELETE", "X-HTTP-Method: DELETE", "X-Method-Override: DELETE"];
     let reply = street.ask("GET", "/open/page", &other, "");
     assert!(reply.status == 200 && !reply.body.contains("DELETE"), "{name}: {reply:?}");
+    // What some servers take off the path before they serve it.
+    let roots =
+        ["X-Script-Name: /rooted", "SCRIPT_NAME: /rooted", "Daphne-Root-Path: /rooted", "Path-Info: /rooted"];
+    for root in roots {
+        let reply = street.ask("GET", "/open/page", &[root], "");
+        // nginx shows it to foregate.
+        let refused = name == "nginx" && reply.status == 400;
+        assert!(refused || reply.status == 200 && !reply.body.contains("rooted"), "{name}: {reply:?}");
+    }
     // Whole addresses in request lines, of which the second is one for browsers and for servers in JavaScript alone.
     let whole = format!("http://{}:{}/open/whole", street.host, street.port);
     let reply = street.ask("GET", &whole, &[], "");

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use crate::support::watch::watched;
 
 /// The ids, as their advisories, issues and commits have them.
-const CASES: [&str; 109] = [
+const CASES: [&str; 110] = [
     "CVE-2026-40575 / GHSA-7x63-xv5r-3p2x",
     "CVE-2026-25748 / GHSA-fj56-5763-j8pp",
     "CVE-2021-32637 / GHSA-68wm-pfjf-wqp6",
@@ -32,6 +32,7 @@ const CASES: [&str; 109] = [
     "CVE-2026-39858 / GHSA-5m6w-wvh7-57vm",
     "CVE-2024-45410; CVE-2026-29054; CVE-2021-32813",
     "CVE-2026-35051 / GHSA-6384-m2mw-rf54; traefik/traefik#7559",
+    "gunicorn SCRIPT_NAME; Daphne-Root-Path; Calibre-Web X-Script-Name",
     "CVE-2026-33495 / GHSA-vhr5-ggp3-qq85; oathkeeper@36a676e4",
     "CVE-2025-29927; CVE-2024-45806, CVE-2023-27487",
     "CVE-2026-34457 / GHSA-5hvv-m4w4-gf6v; oauth2-proxy#657",

@@ -11,7 +11,7 @@ use ipnet::IpNet;
 use super::super::intent::client_address;
 use super::hop::tokens;
 use crate::server::Peer;
-use crate::visit::{Scheme, overrides_method};
+use crate::visit::{Scheme, moves_root, overrides_method};
 
 /// Who asked, and by whom it came here.
 #[derive(Debug)]
@@ -93,6 +93,7 @@ pub(in crate::http) fn leads_astray(folded: &str) -> bool {
         || OTHER_ENDS.iter().any(|end| folded.ends_with(end))
         || OTHER_WAYS.contains(&folded)
         || overrides_method(folded)
+        || moves_root(folded)
 }
 
 /// An address as a node (RFC 7239 6): in quotes where it has colons.
@@ -123,7 +124,7 @@ const REAL_IP: HeaderName = HeaderName::from_static("x-real-ip");
 /// Hops that are passed on, the nearest ones.
 const MOST_HOPS: usize = 32;
 /// Further names, folded, by which backends are told of another address, scheme, method or person than the one judged.
-const OTHER_WAYS: [&str; 14] = [
+const OTHER_WAYS: [&str; 16] = [
     "forwarded",
     "forwardedfor",
     "foregateassertion",
@@ -132,11 +133,13 @@ const OTHER_WAYS: [&str; 14] = [
     "http2settings",
     "https",
     "ssl",
+    "xaccelmapping",
     "xhost",
     "xhttphostoverride",
+    "xoverrideurl",
     "xrealip",
     "xscheme",
-    "xscriptname",
+    "xsendfiletype",
     "xurlscheme",
 ];
 /// How such names begin. The middleware of Next.js takes a request for one that it has let through already.
