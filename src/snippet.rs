@@ -216,6 +216,7 @@ struct Haproxy<'a> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::visit::ELSEWHERE;
     use clap::ValueEnum;
 
     const SNIPPET: Snippet<'_> = Snippet {
@@ -248,6 +249,20 @@ mod tests {
             );
         }
         assert!(render_traefik_static(&SNIPPET, "x.yaml").contains("filename: x.yaml"));
+    }
+
+    #[test]
+    fn what_leads_backends_elsewhere_is_taken_off() {
+        let traefik = render(FrontProxy::Traefik, &SNIPPET).to_ascii_lowercase();
+        let (_, list) = traefik.split_once("customrequestheaders:").unwrap();
+        let names = list.lines().skip(1).map_while(|line| line.trim().strip_suffix(": \"\""));
+        let mut names: Vec<&str> = names.collect();
+        names.sort_unstable();
+        assert_eq!(names, ELSEWHERE);
+        let nginx = render(FrontProxy::Nginx, &SNIPPET).to_ascii_lowercase();
+        for name in ELSEWHERE {
+            assert!(nginx.contains(&format!("proxy_set_header {name} \"\";")), "{name}");
+        }
     }
 
     #[test]

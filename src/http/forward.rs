@@ -152,7 +152,7 @@ fn allow(site: &Site, dialect: Dialect, parts: &Parts, grant: &Grant<'_>) -> Res
     let keeps =
         grant.in_emergency() || site.gate.keeps_password(grant.app(), Authorization::of(&parts.headers));
     if dialect == Dialect::Envoy {
-        let mut remove = set.look_alikes().clone();
+        let mut remove = set.taken_off().clone();
         if keeps {
             let names = [remove.as_bytes(), b",authorization"].concat();
             remove = HeaderValue::from_bytes(&names).unwrap_or(remove);

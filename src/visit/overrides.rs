@@ -60,6 +60,31 @@ const HEADERS: [&str; 9] = [
     "xmethodoverride",
     "xtunneledmethod",
 ];
+/// The same names as clients write them.
+pub const METHOD_HEADERS: [&str; 9] = [
+    "method",
+    "method-override",
+    "x-http-method",
+    "x-http-method-override",
+    "x-http-override",
+    "x-http-verb",
+    "x-method",
+    "x-method-override",
+    "x-tunneled-method",
+];
+/// Headers by which some backends serve another address or method than the one that was checked. A front proxy is to take them
+/// off, as all snippets do, and Envoy is told so by each answer.
+pub const ELSEWHERE: [&str; 9] = [
+    "forwarded",
+    "x-forwarded-method",
+    "x-forwarded-uri",
+    "x-http-method",
+    "x-http-method-override",
+    "x-method-override",
+    "x-original-method",
+    "x-original-url",
+    "x-rewrite-url",
+];
 const PARAMETERS: [&str; 5] =
     ["_method", "x_http_method_override", "x_http_method", "x_method_override", "x_tunneled_method"];
 
@@ -68,6 +93,12 @@ mod tests {
     use http::header::{HeaderName, HeaderValue};
 
     use super::*;
+
+    #[test]
+    fn names_are_those_that_are_looked_for() {
+        let letters: Vec<String> = METHOD_HEADERS.map(|name| folded(name).collect()).into();
+        assert_eq!(letters, HEADERS);
+    }
 
     #[test]
     fn a_method_beside_the_request_line_is_seen_in_every_spelling() {
