@@ -13,7 +13,7 @@ use std::sync::{Arc, OnceLock};
 use http::header::{CACHE_CONTROL, HeaderMap, HeaderName, HeaderValue};
 
 use crate::identity::{Identity, Roles};
-use crate::visit::{APP_TOKEN, folded};
+use crate::visit::{APP_TOKEN, ELSEWHERE, folded};
 pub use assertion::{ASSERTION, Asserted, LIFETIME_SECONDS, SEED_BYTES, Signer};
 pub use budget::{Budget, GroupPattern, Heavy};
 pub use places::Places;
@@ -63,7 +63,7 @@ pub struct HeaderSet {
     /// The same for an answer to a front proxy, which no cache may keep.
     uncached: HeaderMap,
     /// What Envoy must take off a request, as it never removes what we do not set.
-    look_alikes: HeaderValue,
+    taken_off: HeaderValue,
     /// Its names and templates as text, with the roles they speak of: sets that say the same share the lines of a
     /// person.
     mark: Arc<str>,
@@ -155,12 +155,12 @@ impl HeaderSet {
         let template_of =
             |name| parsed.iter().find(|(other, _)| other == name).map(|(_, template)| template.clone());
         let templates = blank.keys().filter_map(template_of).collect();
-        let look_alikes = look_alikes(blank.keys());
+        let taken_off = taken_off(blank.keys());
         Ok(Self {
             templates,
             uncached: uncached(&blank),
             blank,
-            look_alikes,
+            taken_off,
             mark: mark.into(),
             roles: Arc::default(),
             budget: Budget::default(),
@@ -174,7 +174,7 @@ impl HeaderSet {
     }
 
     fn with_line(mut self, name: HeaderName, template: Template) -> Self {
-        self.look_alikes = look_alikes(self.blank.keys().chain([&name]));
+        self.taken_off = taken_off(self.blank.keys().chain([&name]));
         self.mark = format!("{}{name}:{template:?}\n", self.mark).into();
         self.blank.insert(name, HeaderValue::from_static(""));
         self.templates.push(template);
@@ -215,9 +215,10 @@ impl HeaderSet {
         self.blank.keys()
     }
 
-    /// The look-alikes of the names, and the header for app tokens, for `x-envoy-auth-headers-to-remove`.
-    pub fn look_alikes(&self) -> &HeaderValue {
-        &self.look_alikes
+    /// Names for `x-envoy-auth-headers-to-remove`: the look-alikes of ours, what is foregate's alone, and what leads some backends
+    /// elsewhere.
+    pub fn taken_off(&self) -> &HeaderValue {
+        &self.taken_off
     }
 
     /// The claims the templates read, which sessions must keep at hand.
@@ -318,10 +319,17 @@ pub fn trim_values(headers: &mut HeaderMap) {
     }
 }
 
-fn look_alikes<'a>(names: impl Iterator<Item = &'a HeaderName>) -> HeaderValue {
-    let twins = names.map(HeaderName::as_str).filter(|name| name.contains('-'));
-    let twins = twins.map(|name| name.replace('-', "_"));
-    let all: Vec<String> = twins.chain([APP_TOKEN.as_str().to_owned()]).collect();
+/// Front proxies may let underscores through in the place of hyphens. Envoy removes last, so none of what it is to hand on is among
+/// these.
+fn taken_off<'a>(names: impl Iterator<Item = &'a HeaderName>) -> HeaderValue {
+    let own: Vec<String> = names.map(ToString::to_string).collect();
+    let foregates = [APP_TOKEN, EMERGENCY].map(|name| name.to_string());
+    let others = foregates.into_iter().chain(ELSEWHERE.map(str::to_ascii_lowercase));
+    let others: Vec<String> = others.filter(|name| !own.contains(name)).collect();
+    let twins =
+        own.iter().chain(&others).filter(|name| name.contains('-')).map(|name| name.replace('-', "_"));
+    let twins = twins.filter(|twin| !own.contains(twin));
+    let all: Vec<String> = twins.chain(others.iter().cloned()).collect();
     HeaderValue::from_str(&all.join(",")).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
 
@@ -677,9 +685,24 @@ mod tests {
         }
         remove_folded(&mut headers, |folded| own.holds(folded));
         assert!(headers.len() == 2 && headers.contains_key("x-other") && headers.contains_key("remote"));
-        assert_eq!(
-            HeaderSet::preset("remote").unwrap().look_alikes(),
-            "remote_user,remote_name,remote_email,remote_groups,x-foregate-token"
+        let taken_off = |set: &HeaderSet| set.taken_off().to_str().unwrap().to_owned();
+        let names = taken_off(&HeaderSet::preset("remote").unwrap());
+        assert!(
+            names.starts_with("remote_user,remote_name,remote_email,remote_groups,x_foregate_token,"),
+            "{names}"
         );
+        assert!(names.ends_with(",x-override-url,x-rewrite-url,x-script-name"), "{names}");
+        // Envoy removes last of all: none of what it is to hand on.
+        let own = HeaderSet::preset("remote").unwrap().with_place_for(EMERGENCY);
+        let names = taken_off(&own.with_place_for(HeaderName::from_static("x-rewrite-url")));
+        for (name, is_there) in
+            [("x-foregate-emergency", false), ("x_foregate_emergency", true), ("x-rewrite-url", false)]
+        {
+            assert_eq!(
+                names.split(',').filter(|other| *other == name).count(),
+                usize::from(is_there),
+                "{names}"
+            );
+        }
     }
 }

@@ -2,7 +2,7 @@
 
 use askama::Template;
 
-use crate::visit::ROOTS;
+use crate::visit::ELSEWHERE;
 
 /// The front proxies there is a configuration for.
 #[derive(clap::ValueEnum, Clone, Copy, Debug, PartialEq, Eq)]
@@ -118,14 +118,9 @@ impl<'a> Values<'a> {
         self.headers.iter().flat_map(strange).collect()
     }
 
-    /// Headers by which some backends serve another path or method than was checked, which nobody may send.
-    fn astray(&self) -> impl Iterator<Item = &'static str> {
-        ASTRAY.into_iter().chain(ROOTS)
-    }
-
-    /// The same as regular expressions for every spelling in lower case.
-    fn astray_spellings(&self) -> Vec<String> {
-        self.astray().map(|name| Header::of(name, &[]).spelling()).collect()
+    /// What leads backends elsewhere, as regular expressions for every spelling in lower case.
+    fn elsewhere_spellings(&self) -> Vec<String> {
+        ELSEWHERE.map(|name| Header::of(name, &[]).spelling()).into()
     }
 
     /// The headers that clients may send too.
@@ -183,22 +178,6 @@ impl<'a> Header<'a> {
         (1..parts.len()).map(spelled).collect()
     }
 }
-
-/// What names another path or method, beside roots.
-const ASTRAY: [&str; 12] = [
-    "Forwarded",
-    "X-Forwarded-Method",
-    "X-Forwarded-Prefix",
-    "X-Forwarded-Uri",
-    "X-HTTP-Method",
-    "X-HTTP-Method-Override",
-    "X-Method-Override",
-    "X-Original-Method",
-    "X-Original-URI",
-    "X-Original-URL",
-    "X-Override-URL",
-    "X-Rewrite-URL",
-];
 
 fn is_separator(letter: char) -> bool {
     !letter.is_ascii_alphanumeric()
@@ -276,6 +255,18 @@ mod tests {
             );
         }
         assert!(render_traefik_static(&SNIPPET, "x.yaml").contains("filename: x.yaml"));
+    }
+
+    #[test]
+    fn what_leads_backends_elsewhere_is_taken_off() {
+        let traefik = render(FrontProxy::Traefik, &SNIPPET);
+        let (_, list) = traefik.split_once("customRequestHeaders:").unwrap();
+        let names = list.lines().skip(1).map_while(|line| line.trim().strip_suffix(": \"\""));
+        assert_eq!(names.collect::<Vec<_>>(), ELSEWHERE);
+        let nginx = render(FrontProxy::Nginx, &SNIPPET);
+        for name in ELSEWHERE {
+            assert!(nginx.contains(&format!("proxy_set_header {name} \"\";")), "{name}");
+        }
     }
 
     #[test]

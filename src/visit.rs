@@ -21,7 +21,9 @@ pub use authorization::{Authorization, Shown};
 pub use client::{Client, Nearest};
 pub use destination::{Destination, has_one as has_destination};
 pub use host::{is_within, parse_host};
-pub use overrides::{Overrides, ROOTS, folded, moves_root, overrides as overrides_method};
+pub use overrides::{
+    ELSEWHERE, METHOD_HEADERS, Overrides, folded, moves_root, overrides as overrides_method,
+};
 pub use path::Path;
 pub use tenant::{AskedTenant, UnclearTenant};
 

@@ -152,19 +152,26 @@ fn allow(site: &Site, dialect: Dialect, parts: &Parts, grant: &Grant<'_>) -> Res
     let keeps =
         grant.in_emergency() || site.gate.keeps_password(grant.app(), Authorization::of(&parts.headers));
     if dialect == Dialect::Envoy {
-        let mut remove = set.look_alikes().clone();
+        let mut remove = set.taken_off().clone();
         if keeps {
             let names = [remove.as_bytes(), b",authorization"].concat();
             remove = HeaderValue::from_bytes(&names).unwrap_or(remove);
         }
         headers.insert(ENVOY_REMOVE, remove);
-    } else if grant.app().emergency && !keeps {
+    } else if !keeps && (grant.app().emergency || is_asked_for_all_apps(site, parts)) {
         // The app gets the line of this answer in place of the visitor's own, as our snippets have it. Without one it gets none.
         for line in parts.headers.get_all(AUTHORIZATION).iter().filter(|line| !line.is_empty()) {
             headers.append(AUTHORIZATION, line.clone());
         }
     }
     response
+}
+
+/// Whether a front proxy asks at an address of foregate's, as it does that has one list of names for all apps: where one of them
+/// allows emergency access, `Authorization` is on it for the others, too.
+fn is_asked_for_all_apps(site: &Site, parts: &Parts) -> bool {
+    site.gate.emergency().is_some()
+        && addressed(&parts.headers).is_some_and(|host| !site.gate.policy.is_app_host(&host))
 }
 
 /// Whether a check about `target` is asked for where a script of another app may ask: at another app's host, or at one that

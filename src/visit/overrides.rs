@@ -17,7 +17,7 @@ impl Overrides<'_> {
     /// Whether some server could take the request for one of another method. The same one said again is none.
     pub fn differ_from(self, method: &Method, query: Option<&[u8]>) -> bool {
         let other = |value: &[u8]| !value.trim_ascii().eq_ignore_ascii_case(method.as_str().as_bytes());
-        let in_headers = self.hold(&HEADERS, other);
+        let in_headers = self.hold(&METHOD_HEADERS, other);
         // To some servers a semicolon separates, too.
         let parts = query.unwrap_or_default().split(|byte| matches!(byte, b'&' | b';'));
         let mut pairs = parts.flat_map(url::form_urlencoded::parse);
@@ -32,22 +32,22 @@ impl Overrides<'_> {
     /// Whether a header of one of these names, however they are spelled, has such a value.
     fn hold(self, names: &[&str], such: impl Fn(&[u8]) -> bool) -> bool {
         let Self::In(headers) = self else { return false };
-        let is_named = |name: &str| names.iter().any(|known| folded(name).eq(folded(known)));
-        headers.iter().any(|(name, value)| is_named(name.as_str()) && such(value.as_bytes()))
+        headers.iter().any(|(name, value)| are_named(names, name.as_str()) && such(value.as_bytes()))
     }
 }
 
-/// Headers that name the root which an app is said to be at: Daphne, gunicorn, Calibre-Web and much else in Python take it off the path.
-pub const ROOTS: [&str; 4] = ["Daphne-Root-Path", "Path-Info", "Script-Name", "X-Script-Name"];
-
 /// Whether some server reads a root in a header of these letters, however they are joined.
 pub fn moves_root(letters: &str) -> bool {
-    ROOTS.iter().any(|known| folded(known).eq(letters.chars()))
+    are_named(&ROOTS, letters)
 }
 
 /// Whether some server reads a method in a header of these letters, however they are joined.
 pub fn overrides(letters: &str) -> bool {
-    HEADERS.contains(&letters)
+    are_named(&METHOD_HEADERS, letters)
+}
+
+fn are_named(names: &[&str], name: &str) -> bool {
+    names.iter().any(|known| folded(name).eq(folded(known)))
 }
 
 /// The letters and digits of a name in lower case, as which the laxest servers read it.
@@ -63,18 +63,41 @@ fn is_parameter(name: &str) -> bool {
     PARAMETERS.iter().any(|known| name.bytes().map(plain).eq(known.bytes()))
 }
 
-/// Letters of the headers that frameworks read: Rails, Laravel, Symfony, Django, Express, ASP.NET and the SDKs of clouds.
-const HEADERS: [&str; 9] = [
-    "method",
-    "methodoverride",
-    "xhttpmethod",
-    "xhttpmethodoverride",
-    "xhttpoverride",
-    "xhttpverb",
-    "xmethod",
-    "xmethodoverride",
-    "xtunneledmethod",
+/// Headers in which frameworks read a method: Rails, Laravel, Symfony, Django, Express, ASP.NET and the SDKs of clouds.
+pub const METHOD_HEADERS: [&str; 9] = [
+    "Method",
+    "Method-Override",
+    "X-HTTP-Method",
+    "X-HTTP-Method-Override",
+    "X-HTTP-Override",
+    "X-HTTP-Verb",
+    "X-Method",
+    "X-Method-Override",
+    "X-Tunneled-Method",
 ];
+/// Headers by which some backends serve another address or method than the one that was checked. A front proxy is to take them
+/// off, as all snippets do, and Envoy is told so by each answer.
+pub const ELSEWHERE: [&str; 16] = [
+    "Daphne-Root-Path",
+    "Forwarded",
+    "Path-Info",
+    "Script-Name",
+    "X-Forwarded-Method",
+    "X-Forwarded-Prefix",
+    "X-Forwarded-Uri",
+    "X-HTTP-Method",
+    "X-HTTP-Method-Override",
+    "X-Method-Override",
+    "X-Original-Method",
+    "X-Original-URI",
+    "X-Original-URL",
+    "X-Override-URL",
+    "X-Rewrite-URL",
+    "X-Script-Name",
+];
+/// Those of them that name the root which an app is said to be at: Daphne, gunicorn, Calibre-Web and much else in Python take it off
+/// the path.
+const ROOTS: [&str; 4] = ["Daphne-Root-Path", "Path-Info", "Script-Name", "X-Script-Name"];
 const PARAMETERS: [&str; 5] =
     ["_method", "x_http_method_override", "x_http_method", "x_method_override", "x_tunneled_method"];
 

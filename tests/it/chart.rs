@@ -5,6 +5,8 @@
 //! `values.schema.json` the part that is foregate's own schema.
 
 mod effect;
+mod fronts;
+mod headers;
 
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -158,6 +158,28 @@ fn assert_shut(reply: &Reply, why: &str) {
 const AUDIT: &str = "[audit]\noutput = \"DIR/audit.log\"\n";
 const APP: (&str, &str) = ("app", "/page");
 
+/// Traefik of the chart has one check for all routes, which puts foregate's `Authorization` in the place of the client's.
+#[test]
+fn apps_without_emergency_access_keep_their_authorization_where_one_check_serves_all() {
+    let house = House::new("");
+    let mut browser = Browser::default();
+    browser.sign_in(&format!("http://app.foregate.localhost:{}/", house.port), "alice");
+    let cookie = format!("Cookie: foregate={}", browser.cookie("foregate").expect("a session").value);
+    let (theirs, known) = (basic("carol", "an affair of the app's"), basic("alice", "wrong"));
+    for (app, line, comes_back) in
+        [("app", &theirs, true), ("app", &known, false), ("other", &theirs, true), ("other", &known, true)]
+    {
+        let asked = |lines: &[&str]| {
+            let reply = house.asked("traefik", (app, "/open/x"), INSIDE, lines);
+            assert_eq!(reply.status, 200, "{app} {lines:?}: {reply:?}");
+            reply.header("authorization").map(str::to_owned)
+        };
+        let sent = line.strip_prefix("Authorization: ").filter(|_| comes_back);
+        assert_eq!(asked(&[&cookie, line]).as_deref(), sent, "{app} {line}");
+        assert_eq!(asked(&[&cookie]), None, "{app}");
+    }
+}
+
 #[test]
 fn a_password_counts_while_the_provider_is_gone_and_at_no_other_time() {
     let mut house = House::new("");

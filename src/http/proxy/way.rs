@@ -168,7 +168,8 @@ const OTHER_ENDS: [&str; 8] = [
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::headers::remove_folded;
+    use crate::headers::{fold, remove_folded};
+    use crate::visit::{ELSEWHERE, METHOD_HEADERS};
 
     fn told(lines: &[&str], peer: &str, trusted: bool, host: &'static str) -> HeaderMap {
         let mut headers: HeaderMap =
@@ -181,6 +182,13 @@ mod tests {
         let asked = Asked { scheme: Scheme::Https, host: &host, port: Some(443), prefix: None };
         way.tell(&asked, &mut headers);
         headers
+    }
+
+    #[test]
+    fn what_front_proxies_take_off_goes_here_as_well() {
+        for name in ELSEWHERE.into_iter().chain(METHOD_HEADERS) {
+            assert!(leads_astray(&fold(name)), "{name}");
+        }
     }
 
     #[test]
