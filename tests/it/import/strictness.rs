@@ -1,0 +1,66 @@
+//! Restrictions that stand where one does not look for them: nobody gets in by an import whom its source keeps out.
+
+use crate::support::foregate::run;
+
+/// What an import lets in, by the terms in it.
+#[derive(Clone, Copy, Debug)]
+enum Lets {
+    /// All is there as it was, and these terms alone let somebody in.
+    Only(&'static [&'static str]),
+    /// Nobody, and it is told what was closed.
+    Nobody,
+}
+
+/// Imports files by their names; those `.env` hold variables.
+fn held(product: &str, files: &[(&str, &str)], more: &[&str], lets: Lets) {
+    let dir = tempfile::tempdir().expect("a directory");
+    let mut args = vec!["import", product];
+    for (name, text) in files {
+        std::fs::write(dir.path().join(name), text).expect("a file");
+        args.extend(name.ends_with(".env").then_some("--env"));
+        args.push(name);
+    }
+    args.extend(["--issuer", "https://id.example.com", "--client-id", "x"]);
+    args.extend(["--public-url", "https://auth.example.com"]);
+    args.extend(more);
+    let (code, out, err) = run(&args, dir.path());
+    let opens = |line: &&str| {
+        !line.starts_with('#')
+            && ["signed-in", "\"public\"", "group:", "email:", "user:"].iter().any(|term| line.contains(term))
+    };
+    let open: Vec<&str> = out.lines().filter(opens).collect();
+    let all = format!("{files:?}\n{code:?}\n{out}{err}");
+    match lets {
+        Lets::Only(terms) => {
+            assert_eq!(code, Some(0), "{all}");
+            assert!(
+                !open.is_empty() && open.iter().all(|line| terms.iter().all(|term| line.contains(term))),
+                "{all}"
+            );
+        }
+        Lets::Nobody => {
+            assert_eq!((code, open.len()), (Some(1), 0), "{all}");
+            assert!(err.contains("closed: "), "{all}");
+        }
+    }
+}
+
+const ADMINS: Lets = Lets::Only(&["group:admins"]);
+
+#[test]
+fn the_query_of_an_auth_url_counts_whatever_stands_before_it() {
+    let object = |address: &str| {
+        format!(
+            "kind: Ingress\nmetadata:\n  name: a\n  annotations:\n    nginx.ingress.kubernetes.io/auth-url: {address}\n\
+             spec:\n  rules:\n    - {{host: a.example.com, http: {{paths: [{{path: /}}]}}}}\n"
+        )
+    };
+    for (address, lets) in [
+        ("https://$host:$server_port/oauth2/auth?allowed_groups=admins", ADMINS),
+        ("https://$host/oauth2/auth?allowed_groups=$arg_group", Lets::Nobody),
+        ("https://$host:$server_port/oauth2/auth?zone=9", Lets::Nobody),
+        ("https://$host:$server_port/oauth2/auth", Lets::Only(&["signed-in"])),
+    ] {
+        held("ingress-nginx", &[("a.yaml", &object(address))], &["--allow", "signed-in"], lets);
+    }
+}
