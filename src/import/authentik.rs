@@ -328,7 +328,8 @@ fn open_paths(provider: &Object, mode: &str, app: &mut App, plan: &mut Plan) {
             "its value cannot be read here: all stays closed",
         );
     };
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+    // A blank in an expression is one.
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
         let key = format!("{}.skip_path_regex {line}", provider.place);
         // There it is held against the whole address.
         let matched =

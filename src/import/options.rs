@@ -150,12 +150,14 @@ impl Options {
     /// The values of an option, none of them empty.
     pub(super) fn all(&self, name: &str) -> Vec<String> {
         let Some(set) = self.set.get(name) else { return Vec::new() };
-        let split = self.find(name).is_some_and(|known| known.kind == Kind::Many);
-        let parts = set
-            .values
-            .iter()
-            .flat_map(|value| if split { value.split(',').collect() } else { vec![value.as_str()] });
-        parts.map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned).collect()
+        let kind = self.find(name).map(|known| known.kind);
+        let parts = set.values.iter().flat_map(|value| match kind {
+            Some(Kind::Many) => value.split(',').map(str::trim).collect(),
+            // A blank in an expression is one.
+            Some(Kind::Whole) => vec![value.as_str()],
+            Some(Kind::Flag | Kind::One) | None => vec![value.trim()],
+        });
+        parts.filter(|value| !value.is_empty()).map(str::to_owned).collect()
     }
 
     /// The values of an option that lists something, without the empty ones; nothing if it was not set. One that has empty ones

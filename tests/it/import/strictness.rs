@@ -64,3 +64,13 @@ fn the_query_of_an_auth_url_counts_whatever_stands_before_it() {
         held("ingress-nginx", &[("a.yaml", &object(address))], &["--allow", "signed-in"], lets);
     }
 }
+
+#[test]
+fn a_blank_at_the_end_of_an_expression_is_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = "email_domains = [\"*\"]\nskip_auth_regex = [\"^/ \"]\n";
+    std::fs::write(dir.path().join("a.cfg"), file).expect("a file");
+    let (_, out, err) = run(&["import", "oauth2-proxy", "a.cfg", "--host", "a.example.com"], dir.path());
+    let open: Vec<&str> = out.lines().filter(|line| line.contains("\"public\"")).collect();
+    assert!(!open.is_empty() && open.iter().all(|line| line.contains("path = \"/ ")), "{out}{err}");
+}
