@@ -74,3 +74,47 @@ fn a_blank_at_the_end_of_an_expression_is_one() {
     let open: Vec<&str> = out.lines().filter(|line| line.contains("\"public\"")).collect();
     assert!(!open.is_empty() && open.iter().all(|line| line.contains("path = \"/ ")), "{out}{err}");
 }
+
+#[test]
+fn bindings_that_cannot_be_read_close_what_they_may_be_about() {
+    let blueprint = |mode: &str, binding: &str| {
+        format!(
+            "entries:\n  - model: authentik_providers_proxy.proxyprovider\n    id: p\n    \
+             attrs: {{mode: forward_single, external_host: 'https://wiki.example.com'}}\n  \
+             - model: authentik_core.application\n    id: app\n    identifiers: {{slug: wiki}}\n    \
+             attrs: {{provider: !KeyOf p, policy_engine_mode: {mode}}}\n  \
+             - model: authentik_policies.policybinding\n    attrs: {{group: !Find [authentik_core.group, [name, admins]], {binding}}}\n"
+        )
+    };
+    let find = "target: !Find [authentik_core.application,";
+    for (mode, binding, lets) in [
+        ("any", "target: !KeyOf app".to_owned(), ADMINS),
+        ("any", format!("{find} [slug, wiki]]"), ADMINS),
+        ("any", format!("{find} [slug, blog]]"), Lets::Only(&["signed-in"])),
+        ("any", "target: !KeyOf wiki".to_owned(), Lets::Only(&["signed-in"])),
+        (
+            "any",
+            "target: !Find [authentik_flows.flowstagebinding, [name, wiki]]".to_owned(),
+            Lets::Only(&["signed-in"]),
+        ),
+        ("any", format!("{find} [slug, !Context slug]]"), Lets::Nobody),
+        ("any", format!("{find} [slug, wiki], [name, Wiki]]"), Lets::Nobody),
+        ("any", format!("{find} [meta_launch_url, 'https://wiki.example.com']]"), Lets::Nobody),
+        ("any", "target: !Context app".to_owned(), Lets::Nobody),
+        ("any", "target: 3f0c2e7a-0000-4000-8000-000000000000".to_owned(), Lets::Nobody),
+        ("any", "target: !KeyOf app, negate: !Context no".to_owned(), Lets::Nobody),
+        ("any", "target: !KeyOf app, enabled: !Context on".to_owned(), Lets::Nobody),
+        ("!Context mode", "target: !KeyOf app".to_owned(), Lets::Nobody),
+    ] {
+        held("authentik", &[("a.yaml", &blueprint(mode, &binding))], &[], lets);
+    }
+    let one = blueprint("any", "target: !KeyOf app");
+    held(
+        "authentik",
+        &[("a.yaml", &one.replace("mode: forward_single", "mode: !Context m"))],
+        &[],
+        Lets::Nobody,
+    );
+    let made = "  - !Enumerate [!Context all, SEQ, {model: authentik_policies.policybinding}]\n";
+    held("authentik", &[("a.yaml", &format!("{one}{made}"))], &[], Lets::Nobody);
+}
