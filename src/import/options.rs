@@ -69,13 +69,15 @@ struct Set {
 pub(super) struct Options {
     known: &'static [Known],
     set: HashMap<String, Set>,
+    /// Keys of variables that are there and empty.
+    empty: Vec<String>,
     /// How many were set, also those that were set anew.
     count: usize,
 }
 
 impl Options {
     pub(super) fn new(known: &'static [Known]) -> Self {
-        Self { known, set: HashMap::new(), count: 0 }
+        Self { known, set: HashMap::new(), empty: Vec::new(), count: 0 }
     }
 
     /// Takes an option from a file or a variable. Names may have `_` for `-` and an `s` at their end.
@@ -87,6 +89,11 @@ impl Options {
             .map(|item| item.text().map_or_else(|| UNREADABLE.to_owned(), str::to_owned))
             .collect();
         self.set(name, key.to_owned(), values);
+    }
+
+    /// Takes a variable that is empty, where that is as none: what another source says goes on counting.
+    pub(super) fn put_empty(&mut self, key: &str) {
+        self.empty.push(key.to_owned());
     }
 
     /// Takes flags as a Go program does.
@@ -139,7 +146,14 @@ impl Options {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.set.is_empty()
+        self.set.is_empty() && self.empty.is_empty()
+    }
+
+    /// Closes all for a configuration file that is named by an option and was not given.
+    pub(super) fn without_its_file(&self, name: &str, plan: &mut Plan) {
+        if let Some(set) = self.set.get(name) {
+            plan.close(&set.key, "its file is not among those that are read here: import that file");
+        }
     }
 
     /// As the option was written, if it was set.
@@ -192,6 +206,7 @@ impl Options {
 
     /// Tells what became of all options that no code looks at. What is not known may restrict.
     pub(super) fn tell(&self, plan: &mut Plan, read: impl Fn(&str) -> bool) {
+        self.empty.iter().for_each(|key| plan.needless(key, "an empty variable is as none"));
         for set in self.in_order() {
             let unread = set.values.iter().any(|value| value == UNREADABLE || value.contains("${"));
             let known = self.find(&set.name);
@@ -206,6 +221,7 @@ impl Options {
                 }
                 Some(Meaning::Read) if unread => plan.close(&set.key, "its value cannot be read here"),
                 Some(Meaning::Read) => {}
+                None if read(&set.name) && unread => plan.close(&set.key, "its value cannot be read here"),
                 None if read(&set.name) => {}
                 None => plan.close(&set.key, "it is not known, and may keep somebody out"),
             }

@@ -118,3 +118,29 @@ fn bindings_that_cannot_be_read_close_what_they_may_be_about() {
     let made = "  - !Enumerate [!Context all, SEQ, {model: authentik_policies.policybinding}]\n";
     held("authentik", &[("a.yaml", &format!("{one}{made}"))], &[], Lets::Nobody);
 }
+
+#[test]
+fn an_empty_variable_leaves_what_the_file_says() {
+    let file = "email_domains = [\"*\"]\nallowed_groups = [\"admins\"]\ncookie_domains = [\"example.com\"]\n";
+    held("oauth2-proxy", &[("a.cfg", file), ("a.env", "OAUTH2_PROXY_ALLOWED_GROUPS=\n")], &[], ADMINS);
+}
+
+#[test]
+fn where_two_rules_of_traefik_forward_auth_meet_one_has_to_pass_both() {
+    let rule = |name: &str, place: &str, who: &str| {
+        format!(
+            "rule.{name}.rule = Host(`a.example.com`){place}\nrule.{name}.whitelist = {who}@example.com\n"
+        )
+    };
+    let one = format!("whitelist = alice@example.com\n{}", rule("a", "", "alice"));
+    held("traefik-forward-auth", &[("a.ini", &one)], &[], Lets::Only(&["email:alice@example.com"]));
+    let dir = tempfile::tempdir().expect("a directory");
+    std::fs::write(dir.path().join("a.ini"), one + &rule("z", " && PathPrefix(`/admin/`)", "boss"))
+        .expect("a file");
+    let (code, out, err) = run(&["import", "traefik-forward-auth", "a.ini"], dir.path());
+    let both =
+        "path = \"/admin/**\", allow = { all = [\"email:alice@example.com\", \"email:boss@example.com\"] }";
+    assert!(code == Some(1) && out.contains(both) && err.contains("keeps out more"), "{out}{err}");
+    let action = "rule.a.rule = Path(`/`)\nrule.a.action = maybe\n";
+    held("traefik-forward-auth", &[("a.ini", action)], &[], Lets::Nobody);
+}
