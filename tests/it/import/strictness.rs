@@ -144,3 +144,20 @@ fn where_two_rules_of_traefik_forward_auth_meet_one_has_to_pass_both() {
     let action = "rule.a.rule = Path(`/`)\nrule.a.action = maybe\n";
     held("traefik-forward-auth", &[("a.ini", action)], &[], Lets::Nobody);
 }
+
+#[test]
+fn without_a_provider_tinyauth_lets_in_its_own_people_alone() {
+    let hash = "$$2a$$10$$UdLYoJ5lgPsC0RKqYH";
+    let (alice, both) = (format!("USERS=alice:{hash}\n"), format!("USERS=alice:{hash},bob:{hash}\n"));
+    for (text, lets) in [
+        (alice.clone(), Lets::Only(&["user:alice"])),
+        (both, Lets::Only(&["user:alice", "user:bob"])),
+        (format!("{alice}GENERIC_CLIENT_ID=\n"), Lets::Only(&["user:alice"])),
+        (format!("{alice}GENERIC_CLIENT_ID=x\n"), Lets::Only(&["signed-in"])),
+        ("USERS_FILE=/users\n".to_owned(), Lets::Nobody),
+        ("APP_URL=https://t.example.com\n".to_owned(), Lets::Nobody),
+        (format!("{alice}TINYAUTH_EXPERIMENTAL_CONFIGFILE=/data/c.yaml\n"), Lets::Nobody),
+    ] {
+        held("tinyauth", &[("a.env", &text)], &["--host", "wiki.example.com"], lets);
+    }
+}
