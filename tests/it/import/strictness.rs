@@ -161,3 +161,10 @@ fn without_a_provider_tinyauth_lets_in_its_own_people_alone() {
         held("tinyauth", &[("a.env", &text)], &["--host", "wiki.example.com"], lets);
     }
 }
+
+#[test]
+fn people_who_need_all_of_several_terms_are_printed_as_foregate_takes_them() {
+    let rules = "access_control:\n  rules:\n    - domain: a.example.com\n      policy: one_factor\n      \
+                 subject: [['group:g', 'group:h']]\n";
+    held("authelia", &[("a.yml", rules)], &[], Lets::Only(&["group:g", "group:h"]));
+}
