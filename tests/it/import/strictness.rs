@@ -45,7 +45,201 @@ fn held(product: &str, files: &[(&str, &str)], more: &[&str], lets: Lets) {
     }
 }
 
+/// A Compose file with oauth2-proxy for everybody, and more lines of its service.
+fn proxy(more: &str) -> String {
+    format!(
+        "services:\n  sso:\n    image: registry:5000/oauth2-proxy/oauth2-proxy:v7\n{more}    environment:\n      \
+         OAUTH2_PROXY_EMAIL_DOMAINS: '*'\n      OAUTH2_PROXY_COOKIE_DOMAINS: .example.com\n      TZ: UTC\n"
+    )
+}
+
 const ADMINS: Lets = Lets::Only(&["group:admins"]);
+
+#[test]
+fn flags_and_variables_of_a_compose_service_are_read_as_compose_reads_them() {
+    for (more, lets) in [
+        (
+            "    command:\n      - --upstream\n      - static://202\n      - --allowed-group\n      - admins\n",
+            ADMINS,
+        ),
+        ("    command: --upstream static://202 --allowed-group 'admins'\n", ADMINS),
+        ("    command: [/bin/oauth2-proxy, --allowed-group=admins]\n", ADMINS),
+        (
+            "    entrypoint: [/bin/oauth2-proxy, --allowed-group=admins]\n    command: [--reverse-proxy]\n",
+            ADMINS,
+        ),
+        ("    entrypoint: /start.sh\n", Lets::Nobody),
+        ("    command: sh -c 'oauth2-proxy --allowed-group=admins'\n", Lets::Nobody),
+        ("    command: --allowed-group='admins\n", Lets::Nobody),
+        ("    command: ['${MORE}']\n", Lets::Nobody),
+        ("    command: !override [--reverse-proxy]\n", Lets::Nobody),
+        ("    command: [--config=/etc/oauth2-proxy.cfg]\n", Lets::Nobody),
+        ("    env_file: a.env\n", Lets::Nobody),
+        ("    env_file:\n      - {path: a.env, required: true}\n", Lets::Nobody),
+        ("    extends: {file: base.yml, service: sso}\n", Lets::Nobody),
+        ("    zone: 9\n", Lets::Nobody),
+        ("    restart: always\n    x-zone: 9\n    env_file: []\n", Lets::Only(&["signed-in"])),
+    ] {
+        held("compose", &[("a.yml", &proxy(more))], &[], lets);
+    }
+    for (line, given, lets) in [
+        ("OAUTH2_PROXY_ALLOWED_GROUPS:", "", Lets::Nobody),
+        ("OAUTH2_PROXY_ALLOWED_GROUPS:", "OAUTH2_PROXY_ALLOWED_GROUPS=admins", ADMINS),
+        ("OAUTH2_PROXY_ALLOWED_GROUPS: [admins]", "", Lets::Nobody),
+        ("OAUTH2_PROXY_ALLOWED_GROUPS: ${G:-admins}", "G=", ADMINS),
+        ("OAUTH2_PROXY_ALLOWED_GROUPS: ${G-admins}", "G=", Lets::Only(&["signed-in"])),
+        ("OAUTH2_PROXY_ALLOWED_GROUPS: ${G:+admins}", "", Lets::Nobody),
+        ("OAUTH2_PROXY_ALLOWED_GROUPS: ${G:-${H:-admins}}", "", ADMINS),
+        ("OAUTH2_PROXY_ZONE: 9", "", Lets::Nobody),
+    ] {
+        held("compose", &[("a.yml", &format!("{}      {line}\n", proxy(""))), ("b.env", given)], &[], lets);
+    }
+    let list = |line: &str| {
+        format!(
+            "services:\n  sso:\n    image: oauth2-proxy\n    environment:\n      - OAUTH2_PROXY_EMAIL_DOMAINS=*\n      - {line}\n"
+        )
+    };
+    held("compose", &[("a.yml", &list("OAUTH2_PROXY_ALLOWED_GROUPS"))], &[], Lets::Nobody);
+    held("compose", &[("a.yml", &list("${MORE}"))], &[], Lets::Nobody);
+    held("compose", &[("a.yml", &list("OAUTH2_PROXY_ALLOWED_GROUPS=admins"))], &[], ADMINS);
+}
+
+#[test]
+fn several_compose_files_are_one() {
+    let over = |line: &str| format!("services:\n  sso:\n    {line}\n");
+    let group = "environment: [OAUTH2_PROXY_ALLOWED_GROUPS=admins]";
+    let base = proxy("");
+    held("compose", &[("a.yml", &base), ("b.yml", &over(group))], &[], ADMINS);
+    held("compose", &[("a.yml", &format!("{base}---\n{}", over(group)))], &[], ADMINS);
+    held("compose", &[("a.yml", &base), ("b.yml", &over("command: --allowed-group=admins"))], &[], ADMINS);
+    held("compose", &[("a.yml", &base), ("b.yml", &over("environment: !reset null"))], &[], Lets::Nobody);
+    held("compose", &[("a.yml", &format!("include: [more.yml]\n{base}"))], &[], Lets::Nobody);
+    let other = format!("{base}  wiki:\n    extends: {{file: more.yml, service: wiki}}\n");
+    held("compose", &[("a.yml", &other)], &[], Lets::Nobody);
+}
+
+#[test]
+fn programs_that_only_have_a_products_name_are_closed() {
+    let forward = |image: &str, line: &str| {
+        format!(
+            "services:\n  tfa:\n    image: {image}\n    environment: [COOKIE_DOMAIN=example.com, {line}]\n"
+        )
+    };
+    let thomseddons = "docker.io/thomseddon/traefik-forward-auth:2";
+    let known = forward(thomseddons, "WHITELIST=bob@example.com");
+    held("compose", &[("a.yml", &known)], &[], Lets::Only(&["email:bob@example.com"]));
+    for text in [
+        forward("ghcr.io/italypaleale/traefik-forward-auth:3", "WHITELIST=bob@example.com"),
+        forward(thomseddons, "TFA_AUTHGOOGLE_ALLOWEDEMAILS=bob@example.com"),
+        forward(thomseddons, "CONFIG=/etc/tfa.ini"),
+    ] {
+        held("compose", &[("a.yml", &text)], &[], Lets::Nobody);
+    }
+    held("traefik-forward-auth", &[("a.env", "CONFIG=/etc/tfa.ini\n")], &[], Lets::Nobody);
+    let flags = ["--", "--email-domain=*", "--config=/etc/o.cfg"];
+    held("oauth2-proxy", &[], &flags, Lets::Nobody);
+}
+
+#[test]
+fn what_a_middleware_demands_counts_for_its_apps() {
+    let file = |address: &str, middlewares: &str, more: &str| {
+        format!(
+            "services:\n  wiki:\n    labels:\n      traefik.http.routers.w.middlewares: {middlewares}\n      \
+             traefik.http.routers.w.rule: Host(`wiki.example.com`)\n{more}      \
+             traefik.http.middlewares.some.chain.middlewares: headers,more@docker\n      \
+             traefik.http.middlewares.more.chain.middlewares: sso\n      \
+             traefik.http.middlewares.headers.headers.framedeny: true\n      \
+             traefik.http.middlewares.sso.forwardauth.address: {address}\n  \
+             sso:\n    image: oauth2-proxy\n    container_name: Gate\n    command: --email-domain=*\n"
+        )
+    };
+    let plain = "http://sso:4180/oauth2/auth";
+    let admins = "http://gate:4180/oauth2/auth?allowed_groups=admins";
+    let app = |text: &str, wanted: &str| {
+        let dir = tempfile::tempdir().expect("a directory");
+        std::fs::write(dir.path().join("a.yml"), text).expect("a file");
+        let (_, out, err) =
+            run(&["import", "compose", "a.yml", "--issuer", "https://id.example.com"], dir.path());
+        assert!(
+            out.contains(&format!("\n\"wiki.example.com\" = \"{wanted}\"\n")),
+            "{wanted}:\n{text}\n{out}{err}"
+        );
+    };
+    let second = "      traefik.http.routers.x.rule: Host(`wiki.example.com`) && Path(`/x`)\n      \
+                  traefik.http.routers.x.middlewares: plain\n      \
+                  traefik.http.middlewares.plain.forwardauth.address: http://sso/\n";
+    app(&file(plain, "sso@docker", ""), "signed-in");
+    app(&file(admins, "sso", ""), "group:admins");
+    app(&file(admins, "headers, some", ""), "group:admins");
+    app(&file(admins, "sso", second), "group:admins");
+    app(&file("http://sso/auth?zone=9", "sso", ""), "nobody");
+    app(&file("http://authelia:9091/api/authz/forward-auth", "sso", ""), "nobody");
+    app(&file("${ADDRESS}", "sso", ""), "nobody");
+    app(&file(plain, "sso-admins@file", ""), "nobody");
+    app(
+        &file(plain, "sso", "")
+            .replace("Host(`wiki.example.com`)", "HostRegexp(`.+`) || Host(`wiki.example.com`)"),
+        "signed-in",
+    );
+    app(&file(plain, "'sso,${MORE}'", ""), "nobody");
+    app(&file("${ADDRESS}", "sso", "").replace("image: oauth2-proxy", "image: authelia"), "nobody");
+    let other = |address: &str| file(address, "sso", "").replace("image: oauth2-proxy", "image: authelia");
+    let allow = ["--allow", "signed-in"];
+    held("compose", &[("a.yml", &other("http://authelia:9091/"))], &allow, Lets::Only(&["signed-in"]));
+    held("compose", &[("a.yml", &other("http://authelia/?allowed_groups=admins"))], &allow, ADMINS);
+    // It is not known which hosts these are about.
+    for text in [
+        file(admins, "headers", ""),
+        file(admins, "sso", "").replace("Host(`wiki.example.com`)", "HostRegexp(`.+`)"),
+        file(admins, "sso", "").replace("Host(`wiki.example.com`)", "Host(`${HOST}`)"),
+    ] {
+        held("compose", &[("a.yml", &text)], &[], Lets::Nobody);
+    }
+}
+
+#[test]
+fn labels_of_tinyauth_count_where_tinyauth_reads_them() {
+    let file = |more: &str, label: &str| {
+        format!(
+            "services:\n  t:\n    image: tinyauth:v4\n{more}  wiki:\n    labels:\n      {label}\n      \
+             tinyauth.apps.wiki.config.domain: wiki.example.com\n"
+        )
+    };
+    let client = "    environment: [GENERIC_CLIENT_ID=x]\n";
+    let groups = "tinyauth.apps.wiki.oauth.groups: admins";
+    held("compose", &[("a.yml", &file(client, "tinyauth.oauth.groups: admins"))], &[], Lets::Nobody);
+    held("compose", &[("a.yml", &file(client, "tinyauth.zone: 9"))], &[], Lets::Nobody);
+    let list = "    command: [--cookie-secure, --oauth-whitelist, bob@example.com]\n";
+    held("compose", &[("a.yml", &file(list, "tinyauth.x: ''"))], &[], Lets::Only(&["email:bob@example.com"]));
+    let both = file(list, groups);
+    held("compose", &[("a.yml", &both)], &[], Lets::Only(&["email:bob@example.com"]));
+    let open = file("", "tinyauth.apps.wiki.path.allow: ^/x$")
+        .replace("tinyauth:v4", "oauth2-proxy\n    command: --email-domain=*");
+    held("compose", &[("a.yml", &open)], &[], Lets::Only(&["signed-in"]));
+}
+
+#[test]
+fn without_a_provider_tinyauth_lets_in_its_own_people_alone() {
+    let hash = "$$2a$$10$$UdLYoJ5lgPsC0RKqYH";
+    let (alice, both) = (format!("USERS=alice:{hash}\n"), format!("USERS=alice:{hash},bob:{hash}\n"));
+    for (text, lets) in [
+        (alice.clone(), Lets::Only(&["user:alice"])),
+        (both, Lets::Only(&["user:alice", "user:bob"])),
+        (format!("{alice}GENERIC_CLIENT_ID=\n"), Lets::Only(&["user:alice"])),
+        (format!("{alice}GENERIC_CLIENT_ID=x\n"), Lets::Only(&["signed-in"])),
+        ("USERS_FILE=/users\n".to_owned(), Lets::Nobody),
+        ("APP_URL=https://t.example.com\n".to_owned(), Lets::Nobody),
+        (format!("{alice}TINYAUTH_EXPERIMENTAL_CONFIGFILE=/data/c.yaml\n"), Lets::Nobody),
+    ] {
+        held("tinyauth", &[("a.env", &text)], &["--host", "wiki.example.com"], lets);
+    }
+}
+
+#[test]
+fn an_empty_variable_leaves_what_the_file_says() {
+    let file = "email_domains = [\"*\"]\nallowed_groups = [\"admins\"]\ncookie_domains = [\"example.com\"]\n";
+    held("oauth2-proxy", &[("a.cfg", file), ("a.env", "OAUTH2_PROXY_ALLOWED_GROUPS=\n")], &[], ADMINS);
+}
 
 #[test]
 fn the_query_of_an_auth_url_counts_whatever_stands_before_it() {
@@ -63,16 +257,6 @@ fn the_query_of_an_auth_url_counts_whatever_stands_before_it() {
     ] {
         held("ingress-nginx", &[("a.yaml", &object(address))], &["--allow", "signed-in"], lets);
     }
-}
-
-#[test]
-fn a_blank_at_the_end_of_an_expression_is_one() {
-    let dir = tempfile::tempdir().expect("a directory");
-    let file = "email_domains = [\"*\"]\nskip_auth_regex = [\"^/ \"]\n";
-    std::fs::write(dir.path().join("a.cfg"), file).expect("a file");
-    let (_, out, err) = run(&["import", "oauth2-proxy", "a.cfg", "--host", "a.example.com"], dir.path());
-    let open: Vec<&str> = out.lines().filter(|line| line.contains("\"public\"")).collect();
-    assert!(!open.is_empty() && open.iter().all(|line| line.contains("path = \"/ ")), "{out}{err}");
 }
 
 #[test]
@@ -120,12 +304,6 @@ fn bindings_that_cannot_be_read_close_what_they_may_be_about() {
 }
 
 #[test]
-fn an_empty_variable_leaves_what_the_file_says() {
-    let file = "email_domains = [\"*\"]\nallowed_groups = [\"admins\"]\ncookie_domains = [\"example.com\"]\n";
-    held("oauth2-proxy", &[("a.cfg", file), ("a.env", "OAUTH2_PROXY_ALLOWED_GROUPS=\n")], &[], ADMINS);
-}
-
-#[test]
 fn where_two_rules_of_traefik_forward_auth_meet_one_has_to_pass_both() {
     let rule = |name: &str, place: &str, who: &str| {
         format!(
@@ -146,25 +324,18 @@ fn where_two_rules_of_traefik_forward_auth_meet_one_has_to_pass_both() {
 }
 
 #[test]
-fn without_a_provider_tinyauth_lets_in_its_own_people_alone() {
-    let hash = "$$2a$$10$$UdLYoJ5lgPsC0RKqYH";
-    let (alice, both) = (format!("USERS=alice:{hash}\n"), format!("USERS=alice:{hash},bob:{hash}\n"));
-    for (text, lets) in [
-        (alice.clone(), Lets::Only(&["user:alice"])),
-        (both, Lets::Only(&["user:alice", "user:bob"])),
-        (format!("{alice}GENERIC_CLIENT_ID=\n"), Lets::Only(&["user:alice"])),
-        (format!("{alice}GENERIC_CLIENT_ID=x\n"), Lets::Only(&["signed-in"])),
-        ("USERS_FILE=/users\n".to_owned(), Lets::Nobody),
-        ("APP_URL=https://t.example.com\n".to_owned(), Lets::Nobody),
-        (format!("{alice}TINYAUTH_EXPERIMENTAL_CONFIGFILE=/data/c.yaml\n"), Lets::Nobody),
-    ] {
-        held("tinyauth", &[("a.env", &text)], &["--host", "wiki.example.com"], lets);
-    }
-}
-
-#[test]
 fn people_who_need_all_of_several_terms_are_printed_as_foregate_takes_them() {
     let rules = "access_control:\n  rules:\n    - domain: a.example.com\n      policy: one_factor\n      \
                  subject: [['group:g', 'group:h']]\n";
     held("authelia", &[("a.yml", rules)], &[], Lets::Only(&["group:g", "group:h"]));
+}
+
+#[test]
+fn a_blank_at_the_end_of_an_expression_is_one() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let file = "email_domains = [\"*\"]\nskip_auth_regex = [\"^/ \"]\n";
+    std::fs::write(dir.path().join("a.cfg"), file).expect("a file");
+    let (_, out, err) = run(&["import", "oauth2-proxy", "a.cfg", "--host", "a.example.com"], dir.path());
+    let open: Vec<&str> = out.lines().filter(|line| line.contains("\"public\"")).collect();
+    assert!(!open.is_empty() && open.iter().all(|line| line.contains("path = \"/ ")), "{out}{err}");
 }
