@@ -1,6 +1,7 @@
 //! `foregate import`: the configuration of another product as a foregate.toml. No restriction is dropped: what foregate
 //! has no words for is closed and told. Decides about no request.
 
+mod asked;
 mod authelia;
 mod authentik;
 mod compose;

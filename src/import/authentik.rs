@@ -36,6 +36,8 @@ pub(super) fn read(given: &Given, _wish: &Wish) -> Result<Plan, ImportError> {
 /// An object of authentik, its attributes and identifiers together.
 #[derive(Clone, Debug)]
 struct Object {
+    /// What `!KeyOf` calls it.
+    id: Option<String>,
     /// By which others name it.
     names: Vec<String>,
     attributes: Vec<(String, Value)>,
@@ -53,6 +55,11 @@ impl Object {
 
     fn text(&self, key: &str) -> Option<&str> {
         self.at(key).and_then(Value::text)
+    }
+
+    /// Whether something stands there that is no text, such as `!Context`.
+    fn is_unreadable(&self, key: &str) -> bool {
+        self.at(key).is_some_and(|value| value.text().is_none())
     }
 }
 
@@ -99,7 +106,9 @@ impl Export {
 
     /// An entry of a blueprint.
     fn entry(&mut self, index: usize, entry: &Value, plan: &mut Plan) {
-        let model = entry.at("model").and_then(Value::text).unwrap_or_default();
+        let Some(model) = entry.at("model").and_then(Value::text) else {
+            return plan.close(format!("entries[{index}]"), "what it is cannot be read here");
+        };
         let place = format!("entries[{index}] {model}");
         if entry.at("state").and_then(Value::text) == Some("absent") {
             return plan.needless(place, "it is to be absent");
@@ -109,14 +118,21 @@ impl Export {
         }
         let own = |key: &str| entry.at(key).and_then(Value::map).unwrap_or_default().to_vec();
         let attributes = [own("attrs"), own("identifiers")].concat();
-        let names = entry.at("id").and_then(Value::text).map(str::to_owned).into_iter().collect();
-        let mut object = Object { names, attributes, place };
+        let id = entry.at("id").and_then(Value::text).map(str::to_owned);
+        let mut object = Object { names: id.iter().cloned().collect(), id, attributes, place };
         for key in ["name", "slug", "pk"] {
             object.names.extend(object.text(key).map(str::to_owned));
         }
+        let is_whole = ["attrs", "identifiers"]
+            .iter()
+            .filter_map(|key| entry.at(key))
+            .all(|value| value.is_empty() || value.map().is_some());
+        if MODELS.contains(&model) && !is_whole {
+            plan.close(&object.place, "its attributes cannot be read here");
+        }
         match model {
             "authentik_providers_proxy.proxyprovider" => self.providers.push(object),
-            "authentik_core.application" => self.applications.push(object),
+            APPLICATION_MODEL => self.applications.push(object),
             "authentik_policies.policybinding" => self.bindings.push(object),
             "authentik_core.group" => self.groups.push(object),
             _ => plan.needless(object.place, "it stays in authentik"),
@@ -126,7 +142,7 @@ impl Export {
     /// An object as the API tells it; what it is shows in its keys.
     fn answer(&mut self, index: usize, object: &Value, plan: &mut Plan) {
         let attributes = object.map().unwrap_or_default().to_vec();
-        let mut read = Object { names: Vec::new(), attributes, place: format!("[{index}]") };
+        let mut read = Object { id: None, names: Vec::new(), attributes, place: format!("[{index}]") };
         for key in ["pk", "name", "slug"] {
             read.names.extend(read.text(key).map(str::to_owned));
         }
@@ -154,7 +170,7 @@ impl Export {
         for binding in self
             .bindings
             .iter()
-            .filter(|binding| !self.applications.iter().any(|app| refers(binding.at("target"), app)))
+            .filter(|binding| self.applications.iter().all(|app| bound_to(binding, app) == Bound::Elsewhere))
         {
             plan.needless(&binding.place, "it is bound to something that is not here");
         }
@@ -172,14 +188,56 @@ fn refers(value: Option<&Value>, object: &Object) -> bool {
     }
 }
 
-/// The name in `!Find [model, [key, name]]`.
+/// The name in `!Find [model, [key, name]]`, where the key is one of names.
 fn found_by(value: Option<&Value>) -> Option<&str> {
-    match value? {
+    let (_, key, name) = find(value?)?;
+    ["name", "slug", "username", "pk"].contains(&key).then_some(name)
+}
+
+/// Model, key and value of a `!Find` with one condition.
+fn find(value: &Value) -> Option<(&str, &str, &str)> {
+    match value {
         Value::Tagged(tag, inner) if tag == "Find" => match inner.items() {
-            [_, wanted] => wanted.items().get(1).and_then(Value::text),
+            [model, wanted] => match wanted.items() {
+                [key, value] => Some((model.text()?, key.text()?, value.text()?)),
+                _ => None,
+            },
             _ => None,
         },
         Value::Tagged(..) | Value::Null | Value::Text(_) | Value::List(_) | Value::Map(_) => None,
+    }
+}
+
+/// What a binding is about, as seen from an application.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Bound {
+    Here,
+    Elsewhere,
+    /// It cannot be told.
+    Unsure,
+}
+
+fn bound_to(binding: &Object, application: &Object) -> Bound {
+    let settle = |known: Option<&str>, wanted: &str| match known {
+        Some(known) if known == wanted => Bound::Here,
+        Some(_) => Bound::Elsewhere,
+        None => Bound::Unsure,
+    };
+    match binding.at("target") {
+        Some(Value::Text(_)) if refers(binding.at("target"), application) => Bound::Here,
+        Some(Value::Text(text)) => settle(application.text("pk"), text),
+        Some(Value::Tagged(tag, inner)) if tag == "KeyOf" => match inner.text() {
+            Some(id) if application.id.as_deref() == Some(id) => Bound::Here,
+            Some(_) => Bound::Elsewhere,
+            None => Bound::Unsure,
+        },
+        Some(found @ Value::Tagged(..)) => match find(found) {
+            Some((APPLICATION_MODEL, key, wanted)) => settle(application.text(key), wanted),
+            // All that bindings can be about is of this model, too.
+            Some(("authentik_policies.policybindingmodel", ..)) | None => Bound::Unsure,
+            Some(_) => Bound::Elsewhere,
+        },
+        Some(Value::Null | Value::List(_) | Value::Map(_)) | None => Bound::Unsure,
     }
 }
 
@@ -204,6 +262,9 @@ fn provider(provider: &Object, export: &Export, plan: &mut Plan) {
     }
     issuer(provider, plan);
     let mut app = App { host: hosts.remove(0), ..App::default() };
+    if provider.is_unreadable("mode") {
+        plan.close_app(&mut app, format!("{}.mode", provider.place), UNREADABLE);
+    }
     who(provider, export, &mut app, plan);
     open_paths(provider, &mode, &mut app, plan);
     if mode == "proxy" {
@@ -262,30 +323,22 @@ fn who(provider: &Object, export: &Export, app: &mut App, plan: &mut Plan) {
             "bindings are not here: give what /api/v3/policies/bindings/ says, too",
         );
     }
-    let all = application.text("policy_engine_mode") == Some("all");
+    let mode = application.text("policy_engine_mode").unwrap_or("any");
+    if application.is_unreadable("policy_engine_mode") || !["any", "all"].contains(&mode) {
+        plan.close_app(app, format!("{}.policy_engine_mode", application.place), UNREADABLE);
+    }
+    let all = mode == "all";
     let mut verdict: Option<Verdict> = None;
-    for binding in export.bindings.iter().filter(|binding| refers(binding.at("target"), application)) {
-        if binding.text("enabled").is_some_and(|enabled| is_on(enabled) == Some(false)) {
-            plan.needless(&binding.place, "it is not enabled");
-            continue;
+    for binding in &export.bindings {
+        match bound_to(binding, application) {
+            Bound::Elsewhere => continue,
+            Bound::Unsure => {
+                plan.close_app(app, format!("{}.target", binding.place), UNREADABLE);
+                continue;
+            }
+            Bound::Here => {}
         }
-        known_only(binding, &BINDING, app, plan);
-        let negated = binding.text("negate").is_some_and(|negate| is_on(negate) != Some(false));
-        let found = if negated { None } else { bound(binding, export) };
-        let one = match &found {
-            Some(term) => Verdict::who(Terms::one(term.clone())),
-            None => Verdict::Nobody,
-        };
-        match (found.is_some(), all) {
-            (true, _) => plan.carried(&binding.place, "a term in [apps]"),
-            (false, true) => plan.close_app(
-                app,
-                &binding.place,
-                "it is a policy, or says who is not let in: foregate has no words for it",
-            ),
-            (false, false) => plan
-                .lost(&binding.place, "it is a policy, or says who is not let in: whom it lets in stays out"),
-        }
+        let Some(one) = says(binding, all, export, app, plan) else { continue };
         verdict = Some(match (verdict, all) {
             (None, _) => one,
             (Some(others), true) => others.and(&one),
@@ -293,6 +346,32 @@ fn who(provider: &Object, export: &Export, app: &mut App, plan: &mut Plan) {
         });
     }
     app.otherwise = verdict.unwrap_or_else(Verdict::signed_in);
+}
+
+/// Whom a binding lets in; `None` if it does not count.
+fn says(binding: &Object, all: bool, export: &Export, app: &mut App, plan: &mut Plan) -> Option<Verdict> {
+    for key in ["enabled", "negate"].iter().filter(|key| binding.is_unreadable(key)) {
+        plan.close_app(app, format!("{}.{key}", binding.place), UNREADABLE);
+    }
+    if binding.text("enabled").is_some_and(|enabled| is_on(enabled) == Some(false)) {
+        plan.needless(&binding.place, "it is not enabled");
+        return None;
+    }
+    known_only(binding, &BINDING, app, plan);
+    let negated = binding.text("negate").is_some_and(|negate| is_on(negate) != Some(false));
+    let found = if negated { None } else { bound(binding, export) };
+    match (found.is_some(), all) {
+        (true, _) => plan.carried(&binding.place, "a term in [apps]"),
+        (false, true) => plan.close_app(
+            app,
+            &binding.place,
+            "it is a policy, or says who is not let in: foregate has no words for it",
+        ),
+        (false, false) => {
+            plan.lost(&binding.place, "it is a policy, or says who is not let in: whom it lets in stays out")
+        }
+    }
+    Some(found.map_or(Verdict::Nobody, |term| Verdict::who(Terms::one(term))))
 }
 
 /// Closes the app for an attribute that is not known.
@@ -328,7 +407,8 @@ fn open_paths(provider: &Object, mode: &str, app: &mut App, plan: &mut Plan) {
             "its value cannot be read here: all stays closed",
         );
     };
-    for line in text.lines().map(str::trim).filter(|line| !line.is_empty()) {
+    // A blank in an expression is one.
+    for line in text.lines().filter(|line| !line.trim().is_empty()) {
         let key = format!("{}.skip_path_regex {line}", provider.place);
         // There it is held against the whole address.
         let matched =
@@ -402,6 +482,17 @@ fn told(provider: &Object, mode: &str, plan: &mut Plan, app: &mut App) {
         }
     }
 }
+
+const UNREADABLE: &str = "its value cannot be read here";
+const APPLICATION_MODEL: &str = "authentik_core.application";
+
+/// Those that are read.
+const MODELS: [&str; 4] = [
+    "authentik_providers_proxy.proxyprovider",
+    APPLICATION_MODEL,
+    "authentik_policies.policybinding",
+    "authentik_core.group",
+];
 
 /// What applications have; only the provider and the mode matter.
 const APPLICATION: [&str; 11] = [

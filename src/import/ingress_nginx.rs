@@ -2,13 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use url::Url;
-
+use super::asked::Demands;
 use super::path::{Paths, Reach};
-use super::plan::{App, Headers, Plan, Rule, Terms, Verdict};
+use super::plan::{App, Headers, Plan, Rule, Verdict};
 use super::regex::{Against, Matched, paths_of};
 use super::tree::{Value, read_yaml};
-use super::words::{allowed, commas, email, host_key, origin, term};
+use super::words::{allowed, commas, host_key, origin};
 use super::{Given, ImportError, Wish};
 
 /// Reads all Ingress objects.
@@ -115,35 +114,20 @@ fn matched(path: &str, kind: &str, regex: bool) -> Matched {
 /// Whom the auth address lets in, as far as it says so; what else its server decides is not here.
 fn who(name: &str, auth: &str, plan: &mut Plan, wish: &Wish, reasons: &mut Vec<String>) -> Verdict {
     let key = format!("Ingress {name} auth-url");
-    let mut verdict = allowed(wish).unwrap_or_else(|| {
+    let verdict = allowed(wish).unwrap_or_else(|| {
         let why = "whom its server lets in is not in the Ingress: say so with --allow, or import its own configuration";
         plan.note(&key, super::plan::Fate::Closed(format!("{why}; its hosts are closed")));
         reasons.push(format!("{key}: {why}"));
         Verdict::signed_in()
     });
-    let query = Url::parse(auth).ok();
-    for (parameter, value) in query.iter().flat_map(Url::query_pairs) {
-        let terms: Option<Vec<String>> = match &*parameter {
-            "allowed_groups" => commas(&value).iter().map(|one| term("group", one)).collect(),
-            "allowed_emails" => commas(&value).iter().map(|one| email(one)).collect(),
-            "allowed_email_domains" => commas(&value)
-                .iter()
-                .map(|one| email(&format!("*@{}", one.trim_start_matches("*."))))
-                .collect(),
-            _ => None,
-        };
-        let subdomains = parameter == "allowed_email_domains" && value.contains("*.");
-        match terms.filter(|terms| !terms.is_empty() && !subdomains) {
-            Some(terms) => verdict = verdict.and(&Verdict::who(Terms::any(terms))),
-            None => {
-                let why = format!("`{parameter}` may keep somebody out, and foregate has no words for it");
-                plan.note(&key, super::plan::Fate::Closed(format!("{why}; its hosts are closed")));
-                reasons.push(format!("{key}: {why}"));
-            }
-        }
+    let demands = Demands::of(auth);
+    for parameter in demands.unknown {
+        let why = format!("`{parameter}` may keep somebody out, and foregate has no words for it");
+        plan.note(&key, super::plan::Fate::Closed(format!("{why}; its hosts are closed")));
+        reasons.push(format!("{key}: {why}"));
     }
-    plan.carried(key, "[apps]");
-    verdict
+    plan.carried(&key, "[apps]");
+    verdict.and(&demands.verdict)
 }
 
 /// What became of the other annotations. nginx goes on obeying all that are not about the check.

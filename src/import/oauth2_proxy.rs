@@ -22,7 +22,7 @@ pub(super) fn read(given: &Given, wish: &Wish) -> Result<Plan, ImportError> {
             for document in read_yaml(name, text)? {
                 alpha::put(&document, &mut options, &mut plan);
             }
-        } else if std::path::Path::new(name).extension().is_some_and(|end| end == "txt") {
+        } else if is_text(name) {
             emails.push((
                 base(name).to_owned(),
                 text.lines().map(str::trim).filter(|line| !line.is_empty()).map(str::to_owned).collect(),
@@ -40,14 +40,24 @@ pub(super) fn read(given: &Given, wish: &Wish) -> Result<Plan, ImportError> {
         return Err(ImportError::Nothing("no option of oauth2-proxy"));
     }
     carry(&options, &mut plan, &emails, wish);
+    let is_given = |wanted: &dyn Fn(&str) -> bool| given.files.iter().any(|(name, _)| wanted(name));
+    if !is_given(&|name| !is_yaml(name) && !is_text(name)) {
+        options.without_its_file("config", &mut plan);
+    }
+    if !is_given(&is_yaml) {
+        options.without_its_file("alpha-config", &mut plan);
+    }
     Ok(plan)
 }
 
 /// Takes variables without their prefix. An empty one is as none to it.
 pub(super) fn put_variables(options: &mut Options, variables: &[(String, String)]) {
     for (name, value) in variables {
-        let value = Value::Text(value.clone());
-        options.put(name, if value.is_empty() { &Value::Null } else { &value });
+        if value.is_empty() {
+            options.put_empty(name);
+        } else {
+            options.put(name, &Value::Text(value.clone()));
+        }
     }
 }
 
@@ -445,6 +455,10 @@ fn carried(options: &Options, plan: &mut Plan, option: &str, what: &str) {
 
 fn base(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
+}
+
+fn is_text(name: &str) -> bool {
+    std::path::Path::new(name).extension().is_some_and(|end| end == "txt")
 }
 
 fn is_yaml(name: &str) -> bool {

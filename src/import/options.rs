@@ -69,13 +69,15 @@ struct Set {
 pub(super) struct Options {
     known: &'static [Known],
     set: HashMap<String, Set>,
+    /// Keys of variables that are there and empty.
+    empty: Vec<String>,
     /// How many were set, also those that were set anew.
     count: usize,
 }
 
 impl Options {
     pub(super) fn new(known: &'static [Known]) -> Self {
-        Self { known, set: HashMap::new(), count: 0 }
+        Self { known, set: HashMap::new(), empty: Vec::new(), count: 0 }
     }
 
     /// Takes an option from a file or a variable. Names may have `_` for `-` and an `s` at their end.
@@ -87,6 +89,11 @@ impl Options {
             .map(|item| item.text().map_or_else(|| UNREADABLE.to_owned(), str::to_owned))
             .collect();
         self.set(name, key.to_owned(), values);
+    }
+
+    /// Takes a variable that is empty, where that is as none: what another source says goes on counting.
+    pub(super) fn put_empty(&mut self, key: &str) {
+        self.empty.push(key.to_owned());
     }
 
     /// Takes flags as a Go program does.
@@ -139,7 +146,14 @@ impl Options {
     }
 
     pub(super) fn is_empty(&self) -> bool {
-        self.set.is_empty()
+        self.set.is_empty() && self.empty.is_empty()
+    }
+
+    /// Closes all for a configuration file that is named by an option and was not given.
+    pub(super) fn without_its_file(&self, name: &str, plan: &mut Plan) {
+        if let Some(set) = self.set.get(name) {
+            plan.close(&set.key, "its file is not among those that are read here: import that file");
+        }
     }
 
     /// As the option was written, if it was set.
@@ -150,12 +164,14 @@ impl Options {
     /// The values of an option, none of them empty.
     pub(super) fn all(&self, name: &str) -> Vec<String> {
         let Some(set) = self.set.get(name) else { return Vec::new() };
-        let split = self.find(name).is_some_and(|known| known.kind == Kind::Many);
-        let parts = set
-            .values
-            .iter()
-            .flat_map(|value| if split { value.split(',').collect() } else { vec![value.as_str()] });
-        parts.map(str::trim).filter(|value| !value.is_empty()).map(str::to_owned).collect()
+        let kind = self.find(name).map(|known| known.kind);
+        let parts = set.values.iter().flat_map(|value| match kind {
+            Some(Kind::Many) => value.split(',').map(str::trim).collect(),
+            // A blank in an expression is one.
+            Some(Kind::Whole) => vec![value.as_str()],
+            Some(Kind::Flag | Kind::One) | None => vec![value.trim()],
+        });
+        parts.filter(|value| !value.is_empty()).map(str::to_owned).collect()
     }
 
     /// The values of an option that lists something, without the empty ones; nothing if it was not set. One that has empty ones
@@ -190,6 +206,7 @@ impl Options {
 
     /// Tells what became of all options that no code looks at. What is not known may restrict.
     pub(super) fn tell(&self, plan: &mut Plan, read: impl Fn(&str) -> bool) {
+        self.empty.iter().for_each(|key| plan.needless(key, "an empty variable is as none"));
         for set in self.in_order() {
             let unread = set.values.iter().any(|value| value == UNREADABLE || value.contains("${"));
             let known = self.find(&set.name);
@@ -204,6 +221,7 @@ impl Options {
                 }
                 Some(Meaning::Read) if unread => plan.close(&set.key, "its value cannot be read here"),
                 Some(Meaning::Read) => {}
+                None if read(&set.name) && unread => plan.close(&set.key, "its value cannot be read here"),
                 None if read(&set.name) => {}
                 None => plan.close(&set.key, "it is not known, and may keep somebody out"),
             }

@@ -173,6 +173,9 @@ impl Terms {
     }
 
     pub(super) fn and(&self, other: &Self) -> Self {
+        if self == other {
+            return self.clone();
+        }
         let both = |one: &BTreeSet<String>| other.0.iter().map(|two| settle(one | two)).collect::<Vec<_>>();
         Self(widest(self.0.iter().flat_map(both).collect()))
     }

@@ -348,7 +348,11 @@ impl Parser<'_> {
             _ => None,
         };
         if let Some(segment) = segment {
-            return Some(vec![vec![if self.take_if('+') { segment } else { Step::Other }]]);
+            let step = if self.take_if('+') { segment } else { Step::Other };
+            if step != Step::Other {
+                self.take_if('?');
+            }
+            return Some(vec![vec![step]]);
         }
         let plain = |letter: &char| !letter.is_ascii_alphanumeric() && !"^-\\[".contains(*letter);
         if inside.len() <= 4 && inside.iter().all(plain) {
@@ -360,8 +364,10 @@ impl Parser<'_> {
     /// What stands behind a piece and says how often.
     fn repeated(&mut self, piece: Ways) -> Option<Ways> {
         match self.peek() {
+            // A `?` behind it says in which order ways are tried, not which there are.
             Some('?') => {
                 self.at += 1;
+                self.take_if('?');
                 Some([piece, vec![Vec::new()]].concat())
             }
             Some('*' | '+') => {
@@ -393,6 +399,8 @@ const MOST_WAYS: usize = 64;
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn shown(sets: &[Paths]) -> String {
@@ -417,6 +425,12 @@ mod tests {
             ("^/a/[^/]+/b$", "/a/*/b", "/a/*/b"),
             ("^/a/[^/]+$", "/a/*", "/a/*"),
             ("^/a/v1", "/a/v1/**", "/a/++"),
+            ("^/[^/]+?$", "/*", "/*"),
+            ("^/a[^/]+?", "", "/**"),
+            ("^/a[^/]*?$", "", "/**"),
+            ("^/a/?$", "/a /a/", "/a /a/"),
+            ("^/a/??$", "/a /a/", "/a /a/"),
+            ("^/a/.*?$", "/a/++", "/a/++"),
             (r"^/robots\.txt$", "/robots.txt", "/robots.txt"),
             ("/health", "/health/**", "/**"),
             (".*", "/**", "/**"),
@@ -457,6 +471,62 @@ mod tests {
                 (surely.into(), maybe.into()),
                 "{expression}"
             );
+        }
+    }
+
+    /// A letter or a class, and how often it may stand there.
+    #[derive(Clone, Debug)]
+    struct Piece {
+        text: &'static str,
+        times: &'static str,
+        is_lazy: bool,
+    }
+
+    impl Piece {
+        fn is(&self, letter: u8) -> bool {
+            match self.text {
+                "[^/]" => letter != b'/',
+                "." => true,
+                text => text.as_bytes() == [letter],
+            }
+        }
+    }
+
+    impl std::fmt::Display for Piece {
+        fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+            let lazy = if self.is_lazy && !self.times.is_empty() { "?" } else { "" };
+            write!(f, "{}{}{lazy}", self.text, self.times)
+        }
+    }
+
+    /// Whether the pieces match from the beginning of a path, and to its end if they have to.
+    fn fits(pieces: &[Piece], path: &[u8], to_end: bool) -> bool {
+        let Some((piece, rest)) = pieces.split_first() else { return !to_end || path.is_empty() };
+        let least = usize::from(matches!(piece.times, "" | "+"));
+        let most = if matches!(piece.times, "" | "?") { 1 } else { path.len() };
+        let there = path.iter().take_while(|letter| piece.is(**letter)).count();
+        (least..=most.min(there)).any(|times| fits(rest, &path[times..], to_end))
+    }
+
+    fn pieces() -> impl Strategy<Value = Vec<Piece>> {
+        let texts = prop::sample::select(vec!["a", "b", "/", "/", "[^/]", "."]);
+        let times = prop::sample::select(vec!["", "", "", "?", "*", "+"]);
+        let piece = (texts, times, any::<bool>());
+        prop::collection::vec(piece.prop_map(|(text, times, is_lazy)| Piece { text, times, is_lazy }), 0..6)
+    }
+
+    proptest! {
+        #[test]
+        fn what_surely_matches_matches_and_nothing_else_than_what_may(pieces in pieces(), to_end in any::<bool>()) {
+            let text: String = pieces.iter().map(ToString::to_string).collect();
+            let matched = paths_of(&format!("^/{text}{}", if to_end { "$" } else { "" }), Against::Path);
+            for path in ["/", "/a", "/b", "/a/", "/ab", "/a/b", "/a/b/", "/a/ba", "/a/b/a", "/b/a", "/aa/bb/ab"] {
+                let set = Paths::literal(path, Reach::Exact).unwrap();
+                let meant = fits(&pieces, &path.as_bytes()[1..], to_end);
+                let within = |sets: &[Paths]| sets.iter().any(|other| other.holds(&set));
+                prop_assert!(meant || !within(&matched.surely), "{text} {to_end} opens {path}: {matched:?}");
+                prop_assert!(!meant || within(&matched.maybe), "{text} {to_end} forgets {path}: {matched:?}");
+            }
         }
     }
 }

@@ -14,16 +14,7 @@ pub(super) fn read(given: &Given, wish: &Wish) -> Result<Plan, ImportError> {
     for (_, text) in given.files.iter().chain(&given.variables) {
         settings.extend(variables(text, ""));
     }
-    let mut flags = given.flags.iter();
-    while let Some(flag) = flags.next() {
-        let Some(bare) = flag.strip_prefix("--") else {
-            return Err(ImportError::Wish(format!("`{flag}` is no flag")));
-        };
-        match bare.split_once('=') {
-            Some((name, value)) => settings.push((name.to_owned(), value.to_owned())),
-            None => settings.push((bare.to_owned(), flags.next().cloned().unwrap_or_default())),
-        }
-    }
+    put_flags(&mut settings, &given.flags)?;
     if settings.is_empty() {
         return Err(ImportError::Nothing("no setting of Tinyauth"));
     }
@@ -34,6 +25,25 @@ pub(super) fn read(given: &Given, wish: &Wish) -> Result<Plan, ImportError> {
     Ok(plan)
 }
 
+/// Adds flags to settings. One that another flag stands behind has no value of its own.
+pub(super) fn put_flags(settings: &mut Vec<(String, String)>, flags: &[String]) -> Result<(), ImportError> {
+    let mut flags = flags.iter().peekable();
+    while let Some(flag) = flags.next() {
+        let Some(bare) = flag.strip_prefix("--").filter(|bare| !bare.is_empty()) else {
+            return Err(ImportError::Wish(format!("`{flag}` is no flag")));
+        };
+        let (name, value) = match bare.split_once('=') {
+            Some((name, value)) => (name, value.to_owned()),
+            None => {
+                let value = flags.next_if(|next| !next.starts_with("--"));
+                (bare, value.cloned().unwrap_or_else(|| "true".to_owned()))
+            }
+        };
+        settings.push((name.to_owned(), value));
+    }
+    Ok(())
+}
+
 /// What is said of apps: by the name of the app, its keys in small letters with dots.
 pub(super) type Labels = BTreeMap<String, Vec<(String, String)>>;
 
@@ -41,7 +51,8 @@ pub(super) type Labels = BTreeMap<String, Vec<(String, String)>>;
 pub(super) fn carry(settings: &[(String, String)], plan: &mut Plan, apps: &mut Labels) -> Verdict {
     plan.headers = Some(Headers::Preset("remote"));
     plan.carried("Remote-User, -Name, -Email, -Groups", "headers = \"remote\"");
-    let mut whole = Verdict::signed_in();
+    let mut listed = None;
+    let mut local = Vec::new();
     let mut lifetime = None;
     for (key, value) in settings {
         let name = key.to_ascii_lowercase().replace(['_', '-'], ".");
@@ -64,8 +75,12 @@ pub(super) fn carry(settings: &[(String, String)], plan: &mut Plan, apps: &mut L
                 plan.carried(key, "public_url");
             }
             "oauth.whitelist" | "oauth.white.list" => {
-                whole = whitelist(key, value, plan);
+                listed = whitelist(key, value, plan).or(listed);
                 plan.carried(key, "allow");
+            }
+            "users" | "auth.users" => {
+                local.extend(commas(value).iter().filter_map(|one| one.split(':').next()).map(str::to_owned));
+                plan.lost(key, PASSWORDS);
             }
             "auth.sessionexpiry" | "session.expiry" => lifetime = seconds(value),
             _ => other(key, name, value, plan),
@@ -73,7 +88,29 @@ pub(super) fn carry(settings: &[(String, String)], plan: &mut Plan, apps: &mut L
     }
     plan.session.lifetime = lifetime.filter(|length| *length >= 60).or(Some(DAY));
     plan.carried("session expiry (a day, if it is not set)", "session.lifetime");
-    whole
+    listed.unwrap_or_else(|| anybody(&local, plan))
+}
+
+/// Whom it lets in without a list: all people of its providers. Without a provider only those whom it names itself can sign
+/// in, and the OpenID Provider that takes its place has others.
+fn anybody(local: &[String], plan: &mut Plan) -> Verdict {
+    if plan.provider.client_id.as_ref().is_some_and(|id| !id.trim().is_empty()) {
+        return Verdict::signed_in();
+    }
+    let key = "users, without a provider";
+    if local.is_empty() {
+        plan.close(
+            key,
+            "neither people nor a provider is in what was given, so that nobody says whom Tinyauth lets in",
+        );
+        return Verdict::signed_in();
+    }
+    let terms: Vec<String> = local.iter().filter_map(|name| term("user", name)).collect();
+    if terms.len() < local.len() {
+        plan.lost(key, "some of them have names that no term of foregate can have");
+    }
+    plan.carried(key, "allow: who has one of these names at your OpenID Provider");
+    Verdict::who(Terms::any(terms))
 }
 
 /// Settings about the provider, and all that need no counterpart.
@@ -89,16 +126,33 @@ fn other(key: &str, name: &str, value: &str, plan: &mut Plan) {
     }
     let first = name.split('.').next().unwrap_or_default();
     match first {
-        "users" | "ldap" => plan.lost(key, "people with a password of Tinyauth's own cannot sign in any more: give them accounts at the provider"),
-        "auth" if name.starts_with("auth.user") => plan.lost(key, "people with a password of Tinyauth's own cannot sign in any more: give them accounts at the provider"),
+        "users" | "ldap" => plan.lost(key, PASSWORDS),
+        "auth" if name.starts_with("auth.user") => plan.lost(key, PASSWORDS),
+        "experimental" if name.ends_with("configfile") => plan.close(
+            key,
+            "that file is not read here, and may keep somebody out: give its settings as variables",
+        ),
         "oidc" => plan.lost(key, "foregate is no OpenID Provider"),
-        "auth" if ["auth.securecookie", "auth.logintimeout", "auth.loginmaxretries", "auth.sessionmaxlifetime", "auth.trustedproxies", "auth.subdomainsenabled"].contains(&name) => {
+        "auth"
+            if [
+                "auth.securecookie",
+                "auth.logintimeout",
+                "auth.loginmaxretries",
+                "auth.sessionmaxlifetime",
+                "auth.trustedproxies",
+                "auth.subdomainsenabled",
+            ]
+            .contains(&name) =>
+        {
             plan.needless(key, "foregate has its own");
         }
-        "port" | "address" | "server" | "log" | "loglevel" | "logjson" | "databasepath" | "database" | "resourcesdir" | "resources"
-        | "secret" | "cookie" | "disable" | "disableanalytics" | "analytics" | "disableresources" | "disableuiwarnings" | "ui" | "app" | "background"
-        | "forgot" | "login" | "labelprovider" | "experimental" | "trusted" | "tailscale" => plan.needless(key, "foregate has its own"),
-        "oauth" if name.replace('.', "") == "oauthautoredirect" => plan.needless(key, "people go straight to the provider if there is one"),
+        "port" | "address" | "server" | "log" | "loglevel" | "logjson" | "databasepath" | "database"
+        | "resourcesdir" | "resources" | "secret" | "cookie" | "disable" | "disableanalytics"
+        | "analytics" | "disableresources" | "disableuiwarnings" | "ui" | "app" | "background" | "forgot"
+        | "login" | "labelprovider" | "trusted" | "tailscale" => plan.needless(key, "foregate has its own"),
+        "oauth" if name.replace('.', "") == "oauthautoredirect" => {
+            plan.needless(key, "people go straight to the provider if there is one")
+        }
         _ => plan.close(key, "it is not known, and may keep somebody out"),
     }
 }
@@ -143,10 +197,10 @@ fn provided(key: &str, which: &str, part: &str, value: &str, plan: &mut Plan) {
     }
 }
 
-/// Addresses between commas; `/…/` is an expression.
-fn whitelist(key: &str, value: &str, plan: &mut Plan) -> Verdict {
+/// Addresses between commas; `/…/` is an expression. An empty list is none.
+fn whitelist(key: &str, value: &str, plan: &mut Plan) -> Option<Verdict> {
     if value.trim().is_empty() {
-        return Verdict::signed_in();
+        return None;
     }
     let mut terms = Vec::new();
     for one in entries(value) {
@@ -156,7 +210,7 @@ fn whitelist(key: &str, value: &str, plan: &mut Plan) -> Verdict {
             _ => plan.lost(key, format!("`{one}` is no address and no domain: whom it lets in stays out")),
         }
     }
-    Verdict::who(Terms::any(terms))
+    Some(Verdict::who(Terms::any(terms)))
 }
 
 /// Names between commas, as terms of this kind.
@@ -221,8 +275,10 @@ fn app(host: &str, name: &str, parts: &[(String, String)], whole: &Verdict, plan
             who = who.and(&names(&place(part), kind, value, plan));
         }
     }
-    if let Some(value) = get("oauth.whitelist") {
-        who = who.and(&whitelist(&place("oauth.whitelist"), value, plan));
+    if let Some(listed) =
+        get("oauth.whitelist").and_then(|value| whitelist(&place("oauth.whitelist"), value, plan))
+    {
+        who = who.and(&listed);
     }
     if let Some(value) = get("ip.allow") {
         who = who.and(&Verdict::who(networks(&place("ip.allow"), value, plan)));
@@ -288,3 +344,5 @@ fn told(app: &mut App, name: &str, parts: &[(String, String)], plan: &mut Plan) 
 }
 
 const DAY: u64 = 86_400;
+const PASSWORDS: &str =
+    "people with a password of Tinyauth's own cannot sign in any more: give them accounts at the provider";

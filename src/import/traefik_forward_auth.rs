@@ -15,7 +15,8 @@ use super::{Given, ImportError, Wish};
 pub(super) fn read(given: &Given, wish: &Wish) -> Result<Plan, ImportError> {
     let mut options = Options::new(KNOWN);
     for (_, text) in &given.variables {
-        put_variables(&mut options, &variables(text, ""));
+        // Those of other programs are left alone.
+        drop(put_variables(&mut options, &variables(text, "")));
     }
     for (name, text) in &given.files {
         put_file(&mut options, name, text)?;
@@ -26,6 +27,9 @@ pub(super) fn read(given: &Given, wish: &Wish) -> Result<Plan, ImportError> {
     }
     let mut plan = Plan::default();
     carry(&options, &mut plan, wish);
+    if given.files.is_empty() {
+        options.without_its_file("config", &mut plan);
+    }
     Ok(plan)
 }
 
@@ -57,8 +61,9 @@ fn put_file(options: &mut Options, name: &str, text: &str) -> Result<(), ImportE
     Ok(())
 }
 
-/// Takes variables; those of other programs are left alone.
-pub(super) fn put_variables(options: &mut Options, variables: &[(String, String)]) {
+/// Takes variables, and names those that are not of this program.
+pub(super) fn put_variables(options: &mut Options, variables: &[(String, String)]) -> Vec<String> {
+    let mut others = Vec::new();
     for (name, value) in variables {
         let flag = name
             .to_ascii_lowercase()
@@ -68,8 +73,11 @@ pub(super) fn put_variables(options: &mut Options, variables: &[(String, String)
             .replace('_', "-");
         if KNOWN.iter().any(|known| known.name == flag) {
             options.put(&flag, &Value::Text(value.clone()));
+        } else {
+            others.push(name.clone());
         }
     }
+    others
 }
 
 /// Fills the plan from options; also for one that stands in a Compose file.
@@ -208,7 +216,11 @@ fn rules(options: &Options, plan: &mut Plan, whole: &Verdict, keys: &mut Vec<Str
         let verdict = match last("action").as_deref() {
             Some("allow") => Verdict::Public,
             Some("auth") | None if own => people(list("whitelist"), list("domains"), options, plan, &key),
-            _ => whole.clone(),
+            Some("auth") | None => whole.clone(),
+            Some(_) => {
+                plan.close(format!("{key}.action"), "it is not known, and may keep somebody out");
+                Verdict::Nobody
+            }
         };
         let is_open = verdict == Verdict::Public;
         for way in ways(&last("rule").unwrap_or_default()) {
@@ -223,8 +235,12 @@ fn rules(options: &Options, plan: &mut Plan, whole: &Verdict, keys: &mut Vec<Str
         }
         plan.carried(key, "rules in [apps]");
     }
-    closing.extend(opening);
-    closing
+    // Which of several counts where they meet is not defined there: whoever passes one has to pass all.
+    let unsure = closing.iter().map(|(hosts, rule): &(Hosts, Rule)| {
+        let maybe = rule.paths.maybe.clone();
+        (hosts.clone(), rule.clone().at(Matched { surely: Vec::new(), maybe }))
+    });
+    unsure.chain(closing.iter().cloned()).chain(opening).collect()
 }
 
 fn carried(options: &Options, plan: &mut Plan, option: &str, what: &str) {

@@ -248,7 +248,10 @@ fn app_text(app: &App, table: &Table) -> Written {
     let second = matches!(&table.otherwise, Verdict::Who(_, Factor::Second));
     let plain = table.rules.is_empty() && !second && app.upstream.is_none() && app.headers.is_none();
     if plain {
-        return Written::Line(format!("{} = {}\n", quoted(&app.host), allow(&table.otherwise)));
+        let allow = allow(&table.otherwise);
+        // A table at a host would be that of an app.
+        let allow = if allow.starts_with('{') { format!("[{allow}]") } else { allow };
+        return Written::Line(format!("{} = {allow}\n", quoted(&app.host)));
     }
     let mut text = format!("[apps.{}]\n", quoted(&app.host));
     if let Some(upstream) = &app.upstream {

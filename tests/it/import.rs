@@ -3,6 +3,8 @@
 //!
 //! `WRITE_SNAPSHOTS=1 cargo test --test it import` writes what is expected anew.
 
+mod strictness;
+
 use std::path::{Path, PathBuf};
 
 use crate::support::foregate::{Foregate, PROGRAM, run};
