@@ -95,7 +95,7 @@ pub struct Peer {
     pub address: IpAddr,
     /// Whether it is a front proxy whose headers are believed.
     pub trusted: bool,
-    /// Whether it came by a Unix socket.
+    /// Whether it has no address that tells who it is: it came by a Unix socket, or a front proxy does not tell.
     pub local: bool,
     /// Whether it speaks clear text over a network, with no trusted front proxy in between that may have ended TLS.
     pub in_clear: bool,

@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use ipnet::IpNet;
 use tokio_rustls::TlsAcceptor;
 
+use super::proxy_protocol::Source;
 use super::stream::Stream;
 use super::tls::H2;
 use super::{Listener, Peer, Settings, proxy_protocol};
@@ -55,12 +56,15 @@ impl Prelude {
         }
     }
 
-    /// The peer that a front proxy names; whether that one is trusted is another question. Where it names none, the
-    /// front proxy speaks for itself. Either way that one is in between, and may have ended TLS.
+    /// The peer that a front proxy names; whether that one is trusted is another question, and whom it does not name is not.
+    /// Either way that one is in between, and may have ended TLS.
     async fn named(&self, stream: &Stream, peer: Peer) -> Option<Peer> {
         match proxy_protocol::take(stream).await {
-            Ok(Some(source)) => Some(Peer { in_clear: false, ..Peer::at(source, &self.trusted_proxies) }),
-            Ok(None) => Some(peer),
+            Ok(Source::Client(source)) => {
+                Some(Peer { in_clear: false, ..Peer::at(source, &self.trusted_proxies) })
+            }
+            Ok(Source::Untold) => Some(Peer { trusted: false, local: true, ..peer }),
+            Ok(Source::Proxy) => Some(peer),
             Err(error) => {
                 if self.told.swap(true, Ordering::Relaxed) {
                     tracing::debug!(peer = %peer.address, %error, "a connection of a trusted peer was closed");

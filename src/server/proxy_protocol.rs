@@ -19,9 +19,19 @@ pub(super) enum HeaderError {
     Io(#[from] io::Error),
 }
 
-/// Takes the header off a connection, and nothing of what is behind it. The address is that of the client named in it;
-/// `None` if the connection is the front proxy's own, such as a health check.
-pub(super) async fn take(stream: &Stream) -> Result<Option<IpAddr>, HeaderError> {
+/// Whom a connection is from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Source {
+    /// The client at this address.
+    Client(IpAddr),
+    /// A client whose address the front proxy does not tell, or its own health check in version 1.
+    Untold,
+    /// The front proxy itself, such as for a health check.
+    Proxy,
+}
+
+/// Takes the header off a connection, and nothing of what is behind it.
+pub(super) async fn take(stream: &Stream) -> Result<Source, HeaderError> {
     let mut header = Vec::new();
     let mut piece = [0; PIECE_BYTES];
     loop {
@@ -68,8 +78,8 @@ fn share(header: &[u8], came: &[u8]) -> usize {
 
 #[derive(Debug, PartialEq, Eq)]
 enum Parsed {
-    /// All of it, and the client if it names one.
-    Whole(Option<IpAddr>),
+    /// All of it.
+    Whole(Source),
     /// It is one as far as it goes.
     Partial,
     /// It is none, or longer than any should be.
@@ -94,14 +104,14 @@ fn parse_text(header: &[u8]) -> Parsed {
     let port = |text: &str| text.bytes().all(|byte| byte.is_ascii_digit()) && text.parse::<u16>().is_ok();
     match words[..] {
         // Whatever stands behind it does not count.
-        ["UNKNOWN", ..] => Parsed::Whole(None),
+        ["UNKNOWN", ..] => Parsed::Whole(Source::Untold),
         [family, source, target, from, to] if port(from) && port(to) => {
             let parsed = match family {
                 "TCP4" => pair::<Ipv4Addr>(source, target),
                 "TCP6" => pair::<Ipv6Addr>(source, target),
                 _ => None,
             };
-            parsed.map_or(Parsed::Wrong, |source| Parsed::Whole(Some(source)))
+            parsed.map_or(Parsed::Wrong, |source| Parsed::Whole(Source::Client(source)))
         }
         _ => Parsed::Wrong,
     }
@@ -129,21 +139,21 @@ fn parse_binary(header: &[u8]) -> Parsed {
     }
     let addresses = &header[FIXED_BYTES..length];
     match (command, family >> 4) {
-        // The front proxy's own; or of a Unix socket on its machine, or of no known kind: the connection is as it is.
-        (LOCAL, _) | (_, UNSPECIFIED | UNIX) => Parsed::Whole(None),
+        (LOCAL, _) => Parsed::Whole(Source::Proxy),
+        (_, UNSPECIFIED | UNIX) => Parsed::Whole(Source::Untold),
         (_, INET) => source::<4>(addresses, 12).map_or(Parsed::Wrong, Parsed::Whole),
         (_, INET6) => source::<16>(addresses, 36).map_or(Parsed::Wrong, Parsed::Whole),
         _ => Parsed::Wrong,
     }
 }
 
-/// The source, which stands first, if all that belongs to the addresses is there. The outer `None` is for less.
-fn source<const N: usize>(addresses: &[u8], all: usize) -> Option<Option<IpAddr>>
+/// The source, which stands first, if all that belongs to the addresses is there.
+fn source<const N: usize>(addresses: &[u8], all: usize) -> Option<Source>
 where
     IpAddr: From<[u8; N]>,
 {
     let source = addresses.get(..all)?.first_chunk::<N>()?;
-    Some(Some(IpAddr::from(*source).to_canonical()))
+    Some(Source::Client(IpAddr::from(*source).to_canonical()))
 }
 
 /// The length of a whole header of version 2, as soon as it is known.
@@ -196,7 +206,7 @@ mod tests {
     use super::*;
 
     fn address(text: &str) -> Parsed {
-        Parsed::Whole(Some(text.parse().unwrap()))
+        Parsed::Whole(Source::Client(text.parse().unwrap()))
     }
 
     fn binary(command: u8, family: u8, body: &[u8]) -> Vec<u8> {
@@ -210,8 +220,8 @@ mod tests {
             ("PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r\n", address("192.0.2.1")),
             ("PROXY TCP6 2001:db8::1 2001:db8::2 1 65535\r\n", address("2001:db8::1")),
             ("PROXY TCP6 ::ffff:192.0.2.1 ::1 1 2\r\n", address("192.0.2.1")),
-            ("PROXY UNKNOWN\r\n", Parsed::Whole(None)),
-            ("PROXY UNKNOWN what ever\r\n", Parsed::Whole(None)),
+            ("PROXY UNKNOWN\r\n", Parsed::Whole(Source::Untold)),
+            ("PROXY UNKNOWN what ever\r\n", Parsed::Whole(Source::Untold)),
             ("P", Parsed::Partial),
             ("PROXY TCP4 192.0.2.1 198", Parsed::Partial),
             ("PROXY TCP4 192.0.2.1 198.51.100.1 56324 443\r", Parsed::Partial),
@@ -243,10 +253,10 @@ mod tests {
             (binary(0x21, 0x21, &six), address("2001:db8::1")),
             (binary(0x21, 0x11, &[&four[..], &[4, 0, 1, 0]].concat()), address("192.0.2.1")),
             (binary(0x21, 0x12, &four), address("192.0.2.1")),
-            (binary(0x20, 0x11, &four), Parsed::Whole(None)),
-            (binary(0x20, 0x00, &[]), Parsed::Whole(None)),
-            (binary(0x21, 0x00, &[1, 2, 3]), Parsed::Whole(None)),
-            (binary(0x21, 0x31, &[0; 216]), Parsed::Whole(None)),
+            (binary(0x20, 0x11, &four), Parsed::Whole(Source::Proxy)),
+            (binary(0x20, 0x00, &[]), Parsed::Whole(Source::Proxy)),
+            (binary(0x21, 0x00, &[1, 2, 3]), Parsed::Whole(Source::Untold)),
+            (binary(0x21, 0x31, &[0; 216]), Parsed::Whole(Source::Untold)),
             (binary(0x21, 0x11, &four[..11]), Parsed::Wrong),
             (binary(0x21, 0x21, &four), Parsed::Wrong),
             (binary(0x21, 0x41, &four), Parsed::Wrong),
@@ -273,7 +283,7 @@ mod tests {
             let wire = [&whole[..], b"GET / HTTP/1.1\r\n\r\nPROXY TCP4\n"].concat();
             let (mut header, mut at) = (Vec::new(), 0);
             let mut cuts = cuts.into_iter().chain(std::iter::repeat(7));
-            while parse(&header) != Parsed::Whole(Some("192.0.2.1".parse().unwrap())) {
+            while parse(&header) != address("192.0.2.1") {
                 let came = &wire[at..(at + cuts.next().unwrap()).min(wire.len())];
                 let share = share(&header, came);
                 prop_assert!(share > 0);

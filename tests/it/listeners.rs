@@ -197,6 +197,12 @@ fn trust_is_decided_anew_for_the_client_that_is_named() {
         "listen = \"LISTEN\"\nproxy_protocol = true\ntrusted_proxies = [\"127.0.0.1\", \"10.0.0.0/8\"]";
     let foregate = Foregate::start(&config(server, &backend));
     let check = ask("traefik", "GET", OPEN, &["Connection: close"]);
+    for header in [b"PROXY UNKNOWN\r\n".to_vec(), version_2(0x21, 0, &[]), version_2(0x21, 0x31, &[0; 216])] {
+        let found = answer(tcp(foregate.public.port()), &[&header, &check[..]].concat());
+        assert!(found.starts_with("HTTP/1.1 403 "), "a client that is not named: {found}");
+    }
+    let found = answer(tcp(foregate.public.port()), &[&version_2(0x20, 0, &[]), &check[..]].concat());
+    assert!(found.starts_with("HTTP/1.1 200 "), "the front proxy itself: {found}");
     for (client, status) in [("10.0.0.9", "200"), ("203.0.113.7", "403")] {
         let header = format!("PROXY TCP4 {client} 127.0.0.1 1 2\r\n");
         let found = answer(tcp(foregate.public.port()), &[header.as_bytes(), &check].concat());
