@@ -133,6 +133,14 @@ pub struct Farewell {
     tokens: Option<Tokens>,
 }
 
+impl Farewell {
+    /// The same for a browser that must not have what is in the tokens.
+    #[must_use]
+    pub fn without_tokens(self) -> Self {
+        Self { tokens: None, ..self }
+    }
+}
+
 impl Login {
     /// Code flows with these providers.
     pub fn new(

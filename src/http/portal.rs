@@ -262,6 +262,8 @@ enum Scope {
     Browser,
     Everywhere,
     Provider,
+    /// The same, but that the provider is not told whose session it is: nothing but the right to end it was shown.
+    ProviderUnnamed,
 }
 
 async fn choices(site: &Site, headers: &HeaderMap, rd: Option<&str>) -> Response<Body> {
@@ -313,7 +315,12 @@ async fn depart(
     let afterwards = site.own_url("/.foregate/signed-out", None, &[]);
     let to = rd.and_then(|rd| site.with_origins(|origins| ReturnTo::parse(rd, origins)));
     let mut location = to.map_or_else(|| afterwards.to_string(), |to| to.to_string());
-    if let (Scope::Provider, Some(farewell)) = (scope, &farewell) {
+    let told = match scope {
+        Scope::Browser | Scope::Everywhere => None,
+        Scope::Provider => farewell,
+        Scope::ProviderUnnamed => farewell.map(Farewell::without_tokens),
+    };
+    if let Some(farewell) = &told {
         match site.login.end_at_provider(farewell, &afterwards, now).await {
             Ok(Some(url)) => location = url.to_string(),
             Ok(None) => {}
