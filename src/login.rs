@@ -419,14 +419,34 @@ async fn profile(
     rules: &Rules,
     now: u64,
 ) -> Result<Profile, LoginError> {
+    let more = userinfo(at, claims, tokens, rules, now).await?;
+    profile_of(at, claims, more)
+}
+
+/// The claims of userinfo, which has to be about the one of the ID token; none if the provider has none.
+async fn userinfo(
+    at: &Named,
+    claims: &Map<String, Value>,
+    tokens: &Tokens,
+    rules: &Rules,
+    now: u64,
+) -> Result<Map<String, Value>, LoginError> {
     let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
-    let more = match at.provider.userinfo(&tokens.access_token, subject, now).await? {
+    Ok(match at.provider.userinfo(&tokens.access_token, subject, now).await? {
         None => Map::new(),
         Some(Userinfo::Claims(more)) => more,
         Some(Userinfo::Signed(token)) => {
             at.keys.verify(&token, &expect(rules, Kind::Userinfo { subject }), now).await?
         }
-    };
+    })
+}
+
+/// Who both are about.
+fn profile_of(
+    at: &Named,
+    claims: &Map<String, Value>,
+    more: Map<String, Value>,
+) -> Result<Profile, LoginError> {
     let claims = at.provider.merged(claims.clone(), more);
     let mapped = at.provider.profile(&claims)?;
     for warning in mapped.warnings {
