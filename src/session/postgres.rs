@@ -297,9 +297,11 @@ impl PostgresStore {
     }
 
     pub(super) async fn disable(&self, person: &PersonKey, since: Option<u64>) -> Result<bool, StoreError> {
+        let mut parameters: Vec<Parameter<'_>> =
+            vec![(&person.issuer, Type::TEXT), (&person.subject, Type::TEXT)];
         let since = since.map(stored);
-        let parameters: [Parameter<'_>; 3] =
-            [(&person.issuer, Type::TEXT), (&person.subject, Type::TEXT), (&since, Type::INT8)];
+        let Some(since) = &since else { return Ok(!self.ask(sql::ENABLE, &parameters).await?.is_empty()) };
+        parameters.push((since, Type::INT8));
         Ok(!self.ask(sql::DISABLE, &parameters).await?.is_empty())
     }
 

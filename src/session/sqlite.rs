@@ -119,10 +119,7 @@ impl SqliteStore {
         let values: Vec<rusqlite::types::Value> = values.iter().map(owned).collect();
         let removed = self.change(move |change| {
             let gone = gathered(change, &remove, params_from_iter(values), read_id)?;
-            let mut tell = change.prepare(sql::TELL)?;
-            for id in gone.iter().flatten() {
-                tell.execute(params![id, NOBODY])?;
-            }
+            tell_of_ends(change, &gone)?;
             Ok(gone)
         });
         removed.await?.into_iter().collect()
@@ -304,6 +301,11 @@ impl SqliteStore {
     pub(super) async fn disable(&self, person: &PersonKey, since: Option<u64>) -> Result<bool, StoreError> {
         let (person, since) = (person.clone(), since.map(stored));
         self.change(move |change| {
+            if since.is_none() {
+                let values = params![person.issuer, person.subject];
+                let gone = gathered(change, sql::REMOVE_DISABLED, values, read_id)?;
+                tell_of_ends(change, &gone)?;
+            }
             let known = change.execute(sql::DISABLE, params![person.issuer, person.subject, since])? > 0;
             change.execute(sql::TELL_TOKENS, params![person.issuer, person.subject])?;
             Ok(known)
@@ -466,6 +468,15 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
         change.execute(sql::MIGRATED, params![version]).map_err(|error| told(&error))?;
     }
     change.commit().map_err(|error| told(&error))
+}
+
+/// Writes down that sessions have ended.
+fn tell_of_ends(change: &Transaction<'_>, gone: &[Result<SessionId, StoreError>]) -> rusqlite::Result<()> {
+    let mut tell = change.prepare(sql::TELL)?;
+    for id in gone.iter().flatten() {
+        tell.execute(params![id, NOBODY])?;
+    }
+    Ok(())
 }
 
 /// Keeps who it is among the people seen; whether they are welcome. What was told at a time is kept if nothing was told later.

@@ -432,8 +432,8 @@ impl SessionStore {
     }
 
     /// Disables a person from `since` on, in Unix seconds, or enables them; `false` if nobody of this name was ever
-    /// seen. Their sessions are not ended here, but [`Self::find`] shows none of a disabled person. That their app tokens
-    /// count for nothing is written down for the other processes.
+    /// seen. Their sessions are not ended here, but [`Self::find`] shows none of a disabled person, and none that is left when they are
+    /// enabled comes back. That their app tokens count for nothing is written down for the other processes.
     ///
     /// # Errors
     ///

@@ -99,6 +99,7 @@ contract![
     a_persons_own_list_has_those_used_last_first,
     app_tokens_are_found_with_what_was_last_said_of_their_owner,
     what_is_known_of_a_person_never_goes_back,
+    whoever_is_enabled_gets_no_session_back,
     nobody_has_more_app_tokens_than_there_may_be,
     revoking_app_tokens_and_disabling_their_owner_is_told,
     a_pairing_is_decided_once_and_collected_once,
@@ -560,6 +561,22 @@ async fn what_is_known_of_a_person_never_goes_back(place: Place) {
         panic!()
     };
     assert!(at.abs_diff(vouched_at) < 60, "by the same clock: {at} {vouched_at}");
+}
+
+/// To disable somebody and to end their sessions are two changes, of which the second may not come to pass.
+async fn whoever_is_enabled_gets_no_session_back(place: Place) {
+    let (store, there) = (filled(&place, 2).await, place.open());
+    let one = person(ISSUER, "subject-1");
+    assert!(store.disable(&one, None).await.unwrap(), "nothing is ended of whoever was not disabled");
+    assert_eq!(there.find(&key(1), NOW, IDLE).await.unwrap(), Some(row(1)));
+    store.disable(&one, Some(NOW)).await.unwrap();
+    let since = there.changes(i64::MAX).await.unwrap().now - 1;
+    assert!(store.disable(&one, None).await.unwrap());
+    assert_eq!(there.find(&key(1), NOW, IDLE).await.unwrap(), None);
+    assert_eq!(there.find(&key(0), NOW, IDLE).await.unwrap(), Some(row(0)), "somebody else's");
+    let told = there.changes(since).await.unwrap().changed;
+    assert!(told.iter().any(|(_, session)| *session == Some(id(1))), "{told:?}");
+    assert!(!store.disable(&person(ISSUER, "nobody"), None).await.unwrap());
 }
 
 async fn nobody_has_more_app_tokens_than_there_may_be(place: Place) {

@@ -196,10 +196,19 @@ pub(super) fn people(by_name: bool) -> String {
     )
 }
 
-pub(super) const DISABLE: &str = "WITH known AS (UPDATE foregate_person SET disabled_at = CASE WHEN $3::bigint IS NULL \
-    THEN NULL ELSE coalesce(disabled_at, $3) END WHERE issuer = $1 AND subject = $2 RETURNING 1), \
+pub(super) const DISABLE: &str = "WITH known AS (UPDATE foregate_person SET disabled_at = coalesce(disabled_at, $3) \
+    WHERE issuer = $1 AND subject = $2 RETURNING 1), \
     told AS (INSERT INTO foregate_change (session, author) SELECT id, ''::bytea FROM foregate_token \
     WHERE issuer = $1 AND subject = $2 ON CONFLICT DO NOTHING) SELECT 1 FROM known";
+
+/// Ends what was left of a person's sessions when they were disabled, so that none comes back.
+pub(super) const ENABLE: &str = "WITH gone AS (DELETE FROM foregate_session AS session USING foregate_person AS person \
+    WHERE session.issuer = $1 AND session.subject = $2 AND person.issuer = $1 AND person.subject = $2 \
+    AND person.disabled_at IS NOT NULL RETURNING session.id), \
+    known AS (UPDATE foregate_person SET disabled_at = NULL WHERE issuer = $1 AND subject = $2 RETURNING 1), \
+    told AS (INSERT INTO foregate_change (session, author) SELECT id, ''::bytea FROM gone UNION ALL \
+    SELECT id, ''::bytea FROM foregate_token WHERE issuer = $1 AND subject = $2 ON CONFLICT DO NOTHING) \
+    SELECT 1 FROM known";
 
 pub(super) const IS_DISABLED: &str = "SELECT 1 FROM foregate_person \
     WHERE issuer = $1 AND subject = $2 AND disabled_at IS NOT NULL";

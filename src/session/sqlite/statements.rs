@@ -150,6 +150,11 @@ pub(super) fn people(by_name: bool) -> String {
 pub(super) const DISABLE: &str = "UPDATE foregate_person SET disabled_at = \
     CASE WHEN ?3 IS NULL THEN NULL ELSE coalesce(disabled_at, ?3) END WHERE issuer = ?1 AND subject = ?2";
 
+/// Before a person is enabled: what was left of their sessions when they were disabled, so that none comes back.
+pub(super) const REMOVE_DISABLED: &str = "DELETE FROM foregate_session WHERE issuer = ?1 AND subject = ?2 \
+    AND EXISTS (SELECT 1 FROM foregate_person WHERE issuer = ?1 AND subject = ?2 AND disabled_at IS NOT NULL) \
+    RETURNING id";
+
 pub(super) const IS_DISABLED: &str = "SELECT EXISTS (SELECT 1 FROM foregate_person \
     WHERE issuer = ?1 AND subject = ?2 AND disabled_at IS NOT NULL)";
 
