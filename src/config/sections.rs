@@ -40,11 +40,12 @@ impl Reader {
 
     /// How often anybody may try what costs something.
     pub(crate) fn rates(&mut self) -> Option<limits::Settings> {
-        let kinds = ["sign_ins", "callbacks", "tokens", "emergency"];
-        let [sign_ins, callbacks, tokens, emergency] = kinds.map(|kind| self.rate(kind));
+        let kinds = ["sign_ins", "callbacks", "codes", "tokens", "emergency"];
+        let [sign_ins, callbacks, codes, tokens, emergency] = kinds.map(|kind| self.rate(kind));
         Some(limits::Settings {
             sign_ins: sign_ins?,
             callbacks: callbacks?,
+            codes: codes?,
             tokens: tokens?,
             emergency: emergency?,
         })

@@ -115,7 +115,8 @@ fn every_setting_is_read_and_none_is_inert() {
         server.watch = false
         server.drain = "1m"
         server.limits = {{ head_timeout = "5s", idle_timeout = "2h", send_timeout = "5m", tunnel_idle_timeout = "3h", connections = 9, sign_ins_per_minute = 1,
-          sign_ins_per_minute_total = 2, callbacks_per_minute = 3, callbacks_per_minute_total = 4, tokens_per_minute = 5, tokens_per_minute_total = 6,
+          sign_ins_per_minute_total = 2, callbacks_per_minute = 3, callbacks_per_minute_total = 4,
+          codes_per_minute = 9, codes_per_minute_total = 10, tokens_per_minute = 5, tokens_per_minute_total = 6,
           emergency_per_minute = 7, emergency_per_minute_total = 8 }}
         [session]
         store = "postgres://u:hunter2@db/foregate"

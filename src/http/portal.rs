@@ -122,6 +122,7 @@ pub(super) async fn callback(site: &Site, parts: &Parts, peer: Peer) -> Response
         // A store that cannot be asked will refuse the new session too, in its own words.
         live: live_session(site, &parts.headers, now).await.ok().flatten(),
         client: client.nearest_known().to_string(),
+        address: client.address(),
         user_agent: user_agent(&parts.headers),
     };
     let port_of = |host: &str| site.port_of(host);
@@ -145,6 +146,9 @@ pub(super) async fn callback(site: &Site, parts: &Parts, peer: Peer) -> Response
         }
         Ok(Finished::Onward(to)) => answer::redirect(StatusCode::SEE_OTHER, to.as_str()),
         Ok(Finished::Again(begun)) => to_provider(site, StatusCode::SEE_OTHER, begun),
+        Err(Failed { error: LoginError::Limited(limited), .. }) => {
+            too_many(site, limited, intent(&parts.headers, &parts.method))
+        }
         Err(failed) => not_signed_in(site, parts, &failed),
     }
 }

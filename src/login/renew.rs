@@ -73,6 +73,7 @@ impl Over {
             | LoginError::Token(_)
             | LoginError::State
             | LoginError::Circle(_)
+            | LoginError::Limited(_)
             | LoginError::Denied(_)
             | LoginError::Issuer
             | LoginError::Store(_)
