@@ -559,6 +559,11 @@ fn each_setting_is_refused_for_its_own_reason() {
         ),
         (
             "",
+            "[server]\nadmin_app = 'o.example.com'\n[apps]\n'o.example.com' = { allow = 'signed-in', assertion = true, upstream = 'http://127.0.0.1:4181' }\n'o.example.com/wiki' = { allow = 'signed-in', upstream = 'http://127.0.0.1:8080' }",
+            "8:13: `server.admin_app`: `o.example.com/wiki` is on the same host, and its pages could do there what an operator may; fix: give the operator's page a host of its own",
+        ),
+        (
+            "",
             "[server]\nadmin_listen = '0.0.0.0:4181'\nadmin_token = 'letmein'",
             "9:15: `server.admin_token` is shorter than 16 letters, and others than this machine could try it out; fix: write a long random text, such as `openssl rand -hex 32` prints",
         ),
