@@ -426,6 +426,13 @@ fn tell_of_risks(config: &Config) {
             "insecure: the certificate of this app's upstream is NOT verified, so that anybody in between can read and change everything"
         );
     }
+    for app in config.apps_at_home() {
+        tracing::warn!(
+            app,
+            "insecure: this app is on the host of public_url, so that its pages can make app tokens for other apps, as whoever opens \
+             them; give it a host of its own, or set tokens.self_service = false"
+        );
+    }
     let rules = config.apps.iter().flat_map(|app| app.rules.iter().chain([&app.last]));
     for (rule, meanwhile) in rules.filter_map(|rule| Some((rule, rule.meanwhile()?))) {
         tracing::warn!(

@@ -24,7 +24,7 @@ use super::body::{self, Body};
 use super::chooser::{self, Wanted};
 use super::denial::{to_provider, too_many, trouble, trouble_as};
 use super::dialect::direct;
-use super::intent::{client, intent, user_agent};
+use super::intent::{client, intent, is_for_a_window, user_agent};
 use super::pages::{CSS, Page, SignOut, SignedIn, SignedOut};
 use super::{Site, answer, unix_now};
 use crate::browser::{Origins, Purpose, ReturnTo};
@@ -207,7 +207,7 @@ pub(super) async fn sign_out(site: &Arc<Site>, request: Request<Incoming>) -> Re
 fn is_foreign(headers: &HeaderMap) -> bool {
     let any = |name: &str, test: fn(&HeaderValue) -> bool| headers.get_all(name).iter().any(test);
     any("sec-fetch-site", |from| from == "cross-site")
-        || any("sec-fetch-dest", |place| place != "document")
+        || !is_for_a_window(headers)
         || headers.get_all("sec-fetch-site").iter().count() > 1
         || headers.contains_key("sec-purpose")
 }
@@ -226,6 +226,11 @@ fn is_own_form(site: &Site, parts: &Parts) -> bool {
         && !is_foreign(&parts.headers)
         && all("sec-fetch-site", &|from| from == "same-origin" || from == "none")
         && all("origin", &|origin| origin == own.as_str())
+}
+
+/// The answer where a page with a proof is asked for, and not to be shown to anybody.
+fn not_for_scripts() -> Response<Body> {
+    answer::text(StatusCode::FORBIDDEN, "This page is for people, in a window of its own.\n")
 }
 
 /// What the proof in a form of a page is about: the session, and which form.
@@ -271,6 +276,9 @@ enum Scope {
 }
 
 async fn choices(site: &Site, headers: &HeaderMap, rd: Option<&str>) -> Response<Body> {
+    if !is_for_a_window(headers) {
+        return not_for_scripts();
+    }
     let session = match live_session(site, headers, unix_now()).await {
         Ok(Some(session)) => session,
         Ok(None) => return signed_out(site),
