@@ -365,6 +365,29 @@ fn no_script_and_no_app_beside_it_gets_at_the_page() {
 }
 
 #[test]
+fn what_is_asked_about_nobody_is_done_to_nobody() {
+    let site = Site::with("");
+    site.signed_in("bob");
+    let page = site.ask("GET", "/operator/people", &[], "");
+    for act in ["disable", "enable"] {
+        let form = format!("csrf={}&issuer=x&subject=nobody&name=bob&user=&act={act}", proof(&page.body));
+        let done = site.ask("POST", "/operator/people", &[], &form);
+        let to = done.header("location").expect("a Location");
+        assert_eq!((done.status, to), (303, "/operator/people?user=&done=nobody"), "{act}");
+        let told = site.ask("GET", to, &[], "").body;
+        assert!(told.contains("Nothing was done") && !told.contains("They "), "{told}");
+    }
+    let bob = format!(
+        "csrf={}&issuer={}&subject={}&user=&act=disable",
+        proof(&page.body),
+        field(&page.body, "issuer"),
+        field(&page.body, "subject")
+    );
+    assert_eq!(site.ask("POST", "/operator/people", &[], &bob).status, 303);
+    assert_eq!(site.audited("operator", 1).len(), 1, "of bob alone");
+}
+
+#[test]
 fn without_the_setting_no_app_leads_there() {
     let (backend, provider) =
         (Backend::start(), "[provider]\nissuer = \"http://127.0.0.1:1/\"\nclient_id = \"f\"\n");
