@@ -223,8 +223,11 @@ fn step(rate: u32) -> u64 {
     MINUTE / u64::from(rate.max(1))
 }
 
-/// What counts as one client: whoever has an IPv6 address usually has 2^64 of them.
-fn network_of(client: IpAddr) -> [u8; 9] {
+/// What counts as one client.
+pub(crate) type Network = [u8; 9];
+
+/// The client of an address: whoever has an IPv6 address usually has 2^64 of them.
+pub(crate) fn network_of(client: IpAddr) -> Network {
     let mut network = [0; 9];
     match client.to_canonical() {
         IpAddr::V4(address) => network[..4].copy_from_slice(&address.octets()),
