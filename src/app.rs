@@ -27,7 +27,7 @@ use crate::headers::{OwnNames, Signer};
 use crate::http::{Admin, Faces, Meddlers, Once, Reloads, Site, Strangers, Tunnels, unix_millis, unix_now};
 use crate::journal::{Access, Audit, By, Event, Record};
 use crate::limits::{self, Limiter};
-use crate::login::{Login, Providers};
+use crate::login::{Login, Providers, Registration};
 use crate::metrics::Metrics;
 use crate::server::tls::Certificates;
 use crate::server::{self, Address, Listen, Listener, Listeners};
@@ -249,11 +249,9 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
             Sessions::open(config.session, Arc::clone(&sealer), wanted_claims.clone(), Arc::clone(&metrics))?
         }
     });
-    let providers = Providers::new(config.providers, before.map(|site| site.login.providers()), &metrics);
-    let login = Login::new(providers, Arc::clone(&sessions), Arc::clone(&sealer), Arc::clone(&metrics));
-    let login = before.into_iter().fold(login, |login, site| login.after(&site.login));
-    let signer = signer(&config.public_url, &sealer)?;
     let limiter = limiter(config.rates, before, &metrics);
+    let login = sign_ins(config.providers, before, (&sessions, &sealer), (&metrics, &limiter));
+    let signer = signer(&config.public_url, &sealer)?;
     let emergency =
         emergency(config.emergency, before, (&login, &wanted_claims), (&limiter, &metrics, &audit))?;
     let clients = config.bearer.map(|settings| {
@@ -295,6 +293,19 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
         references: before.map(|site| Arc::clone(&site.references)).unwrap_or_default(),
         farewells: before.map(|site| site.farewells.clone()).unwrap_or_default(),
     })
+}
+
+/// The code flows with each provider; what is known of one that is as it was stays known.
+fn sign_ins(
+    providers: Vec<Registration>,
+    before: Option<&Site>,
+    (sessions, sealer): (&Arc<Sessions>, &Arc<Sealer>),
+    (metrics, limiter): (&Arc<Metrics>, &Arc<Limiter>),
+) -> Login {
+    let providers = Providers::new(providers, before.map(|site| site.login.providers()), metrics);
+    let (sessions, sealer) = (Arc::clone(sessions), Arc::clone(sealer));
+    let login = Login::new(providers, sessions, sealer, Arc::clone(metrics), Arc::clone(limiter));
+    before.into_iter().fold(login, |login, site| login.after(&site.login))
 }
 
 fn signer(public_url: &Url, sealer: &Sealer) -> anyhow::Result<Signer> {
@@ -413,6 +424,13 @@ fn tell_of_risks(config: &Config) {
         tracing::warn!(
             app,
             "insecure: the certificate of this app's upstream is NOT verified, so that anybody in between can read and change everything"
+        );
+    }
+    for app in config.apps_at_home() {
+        tracing::warn!(
+            app,
+            "insecure: this app is on the host of public_url, so that its pages can make app tokens for other apps, as whoever opens \
+             them; give it a host of its own, or set tokens.self_service = false"
         );
     }
     let rules = config.apps.iter().flat_map(|app| app.rules.iter().chain([&app.last]));

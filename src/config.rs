@@ -46,7 +46,7 @@ use crate::browser::CookieScope;
 use crate::headers::HeaderSet;
 use crate::http::{Compat, unix_now};
 use crate::identity::{Roles, Tenants};
-use crate::policy::{App, Requirement, Rule};
+use crate::policy::{App, HostPattern, Requirement, Rule};
 use crate::secret::Secret;
 use crate::{bearer, journal, limits, login, server, session, trace, upstream};
 pub use access::{AccessChange, access_changes};
@@ -212,6 +212,26 @@ impl Config {
         let home = self.public_url.host_str().unwrap_or_default();
         let outside = |app: &&App| cookies::is_elsewhere(&self.cookies, home, app);
         self.apps.iter().filter(outside).map(|app| app.name.as_str()).collect()
+    }
+
+    /// The apps, as they are named, whose pages have the origin of the account page where that makes app tokens: they can make some for
+    /// other apps, as whoever opens them. The operator's page is no such app.
+    pub fn apps_at_home(&self) -> Vec<&str> {
+        if self.self_service.is_none() {
+            return Vec::new();
+        }
+        let (home, port) = (self.public_url.host_str(), self.public_url.port_or_known_default());
+        let Some(home) = home.filter(|home| self.admin_app.as_deref() != Some(home)) else {
+            return Vec::new();
+        };
+        let is_here = |app: &&App| match &app.host {
+            HostPattern::Exact(host) => host == home && (app.port.is_none() || app.port == port),
+            // Without foregate as its proxy, such a line most likely speaks of other hosts only.
+            HostPattern::Wildcard(parent) => {
+                app.route.is_some() && home.split_once('.').is_some_and(|(_, rest)| rest == parent)
+            }
+        };
+        self.apps.iter().filter(is_here).map(|app| app.name.as_str()).collect()
     }
 
     /// The apps, as they are named, whose backend may show anybody's certificate.

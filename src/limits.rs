@@ -15,6 +15,8 @@ pub enum Kind {
     SignIn,
     /// Browsers that come back from the provider and are not signed in.
     Callback,
+    /// Codes that a provider does not redeem.
+    Code,
     /// Tokens that count for nothing, and devices that ask.
     Token,
     /// Passwords for emergency access that are wrong.
@@ -37,6 +39,8 @@ pub struct Settings {
     pub sign_ins: Rate,
     /// Of [`Kind::Callback`].
     pub callbacks: Rate,
+    /// Of [`Kind::Code`].
+    pub codes: Rate,
     /// Of [`Kind::Token`].
     pub tokens: Rate,
     /// Of [`Kind::Emergency`].
@@ -132,6 +136,7 @@ impl Limiter {
         match kind {
             Kind::SignIn => self.settings.sign_ins,
             Kind::Callback => self.settings.callbacks,
+            Kind::Code => self.settings.codes,
             Kind::Token => self.settings.tokens,
             Kind::Emergency => self.settings.emergency,
         }
@@ -160,6 +165,7 @@ impl Kind {
         match self {
             Self::SignIn => "sign_in",
             Self::Callback => "callback",
+            Self::Code => "code",
             Self::Token => "token",
             Self::Emergency => "emergency",
         }
@@ -217,8 +223,11 @@ fn step(rate: u32) -> u64 {
     MINUTE / u64::from(rate.max(1))
 }
 
-/// What counts as one client: whoever has an IPv6 address usually has 2^64 of them.
-fn network_of(client: IpAddr) -> [u8; 9] {
+/// What counts as one client.
+pub(crate) type Network = [u8; 9];
+
+/// The client of an address: whoever has an IPv6 address usually has 2^64 of them.
+pub(crate) fn network_of(client: IpAddr) -> Network {
     let mut network = [0; 9];
     match client.to_canonical() {
         IpAddr::V4(address) => network[..4].copy_from_slice(&address.octets()),
@@ -236,7 +245,7 @@ fn labels(kind: Kind, scope: &'static str) -> [(&'static str, &'static str); 2] 
     [("kind", kind.name()), ("by", scope)]
 }
 
-const KINDS: [Kind; 4] = [Kind::SignIn, Kind::Callback, Kind::Token, Kind::Emergency];
+const KINDS: [Kind; 5] = [Kind::SignIn, Kind::Callback, Kind::Code, Kind::Token, Kind::Emergency];
 /// Who had too many tries.
 const SCOPES: [&str; 2] = ["client", "total"];
 const NOBODY: IpAddr = IpAddr::V4(std::net::Ipv4Addr::UNSPECIFIED);
@@ -255,7 +264,7 @@ mod tests {
     const RATE: Rate = Rate { client: 3, total: 1_000_000 };
 
     fn limiter(sign_ins: Rate) -> Limiter {
-        let settings = Settings { sign_ins, callbacks: RATE, tokens: RATE, emergency: RATE };
+        let settings = Settings { sign_ins, callbacks: RATE, codes: RATE, tokens: RATE, emergency: RATE };
         Limiter::new(settings, None, Arc::default())
     }
 

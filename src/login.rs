@@ -9,6 +9,7 @@ mod providers;
 mod renew;
 mod tokens;
 
+use std::net::IpAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
@@ -20,8 +21,9 @@ use crate::browser::{NONCE_BYTES, Origins, Purpose, ReturnTo, Sealer};
 use crate::identity::{Asked, Profile, Proof};
 use crate::journal::Somebody;
 use crate::jwt::{Expect, KeyRing, Kind};
+use crate::limits::{self, Limiter};
 use crate::metrics::Metrics;
-use crate::oidc::{Ask, Prompt, Provider, ProviderError, Rules, Tokens, Userinfo, session_of};
+use crate::oidc::{Ask, Prompt, Provider, ProviderError, Rules, Step, Tokens, Userinfo, session_of};
 use crate::session::store::StoreError;
 use crate::session::{Created, NewSession, Session, Sessions};
 use crate::visit::SessionHandle;
@@ -41,6 +43,7 @@ pub struct Login {
     sessions: Arc<Sessions>,
     sealer: Arc<Sealer>,
     metrics: Arc<Metrics>,
+    limiter: Arc<Limiter>,
     /// Logout tokens that were obeyed.
     heard: Arc<Mutex<Heard>>,
     opened: Arc<Opened>,
@@ -101,6 +104,8 @@ pub struct Caller<'a> {
     pub live: Option<Arc<Session>>,
     /// Its address.
     pub client: String,
+    /// The same, if somebody vouches for it.
+    pub address: Option<IpAddr>,
     /// Its own name.
     pub user_agent: String,
 }
@@ -133,6 +138,14 @@ pub struct Farewell {
     tokens: Option<Tokens>,
 }
 
+impl Farewell {
+    /// The same for a browser that must not have what is in the tokens.
+    #[must_use]
+    pub fn without_tokens(self) -> Self {
+        Self { tokens: None, ..self }
+    }
+}
+
 impl Login {
     /// Code flows with these providers.
     pub fn new(
@@ -140,9 +153,10 @@ impl Login {
         sessions: Arc<Sessions>,
         sealer: Arc<Sealer>,
         metrics: Arc<Metrics>,
+        limiter: Arc<Limiter>,
     ) -> Self {
         let heard = Arc::new(Mutex::new(Heard::new(MOST_HEARD)));
-        Self { providers, sessions, sealer, metrics, heard, opened: Arc::default() }
+        Self { providers, sessions, sealer, metrics, limiter, heard, opened: Arc::default() }
     }
 
     /// The same, which remembers what another one has heard.
@@ -251,7 +265,10 @@ impl Login {
     ) -> Result<Finished, LoginError> {
         check_issuer(at, callback.issuer, now).await?;
         let (cause, known) = match self.check(callback, &caller, state, now)? {
-            Check::Redeem(code, binding) => match redeem(at, code, (&binding, state), now).await {
+            Check::Redeem(code, binding) => match self
+                .redeem(at, code, (&binding, state), (caller.address, now))
+                .await
+            {
                 Ok(Redeemed { profile, sid, tokens }) => {
                     let who = Somebody::from(&profile);
                     let asked = state.proof.clone().map(|wanted| Asked { wanted, at: now });
@@ -276,6 +293,46 @@ impl Login {
         let turn = state.next_turn(cause, known.is_some());
         let wish = Wish { at, to, account, proof: state.proof.clone() };
         Ok(Finished::Again(self.set_out(wish, known, turn, now).await?))
+    }
+
+    /// Turns a code into a person (OpenID Connect Core 3.1.3 and 5.3), by the word of one provider alone.
+    async fn redeem(
+        &self,
+        at: &Named,
+        code: &str,
+        (binding, state): (&Binding, &State),
+        (client, now): (Option<IpAddr>, u64),
+    ) -> Result<Redeemed, LoginError> {
+        let Named { provider, keys, .. } = at;
+        let tokens = self.tokens_for(provider, (code, &binding.verifier(state)), client, now).await?;
+        let rules = provider.keys_and_rules(now).await?;
+        let nonce = binding.nonce(state);
+        let access_token = Some(tokens.access_token.expose());
+        let expected = expect(&rules, Kind::Id { nonce: Some(&nonce), access_token, code: Some(code) });
+        let claims = keys.verify(tokens.id_token.expose(), &expected, now).await?;
+        let profile = profile(at, &claims, &tokens, &rules, now).await?;
+        Ok(Redeemed { profile, sid: session_of(&claims)?, tokens })
+    }
+
+    /// What the provider gives for a code. One sign-in that was begun is good for any number of codes, and most providers bound how often
+    /// they are asked, by all of us: so what it refuses is counted, and nobody asks it who had too much refused.
+    async fn tokens_for(
+        &self,
+        provider: &Provider,
+        (code, verifier): (&str, &str),
+        client: Option<IpAddr>,
+        now: u64,
+    ) -> Result<Tokens, LoginError> {
+        self.limiter.take(limits::Kind::Code, client, now).map_err(LoginError::Limited)?;
+        let tokens = provider.redeem(code, verifier, now).await;
+        let is_refused = matches!(
+            tokens,
+            Err(ProviderError::InvalidGrant { .. } | ProviderError::Refused { step: Step::Token, .. })
+        );
+        if !is_refused {
+            self.limiter.give_back(limits::Kind::Code, client);
+        }
+        Ok(tokens?)
     }
 
     /// What to do with a callback whose state is ours.
@@ -385,24 +442,6 @@ async fn check_issuer(at: &Named, issuer: Option<&str>, now: u64) -> Result<(), 
     }
 }
 
-/// Turns a code into a person (OpenID Connect Core 3.1.3 and 5.3), by the word of one provider alone.
-async fn redeem(
-    at: &Named,
-    code: &str,
-    (binding, state): (&Binding, &State),
-    now: u64,
-) -> Result<Redeemed, LoginError> {
-    let Named { provider, keys, .. } = at;
-    let tokens = provider.redeem(code, &binding.verifier(state), now).await?;
-    let rules = provider.keys_and_rules(now).await?;
-    let nonce = binding.nonce(state);
-    let access_token = Some(tokens.access_token.expose());
-    let expected = expect(&rules, Kind::Id { nonce: Some(&nonce), access_token, code: Some(code) });
-    let claims = keys.verify(tokens.id_token.expose(), &expected, now).await?;
-    let profile = profile(at, &claims, &tokens, &rules, now).await?;
-    Ok(Redeemed { profile, sid: session_of(&claims)?, tokens })
-}
-
 /// Who the claims of an ID token and of userinfo are about (OpenID Connect Core 5.3), by the word of one provider.
 async fn profile(
     at: &Named,
@@ -411,14 +450,34 @@ async fn profile(
     rules: &Rules,
     now: u64,
 ) -> Result<Profile, LoginError> {
+    let more = userinfo(at, claims, tokens, rules, now).await?;
+    profile_of(at, claims, more)
+}
+
+/// The claims of userinfo, which has to be about the one of the ID token; none if the provider has none.
+async fn userinfo(
+    at: &Named,
+    claims: &Map<String, Value>,
+    tokens: &Tokens,
+    rules: &Rules,
+    now: u64,
+) -> Result<Map<String, Value>, LoginError> {
     let subject = claims.get("sub").and_then(Value::as_str).unwrap_or_default();
-    let more = match at.provider.userinfo(&tokens.access_token, subject, now).await? {
+    Ok(match at.provider.userinfo(&tokens.access_token, subject, now).await? {
         None => Map::new(),
         Some(Userinfo::Claims(more)) => more,
         Some(Userinfo::Signed(token)) => {
             at.keys.verify(&token, &expect(rules, Kind::Userinfo { subject }), now).await?
         }
-    };
+    })
+}
+
+/// Who both are about.
+fn profile_of(
+    at: &Named,
+    claims: &Map<String, Value>,
+    more: Map<String, Value>,
+) -> Result<Profile, LoginError> {
     let claims = at.provider.merged(claims.clone(), more);
     let mapped = at.provider.profile(&claims)?;
     for warning in mapped.warnings {

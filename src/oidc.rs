@@ -270,6 +270,17 @@ impl Provider {
         profile::merge(id_token, userinfo, &self.settings.claims)
     }
 
+    /// Whether userinfo tells all that people are judged by, beside an ID token of an earlier time: groups, username, address, and the
+    /// claims `wanted`. What only the token has may not be so any more.
+    pub fn tells_anew(
+        &self,
+        id_token: &Map<String, Value>,
+        userinfo: &Map<String, Value>,
+        wanted: &[String],
+    ) -> bool {
+        profile::tells_anew(id_token, userinfo, (&self.settings.claims, wanted))
+    }
+
     /// Maps verified claims, see [`Provider::merged`], to a profile, with what had to be left out.
     ///
     /// # Errors

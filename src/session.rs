@@ -383,6 +383,11 @@ impl Sessions {
         session.expires_at.min(idle).saturating_sub(now)
     }
 
+    /// The claims that rules and headers read beside the usual ones.
+    pub fn wanted_claims(&self) -> &[String] {
+        &self.wanted_claims
+    }
+
     /// How long an app token counts whose owner is not heard of from the provider.
     pub fn owner_absence(&self) -> Duration {
         self.settings.owner_absence

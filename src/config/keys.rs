@@ -339,6 +339,18 @@ pub(crate) const KEYS: &[Key] = &[
         "The same of all clients together.",
     ),
     key(
+        "server.limits.codes_per_minute",
+        Kind::Count,
+        Value("120"),
+        "How often a minute a provider may be asked for a code that it does not redeem, of one client.",
+    ),
+    key(
+        "server.limits.codes_per_minute_total",
+        Kind::Count,
+        Value("2400"),
+        "The same of all clients together.",
+    ),
+    key(
         "server.limits.tokens_per_minute",
         Kind::Count,
         Value("1200"),

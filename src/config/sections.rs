@@ -40,11 +40,12 @@ impl Reader {
 
     /// How often anybody may try what costs something.
     pub(crate) fn rates(&mut self) -> Option<limits::Settings> {
-        let kinds = ["sign_ins", "callbacks", "tokens", "emergency"];
-        let [sign_ins, callbacks, tokens, emergency] = kinds.map(|kind| self.rate(kind));
+        let kinds = ["sign_ins", "callbacks", "codes", "tokens", "emergency"];
+        let [sign_ins, callbacks, codes, tokens, emergency] = kinds.map(|kind| self.rate(kind));
         Some(limits::Settings {
             sign_ins: sign_ins?,
             callbacks: callbacks?,
+            codes: codes?,
             tokens: tokens?,
             emergency: emergency?,
         })
@@ -132,12 +133,22 @@ impl Reader {
         let (problem, fix) = match app {
             Some(App {
                 host: HostPattern::Exact(host),
+                port,
                 prefix: None,
                 route: Some(_),
                 assertion: true,
                 ..
             }) => {
-                return Some(Some((named.value, host.clone())));
+                let beside = apps?.iter().map(|(other, _)| other).find(|other| {
+                    other.name != named.value && other.host.is_exactly(host) && other.port == *port
+                });
+                let Some(beside) = beside else { return Some(Some((named.value, host.clone()))) };
+                let problem = format!(
+                    "`{path}`: `{}` is on the same host, and its pages could do there what an operator may",
+                    beside.name
+                );
+                self.book.note(&named.place, problem, "give the operator's page a host of its own");
+                return None;
             }
             Some(App { assertion: false, .. }) => (
                 "has no `assertion`, by which the page knows whom it let in",

@@ -115,7 +115,8 @@ fn every_setting_is_read_and_none_is_inert() {
         server.watch = false
         server.drain = "1m"
         server.limits = {{ head_timeout = "5s", idle_timeout = "2h", send_timeout = "5m", tunnel_idle_timeout = "3h", connections = 9, sign_ins_per_minute = 1,
-          sign_ins_per_minute_total = 2, callbacks_per_minute = 3, callbacks_per_minute_total = 4, tokens_per_minute = 5, tokens_per_minute_total = 6,
+          sign_ins_per_minute_total = 2, callbacks_per_minute = 3, callbacks_per_minute_total = 4,
+          codes_per_minute = 9, codes_per_minute_total = 10, tokens_per_minute = 5, tokens_per_minute_total = 6,
           emergency_per_minute = 7, emergency_per_minute_total = 8 }}
         [session]
         store = "postgres://u:hunter2@db/foregate"
@@ -555,6 +556,11 @@ fn each_setting_is_refused_for_its_own_reason() {
             "",
             "[server]\nadmin_app = 'o.example.com'\n[apps]\n'o.example.com' = { allow = 'signed-in', assertion = true }",
             "8:13: `server.admin_app`: `o.example.com` is not one whole host that foregate is the proxy of; fix: name an app of one host, with the admin listener as its upstream",
+        ),
+        (
+            "",
+            "[server]\nadmin_app = 'o.example.com'\n[apps]\n'o.example.com' = { allow = 'signed-in', assertion = true, upstream = 'http://127.0.0.1:4181' }\n'o.example.com/wiki' = { allow = 'signed-in', upstream = 'http://127.0.0.1:8080' }",
+            "8:13: `server.admin_app`: `o.example.com/wiki` is on the same host, and its pages could do there what an operator may; fix: give the operator's page a host of its own",
         ),
         (
             "",

@@ -369,7 +369,7 @@ mod tests {
             ),
             (
                 "[server.limits]\nbananas = 5",
-                "f:2:1: `bananas` is not a setting of [server.limits]; remove it; settings of server.limits are head_timeout, idle_timeout, send_timeout, tunnel_idle_timeout, connections, sign_ins_per_minute, sign_ins_per_minute_total, callbacks_per_minute, callbacks_per_minute_total, tokens_per_minute, tokens_per_minute_total, emergency_per_minute, emergency_per_minute_total",
+                "f:2:1: `bananas` is not a setting of [server.limits]; remove it; settings of server.limits are head_timeout, idle_timeout, send_timeout, tunnel_idle_timeout, connections, sign_ins_per_minute, sign_ins_per_minute_total, callbacks_per_minute, callbacks_per_minute_total, codes_per_minute, codes_per_minute_total, tokens_per_minute, tokens_per_minute_total, emergency_per_minute, emergency_per_minute_total",
             ),
             (
                 "[emergency]\nuser = 'x'",

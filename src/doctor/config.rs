@@ -41,6 +41,16 @@ fn what_should_be_known(config: &Config, sheet: &mut Sheet<'_>) {
         let seen = "server.trusted_proxies holds every address there is: whoever reaches this listener may forge who asks and from where";
         sheet.warn("front proxies", seen, "name the addresses of the front proxies alone");
     }
+    for app in config.apps_at_home() {
+        let seen = format!(
+            "{app} is on the host of public_url: its pages can make app tokens for other apps, as whoever opens them"
+        );
+        sheet.warn(
+            "account page",
+            seen,
+            "give the app a host of its own, or set tokens.self_service = false",
+        );
+    }
     what_the_canary_asks(config, sheet);
     let proxied = config.apps.iter().any(|app| app.route.is_some());
     let trusts = !config.server.trusted_proxies.is_empty() || config.server.trusted_sockets;

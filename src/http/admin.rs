@@ -113,6 +113,10 @@ fn refuse(refused: Refused) -> Response<Body> {
             let detail = "without server.admin_token, no page in a browser may ask";
             told(StatusCode::FORBIDDEN, "from-a-page", "Not from a page", detail)
         }
+        Refused::Script => {
+            let detail = "this page is for people, in a window of its own";
+            told(StatusCode::FORBIDDEN, "from-a-script", "Not from a script", detail)
+        }
         Refused::Plain => {
             let detail =
                 "without server.admin_token, send Content-Type: application/json or an X-Requested-With";

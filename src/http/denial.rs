@@ -30,7 +30,7 @@ use crate::login::{Account, BINDING_LIFETIME, Begun, LoginError, Wish};
 use crate::metrics::Outcome;
 use crate::policy::{Decision, Grant, Refusal, StepUp};
 use crate::visit::{Intent, Shown, Visit};
-use story::{SILENT, Story};
+use story::{SILENT, Story, TOO_MANY};
 
 /// Why somebody is not let in.
 #[derive(Debug)]
@@ -424,4 +424,3 @@ const FOREGATE_SIGN_IN: HeaderName = HeaderName::from_static("foregate-sign-in")
 const EMERGENCY_CHALLENGE: HeaderValue =
     HeaderValue::from_static("Basic realm=\"Emergency Access\", charset=\"UTF-8\"");
 const EMERGENCY_ADVICE: &str = "Whoever has a name and a password for emergency access can load this page again and type them. All others wait a moment.";
-const TOO_MANY: &str = "There were too many tries from your network, or from everywhere.";

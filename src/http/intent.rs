@@ -43,6 +43,13 @@ pub(super) fn is_same_origin(headers: &HeaderMap, origin: &str) -> bool {
     own && origins.len() <= 1 && told == [["same-origin"], ["navigate"], ["document"]]
 }
 
+/// Whether a browser wants a page for a window of its own, as far as it tells: what a script, a frame or an image asks for it calls
+/// otherwise.
+pub(super) fn is_for_a_window(headers: &HeaderMap) -> bool {
+    let all = |name: &str, value: &str| headers.get_all(name).iter().all(|line| line == value);
+    all("sec-fetch-mode", "navigate") && all("sec-fetch-dest", "document")
+}
+
 /// Whether HTML is wanted at least as much as anything else that is named.
 fn prefers_html(headers: &HeaderMap) -> bool {
     let (mut html, mut other) = (0, 0);
@@ -178,6 +185,29 @@ mod tests {
                 found.append(*name, HeaderValue::from_static(value));
             }
             assert_eq!(is_same_origin(&found, "https://app.test"), same, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_page_is_for_a_window_unless_the_browser_says_otherwise() {
+        let (mode, dest) = (("sec-fetch-mode", "navigate"), ("sec-fetch-dest", "document"));
+        for (lines, is_so) in [
+            (vec![], true),
+            (vec![mode, dest], true),
+            (vec![mode], true),
+            (vec![dest], true),
+            (vec![("sec-fetch-site", "cross-site"), mode, dest], true),
+            (vec![("sec-fetch-mode", "cors"), ("sec-fetch-dest", "empty")], false),
+            (vec![("sec-fetch-mode", "same-origin"), dest], false),
+            (vec![mode, ("sec-fetch-dest", "iframe")], false),
+            (vec![("sec-fetch-dest", "image")], false),
+            (vec![mode, dest, ("sec-fetch-dest", "empty")], false),
+        ] {
+            let mut found = HeaderMap::new();
+            for (name, value) in &lines {
+                found.append(*name, HeaderValue::from_static(value));
+            }
+            assert_eq!(is_for_a_window(&found), is_so, "{lines:?}");
         }
     }
 

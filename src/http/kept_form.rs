@@ -1,14 +1,16 @@
 //! Forms that were sent without a session, where foregate is the proxy: kept in the browser, sealed, and sent on by it
 //! after the sign-in. Knows no rules; asks the judge before it shows anything of a form.
 
+mod turns;
+
 use std::borrow::Cow;
+use std::net::IpAddr;
 use std::sync::Arc;
 
 use http::header::{CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, HeaderValue, WWW_AUTHENTICATE};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode};
 use hyper::body::{Body as _, Incoming};
-use tokio::sync::Semaphore;
 use url::{Url, form_urlencoded};
 
 use super::body::{Body, read_form};
@@ -27,15 +29,17 @@ use crate::session::random;
 use crate::visit::{
     AskedTenant, Authorization, Client, Credential, Destination, Overrides, Path, Scheme, Target, Visit,
 };
+use turns::Turns;
 
-/// How many forms may be read at a time. Whoever is one too many is answered as if forms were not kept.
-#[derive(Clone, Debug)]
-pub struct FormsAtOnce(Arc<Semaphore>);
+/// How many forms may be read at a time. Whoever is one too many is answered as if forms were not kept. Those that are brought back have turns
+/// of their own, so that nobody who only sends forms keeps them from being sent on.
+#[derive(Clone, Debug, Default)]
+pub struct FormsAtOnce(Arc<Both>);
 
-impl Default for FormsAtOnce {
-    fn default() -> Self {
-        Self(Arc::new(Semaphore::new(MOST_AT_ONCE)))
-    }
+#[derive(Debug, Default)]
+struct Both {
+    kept: Turns,
+    brought: Turns,
 }
 
 /// The answer to a form that was sent without a session: a page that keeps it. `None` for whatever is not kept: what is no
@@ -52,7 +56,7 @@ pub(super) async fn keep(
     if parts.method != Method::POST || !known || !is_form(&parts.headers) || !window.sent(&parts.headers) {
         return None;
     }
-    let _turn = site.kept_forms.0.try_acquire().ok()?;
+    let _turn = site.kept_forms.0.kept.take(visit.address())?;
     let body = read_form(body, LARGEST).await?;
     let address = parts.uri.path_and_query()?.as_str();
     let form = KeptForm::new(random().ok()?, unix_now(), (&window.origin, address), &body)?;
@@ -90,11 +94,9 @@ pub(super) async fn resume(site: &Site, request: Request<Incoming>, peer: Peer) 
     if !window.sent(&parts.headers) {
         return window.trouble(&FOREIGN);
     }
-    match window.brought(body).await {
-        Ok((form, kept)) => {
-            let client = client(&parts.headers, peer, &site.trusted_proxies);
-            window.judged(&form, &kept, (target.scheme, credential, client)).await
-        }
+    let client = client(&parts.headers, peer, &site.trusted_proxies);
+    match window.brought(body, client.address()).await {
+        Ok((form, kept)) => window.judged(&form, &kept, (target.scheme, credential, client)).await,
         Err(why) => window.trouble(why),
     }
 }
@@ -140,12 +142,16 @@ impl<'a> Window<'a> {
     }
 
     /// The form in a body, opened and sealed.
-    async fn brought(&self, body: Incoming) -> Result<(KeptForm, String), &'static Useless> {
+    async fn brought(
+        &self,
+        body: Incoming,
+        client: Option<IpAddr>,
+    ) -> Result<(KeptForm, String), &'static Useless> {
         let most = "kept=".len() + LONGEST_KEPT_FORM;
         if body.size_hint().lower() > most as u64 {
             return Err(&TOO_LARGE);
         }
-        let _turn = self.site.kept_forms.0.try_acquire().map_err(|_| &BUSY)?;
+        let _turn = self.site.kept_forms.0.brought.take(client).ok_or(&BUSY)?;
         let body = read_form(body, most).await.ok_or(&TOO_LARGE)?;
         let kept = form_urlencoded::parse(&body).find(|(name, _)| name == "kept").ok_or(&BROKEN)?.1;
         let form = KeptForm::open(&self.site.sealer, self.host, &kept).ok_or(&BROKEN)?;
@@ -318,8 +324,6 @@ const ANYWHERE: &str = "https: http:";
 const RESUME: &str = "/.foregate/resume";
 /// Bytes of the largest form that is kept.
 const LARGEST: usize = 64 * 1024;
-/// Each takes less than half a MiB with all its copies.
-const MOST_AT_ONCE: usize = 100;
 const FOREIGN: Useless = Useless {
     status: StatusCode::FORBIDDEN,
     happened: "It was brought here by another site, or your browser does not tell by whom.",

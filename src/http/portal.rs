@@ -24,7 +24,7 @@ use super::body::{self, Body};
 use super::chooser::{self, Wanted};
 use super::denial::{to_provider, too_many, trouble, trouble_as};
 use super::dialect::direct;
-use super::intent::{client, intent, user_agent};
+use super::intent::{client, intent, is_for_a_window, user_agent};
 use super::pages::{CSS, Page, SignOut, SignedIn, SignedOut};
 use super::{Site, answer, unix_now};
 use crate::browser::{Origins, Purpose, ReturnTo};
@@ -122,6 +122,7 @@ pub(super) async fn callback(site: &Site, parts: &Parts, peer: Peer) -> Response
         // A store that cannot be asked will refuse the new session too, in its own words.
         live: live_session(site, &parts.headers, now).await.ok().flatten(),
         client: client.nearest_known().to_string(),
+        address: client.address(),
         user_agent: user_agent(&parts.headers),
     };
     let port_of = |host: &str| site.port_of(host);
@@ -145,6 +146,9 @@ pub(super) async fn callback(site: &Site, parts: &Parts, peer: Peer) -> Response
         }
         Ok(Finished::Onward(to)) => answer::redirect(StatusCode::SEE_OTHER, to.as_str()),
         Ok(Finished::Again(begun)) => to_provider(site, StatusCode::SEE_OTHER, begun),
+        Err(Failed { error: LoginError::Limited(limited), .. }) => {
+            too_many(site, limited, intent(&parts.headers, &parts.method))
+        }
         Err(failed) => not_signed_in(site, parts, &failed),
     }
 }
@@ -203,7 +207,7 @@ pub(super) async fn sign_out(site: &Arc<Site>, request: Request<Incoming>) -> Re
 fn is_foreign(headers: &HeaderMap) -> bool {
     let any = |name: &str, test: fn(&HeaderValue) -> bool| headers.get_all(name).iter().any(test);
     any("sec-fetch-site", |from| from == "cross-site")
-        || any("sec-fetch-dest", |place| place != "document")
+        || !is_for_a_window(headers)
         || headers.get_all("sec-fetch-site").iter().count() > 1
         || headers.contains_key("sec-purpose")
 }
@@ -222,6 +226,11 @@ fn is_own_form(site: &Site, parts: &Parts) -> bool {
         && !is_foreign(&parts.headers)
         && all("sec-fetch-site", &|from| from == "same-origin" || from == "none")
         && all("origin", &|origin| origin == own.as_str())
+}
+
+/// The answer where a page with a proof is asked for, and not to be shown to anybody.
+fn not_for_scripts() -> Response<Body> {
+    answer::text(StatusCode::FORBIDDEN, "This page is for people, in a window of its own.\n")
 }
 
 /// What the proof in a form of a page is about: the session, and which form.
@@ -262,9 +271,14 @@ enum Scope {
     Browser,
     Everywhere,
     Provider,
+    /// The same, but that the provider is not told whose session it is: nothing but the right to end it was shown.
+    ProviderUnnamed,
 }
 
 async fn choices(site: &Site, headers: &HeaderMap, rd: Option<&str>) -> Response<Body> {
+    if !is_for_a_window(headers) {
+        return not_for_scripts();
+    }
     let session = match live_session(site, headers, unix_now()).await {
         Ok(Some(session)) => session,
         Ok(None) => return signed_out(site),
@@ -313,7 +327,12 @@ async fn depart(
     let afterwards = site.own_url("/.foregate/signed-out", None, &[]);
     let to = rd.and_then(|rd| site.with_origins(|origins| ReturnTo::parse(rd, origins)));
     let mut location = to.map_or_else(|| afterwards.to_string(), |to| to.to_string());
-    if let (Scope::Provider, Some(farewell)) = (scope, &farewell) {
+    let told = match scope {
+        Scope::Browser | Scope::Everywhere => None,
+        Scope::Provider => farewell,
+        Scope::ProviderUnnamed => farewell.map(Farewell::without_tokens),
+    };
+    if let Some(farewell) = &told {
         match site.login.end_at_provider(farewell, &afterwards, now).await {
             Ok(Some(url)) => location = url.to_string(),
             Ok(None) => {}

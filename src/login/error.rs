@@ -4,6 +4,7 @@ use thiserror::Error;
 
 use crate::browser::ReturnTo;
 use crate::jwt::TokenError;
+use crate::limits::Limited;
 use crate::oidc::{ProfileError, ProviderError};
 use crate::session::store::StoreError;
 
@@ -34,6 +35,9 @@ pub enum LoginError {
     /// The provider could not be asked, or answered what it must not.
     #[error(transparent)]
     Provider(#[from] ProviderError),
+    /// The provider has refused too many codes lately, so that it is not asked.
+    #[error("too many codes were refused by the provider, which is not asked for now")]
+    Limited(Limited),
     /// The ID token is not for us, of this kind, by this key.
     #[error("the ID token is refused: {0}")]
     Token(#[from] TokenError),

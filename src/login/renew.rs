@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use serde_json::Value;
 
-use super::{Login, LoginError, Named, expect, profile};
+use super::{Login, LoginError, Named, expect, profile, profile_of, userinfo};
 use crate::identity::{Field, Profile};
 use crate::jwt::{KeyRing, Kind, TokenError};
 use crate::oidc::{ProviderError, Step, Tokens, session_of};
@@ -73,6 +73,7 @@ impl Over {
             | LoginError::Token(_)
             | LoginError::State
             | LoginError::Circle(_)
+            | LoginError::Limited(_)
             | LoginError::Denied(_)
             | LoginError::Issuer
             | LoginError::Store(_)
@@ -110,14 +111,16 @@ impl Login {
                 }
             },
         };
-        let who = who_now(at, (&session, &lease), (&old, &new), now).await;
+        let wanted = self.sessions.wanted_claims();
+        let who = who_now(at, (&session, &lease), (&old, &new), (wanted, now)).await;
         match who.map_err(|error| (Over::of(&error), error)) {
             Ok(Ok(who)) => self.keep(&session, &lease, renewed(who, &new, new.renew_at(now)), now).await,
             Ok(Err(why)) | Err((Some(why), _)) => self.end_renewed(&session, &lease, why, now).await,
             Err((None, error)) => {
                 // The old refresh token may be used up, so the new one is kept; not so an ID token nobody has checked.
                 self.tell_failure(&error);
-                let who = lease.as_before();
+                let (profile, sid) = lease.as_before();
+                let who = Who { profile, sid, told_at: None };
                 let again = new.renew_at(now).map(|_| now.saturating_add(TRY_AGAIN_SECONDS));
                 let kept = Tokens { id_token: old.id_token, ..new };
                 self.keep(&session, &lease, renewed(who, &kept, again), now).await
@@ -187,13 +190,22 @@ async fn refresh(at: &Named, lease: &Lease, now: u64) -> Result<(Tokens, Tokens)
     Ok((old, new))
 }
 
+/// Who a session is of after a renewal.
+struct Who {
+    profile: Profile,
+    /// The provider's own session.
+    sid: Option<String>,
+    /// When it told all of that, by the store's own clock; nothing if some of it was told before.
+    told_at: Option<u64>,
+}
+
 /// Who the new tokens are about, and the provider's own session; or why the session is over.
 async fn who_now(
     at: &Named,
     (session, lease): (&Session, &Lease),
     (old, new): (&Tokens, &Tokens),
-    now: u64,
-) -> Result<Result<(Profile, Option<String>), Over>, LoginError> {
+    (wanted, now): (&[String], u64),
+) -> Result<Result<Who, Over>, LoginError> {
     let rules = at.provider.keys_and_rules(now).await?;
     let (before, _) = lease.as_before();
     // Some providers send no ID token with a renewal: what the last one said still holds, and userinfo is newer.
@@ -203,8 +215,10 @@ async fn who_now(
         if claims.get("sub").and_then(Value::as_str) != Some(subject) {
             return Ok(Err(Over::Person));
         }
-        let profile = profile(at, &claims, new, &rules, now).await?;
-        return Ok(Ok((profile.with_proof_of(&before), lease.sid().map(str::to_owned))));
+        let more = userinfo(at, &claims, new, &rules, now).await?;
+        let told_at = at.provider.tells_anew(&claims, &more, wanted).then_some(lease.at);
+        let profile = profile_of(at, &claims, more)?.with_proof_of(&before);
+        return Ok(Ok(Who { profile, sid: lease.sid().map(str::to_owned), told_at }));
     }
     let access_token = Some(new.access_token.expose());
     let expected = expect(&rules, Kind::Id { nonce: None, access_token, code: None });
@@ -216,17 +230,14 @@ async fn who_now(
     if lease.sid().is_some() && sid.as_deref() != lease.sid() {
         return Ok(Err(Over::Session));
     }
-    let profile = profile(at, &claims, new, &rules, now).await?;
-    Ok(Ok((profile.with_proof_of(&before), sid)))
+    let profile = profile(at, &claims, new, &rules, now).await?.with_proof_of(&before);
+    Ok(Ok(Who { profile, sid, told_at: Some(lease.at) }))
 }
 
-fn renewed(
-    (profile, sid): (Profile, Option<String>),
-    tokens: &Tokens,
-    renew_at: Option<u64>,
-) -> Result<Renewed, LoginError> {
+fn renewed(who: Who, tokens: &Tokens, renew_at: Option<u64>) -> Result<Renewed, LoginError> {
     let tokens = tokens.to_json().map_err(|_| LoginError::Tokens)?;
-    Ok(Renewed { profile, sid, tokens, renew_at })
+    let Who { profile, sid, told_at } = who;
+    Ok(Renewed { profile, sid, tokens, renew_at, told_at })
 }
 
 /// What a token endpoint says where it will not go on with a person (RFC 6749 4.1.2.1, OpenID Connect Core 3.1.2.6). Other words

@@ -50,11 +50,27 @@ pub(super) fn merge(id_token: Claims, userinfo: Claims, names: &ClaimNames) -> C
     part(&mut merged, &mut userinfo, (EMAIL_VERIFIED, &[EMAIL, &names.email]));
     part(&mut merged, &mut userinfo, (PHONE_VERIFIED, &[PHONE]));
     merged.extend(
-        userinfo.into_iter().filter(|(name, _)| {
-            !PROTOCOL.contains(&name.as_str()) && !["acr", "amr"].contains(&name.as_str())
-        }),
+        userinfo
+            .into_iter()
+            .filter(|(name, _)| !PROTOCOL.contains(&name.as_str()) && !PROOFS.contains(&name.as_str())),
     );
     merged
+}
+
+/// Whether all claims that people are judged by are those of userinfo, and none is left of an ID token of an earlier time: those
+/// that `names` says, and those `wanted`. How somebody signed in is the sign-in's affair.
+pub(super) fn tells_anew(
+    id_token: &Claims,
+    userinfo: &Claims,
+    (names, wanted): (&ClaimNames, &[String]),
+) -> bool {
+    let merged = merge(id_token.clone(), userinfo.clone(), names);
+    let is_left = |path: &str| {
+        let of_the_token = PROTOCOL.contains(&path) || PROOFS.contains(&path);
+        !of_the_token && claim_at(&merged, path).is_some() && claim_at(userinfo, path).is_none()
+    };
+    let usual = [&names.groups, &names.username, &names.email].map(String::as_str);
+    !userinfo.is_empty() && !usual.into_iter().chain(wanted.iter().map(String::as_str)).any(is_left)
 }
 
 /// Takes a claim away that vouches for others, where its own source does not have the values that will count.
@@ -229,6 +245,8 @@ const EMAIL: &str = "email";
 const EMAIL_VERIFIED: &str = "email_verified";
 const PHONE: &str = "phone_number";
 const PHONE_VERIFIED: &str = "phone_number_verified";
+/// How somebody signed in. Userinfo cannot set them.
+const PROOFS: [&str; 2] = ["acr", "amr"];
 /// Claims about the token rather than the person, or that the profile holds elsewhere. Userinfo cannot set them.
 const PROTOCOL: &[&str] = &[
     "iss",

@@ -26,7 +26,7 @@ use tokio_postgres::{Config, Row as PgRow};
 
 pub(super) use self::examine::examine;
 use self::listen::Listener;
-use self::rows::{read, read_id, read_listed, read_person, read_profile};
+use self::rows::{read, read_id, read_leased, read_listed, read_person, read_profile};
 use self::statements as sql;
 use super::records::Value;
 use super::store::parts::{changed, idle_since, micros, seconds, stored};
@@ -149,7 +149,7 @@ impl PostgresStore {
         key: &SessionKey,
         version: u64,
         lease: Duration,
-    ) -> Result<Option<Row>, StoreError> {
+    ) -> Result<Option<(Row, u64)>, StoreError> {
         let (version, lease) = (stored(version), micros(lease));
         let parameters: [Parameter<'_>; 4] = [
             (&key.id.as_slice(), Type::BYTEA),
@@ -157,17 +157,17 @@ impl PostgresStore {
             (&version, Type::INT8),
             (&lease, Type::INT8),
         ];
-        self.ask(sql::LEASE, &parameters).await?.first().map(read).transpose()
+        self.ask(sql::LEASE, &parameters).await?.first().map(read_leased).transpose()
     }
 
-    pub(super) async fn renew(&self, row: &Row) -> Result<bool, StoreError> {
+    pub(super) async fn renew(&self, row: &Row, told_at: Option<u64>) -> Result<bool, StoreError> {
         let profile = Json(&row.profile);
         let (version, now) = (stored(row.version), stored(row.last_seen));
-        let renew_at = row.renew_at.map(stored);
+        let (renew_at, told_at) = (row.renew_at.map(stored), told_at.map(stored));
         let (id, proof) = (row.key.id.as_slice(), row.key.proof.as_slice());
         let author = self.author.as_slice();
         let mut parameters = person(&row.profile, &now).to_vec();
-        parameters.extend::<[Parameter<'_>; 8]>([
+        parameters.extend::<[Parameter<'_>; 9]>([
             (&id, Type::BYTEA),
             (&proof, Type::BYTEA),
             (&profile, Type::JSONB),
@@ -176,6 +176,7 @@ impl PostgresStore {
             (&version, Type::INT8),
             (&row.tokens, Type::BYTEA),
             (&author, Type::BYTEA),
+            (&told_at, Type::INT8),
         ]);
         let rows = self.ask(sql::RENEW, &parameters).await?;
         Ok(!rows.is_empty())
@@ -296,9 +297,11 @@ impl PostgresStore {
     }
 
     pub(super) async fn disable(&self, person: &PersonKey, since: Option<u64>) -> Result<bool, StoreError> {
+        let mut parameters: Vec<Parameter<'_>> =
+            vec![(&person.issuer, Type::TEXT), (&person.subject, Type::TEXT)];
         let since = since.map(stored);
-        let parameters: [Parameter<'_>; 3] =
-            [(&person.issuer, Type::TEXT), (&person.subject, Type::TEXT), (&since, Type::INT8)];
+        let Some(since) = &since else { return Ok(!self.ask(sql::ENABLE, &parameters).await?.is_empty()) };
+        parameters.push((since, Type::INT8));
         Ok(!self.ask(sql::DISABLE, &parameters).await?.is_empty())
     }
 

@@ -27,6 +27,8 @@ pub struct Due {
 #[derive(Debug)]
 pub struct Lease {
     row: Box<Row>,
+    /// When it was given, by the store's own clock: the provider is asked after that.
+    pub at: u64,
     /// The tokens, as the sign-in kept them.
     pub tokens: Zeroizing<Vec<u8>>,
 }
@@ -54,6 +56,8 @@ pub struct Renewed {
     pub tokens: Zeroizing<Vec<u8>>,
     /// When they want renewing, in Unix seconds, if they can be.
     pub renew_at: Option<u64>,
+    /// When the provider told who it is, by the store's own clock; nothing if this is who it was.
+    pub told_at: Option<u64>,
 }
 
 /// The renewals that wait or are under way.
@@ -136,7 +140,7 @@ impl Sessions {
         let key = key_of(&session.handle);
         for pause in PAUSES {
             match self.ask(self.store.claim(&key, session.version, LEASE), now).await? {
-                Claim::Ours(row) => return self.opened(session, row, now).await,
+                Claim::Ours(row, at) => return self.opened(session, (row, at), now).await,
                 // Another replica is at it: what it brings is wanted here too.
                 Claim::Taken => tokio::time::sleep(pause).await,
                 Claim::Done | Claim::Gone => break,
@@ -147,7 +151,12 @@ impl Sessions {
         Ok(None)
     }
 
-    async fn opened(&self, session: &Session, row: Box<Row>, now: u64) -> Result<Option<Lease>, StoreError> {
+    async fn opened(
+        &self,
+        session: &Session,
+        (row, at): (Box<Row>, u64),
+        now: u64,
+    ) -> Result<Option<Lease>, StoreError> {
         let secret = session.handle.secret();
         let Some(tokens) = self.sealer.open(Purpose::Tokens, secret, &row.tokens) else {
             // Another replica may have the key, as long as keys are being changed.
@@ -159,7 +168,7 @@ impl Sessions {
             self.end(&session.handle, now).await?;
             return Ok(None);
         };
-        let lease = Lease { row, tokens };
+        let lease = Lease { row, at, tokens };
         if let Some(later) = lease.row.renew_at.filter(|renew_at| *renew_at > now) {
             // Another replica has put it off.
             self.put_off(session, Some(&lease), later, now).await?;
@@ -193,7 +202,7 @@ impl Sessions {
             ..Row::clone(&lease.row)
         };
         let epoch = self.cache.epoch(&id);
-        if self.insist(&row, now).await? {
+        if self.insist(&row, renewed.told_at, now).await? {
             self.metrics.sessions_renewed.inc();
             self.cache.put_unless_forgotten(&Arc::new(self.unpack(&session.handle, &row)), epoch);
             self.cache.watchers.wake(&id);
@@ -205,12 +214,12 @@ impl Sessions {
 
     /// Keeps a renewed row, also if the store is silent for a while: what it holds is nowhere else, and the old refresh
     /// token may be used up. A row that was kept although the answer was lost is left as it is.
-    async fn insist(&self, row: &Row, now: u64) -> Result<bool, StoreError> {
-        let mut outcome = self.ask(self.store.renew(row), now).await;
+    async fn insist(&self, row: &Row, told_at: Option<u64>, now: u64) -> Result<bool, StoreError> {
+        let mut outcome = self.ask(self.store.renew(row, told_at), now).await;
         for _ in 0..INSISTENCE {
             let Err(StoreError::Unavailable(_)) = outcome else { break };
             tokio::time::sleep(Duration::from_secs(1)).await;
-            outcome = self.ask(self.store.renew(row), now).await;
+            outcome = self.ask(self.store.renew(row, told_at), now).await;
         }
         outcome
     }

@@ -20,7 +20,7 @@ use tokio::task::spawn_blocking;
 use tokio::time::timeout;
 
 pub(super) use self::examine::examine;
-use self::rows::{read, read_id, read_listed, read_person, read_profile};
+use self::rows::{read, read_id, read_leased, read_listed, read_person, read_profile};
 use self::statements as sql;
 use super::names::name_of;
 use super::records::Value;
@@ -71,7 +71,7 @@ impl SqliteStore {
         let row = row.clone();
         let profile = serde_json::to_string(&row.profile).map_err(|_| damaged(&row.key.id, "profile"))?;
         self.change(move |change| {
-            if !meet(change, &row, &profile)? {
+            if !meet(change, &row, &profile, None)? {
                 return Ok(Admission::Disabled);
             }
             let values = named_params! {
@@ -119,10 +119,7 @@ impl SqliteStore {
         let values: Vec<rusqlite::types::Value> = values.iter().map(owned).collect();
         let removed = self.change(move |change| {
             let gone = gathered(change, &remove, params_from_iter(values), read_id)?;
-            let mut tell = change.prepare(sql::TELL)?;
-            for id in gone.iter().flatten() {
-                tell.execute(params![id, NOBODY])?;
-            }
+            tell_of_ends(change, &gone)?;
             Ok(gone)
         });
         removed.await?.into_iter().collect()
@@ -158,30 +155,31 @@ impl SqliteStore {
         key: &SessionKey,
         version: u64,
         lease: Duration,
-    ) -> Result<Option<Row>, StoreError> {
+    ) -> Result<Option<(Row, u64)>, StoreError> {
         let (key, version, lease) = (*key, stored(version), micros(lease));
         let leased = self.change(move |change| {
-            Ok(gathered(change, sql::LEASE, params![key.id, key.proof, version, lease], read)?.pop())
+            Ok(gathered(change, sql::LEASE, params![key.id, key.proof, version, lease], read_leased)?.pop())
         });
         leased.await?.transpose()
     }
 
-    pub(super) async fn renew(&self, row: &Row) -> Result<bool, StoreError> {
+    pub(super) async fn renew(&self, row: &Row, told_at: Option<u64>) -> Result<bool, StoreError> {
         let (row, author) = (row.clone(), self.author);
         let profile = serde_json::to_string(&row.profile).map_err(|_| damaged(&row.key.id, "profile"))?;
         self.change(move |change| {
-            if !meet(change, &row, &profile)? {
-                return Ok(false);
-            }
             let values = named_params! {
                 ":id": row.key.id, ":proof": row.key.proof, ":profile": profile, ":sid": row.sid,
                 ":renew_at": row.renew_at.map(stored), ":version": stored(row.version), ":tokens": row.tokens,
+                ":issuer": row.profile.issuer, ":subject": row.profile.subject,
             };
-            let kept = change.execute(sql::RENEW, values)? > 0;
-            if kept {
-                change.execute(sql::TELL, params![row.key.id, author])?;
+            if change.execute(sql::RENEW, values)? == 0 {
+                return Ok(false);
             }
-            Ok(kept)
+            if told_at.is_some() {
+                meet(change, &row, &profile, told_at)?;
+            }
+            change.execute(sql::TELL, params![row.key.id, author])?;
+            Ok(true)
         })
         .await
     }
@@ -303,6 +301,11 @@ impl SqliteStore {
     pub(super) async fn disable(&self, person: &PersonKey, since: Option<u64>) -> Result<bool, StoreError> {
         let (person, since) = (person.clone(), since.map(stored));
         self.change(move |change| {
+            if since.is_none() {
+                let values = params![person.issuer, person.subject];
+                let gone = gathered(change, sql::REMOVE_DISABLED, values, read_id)?;
+                tell_of_ends(change, &gone)?;
+            }
             let known = change.execute(sql::DISABLE, params![person.issuer, person.subject, since])? > 0;
             change.execute(sql::TELL_TOKENS, params![person.issuer, person.subject])?;
             Ok(known)
@@ -467,10 +470,19 @@ fn migrate(connection: &mut Connection) -> Result<(), StoreError> {
     change.commit().map_err(|error| told(&error))
 }
 
-/// Keeps who it is among the people seen; whether they are welcome.
-fn meet(change: &Transaction<'_>, row: &Row, profile: &str) -> rusqlite::Result<bool> {
-    let (who, seen) = (&row.profile, stored(row.last_seen));
-    let values = params![who.issuer, who.subject, who.username, who.name, who.email, seen, profile];
+/// Writes down that sessions have ended.
+fn tell_of_ends(change: &Transaction<'_>, gone: &[Result<SessionId, StoreError>]) -> rusqlite::Result<()> {
+    let mut tell = change.prepare(sql::TELL)?;
+    for id in gone.iter().flatten() {
+        tell.execute(params![id, NOBODY])?;
+    }
+    Ok(())
+}
+
+/// Keeps who it is among the people seen; whether they are welcome. What was told at a time is kept if nothing was told later.
+fn meet(change: &Transaction<'_>, row: &Row, profile: &str, told_at: Option<u64>) -> rusqlite::Result<bool> {
+    let (who, seen, told_at) = (&row.profile, stored(row.last_seen), told_at.map(stored));
+    let values = params![who.issuer, who.subject, who.username, who.name, who.email, seen, profile, told_at];
     let welcome: Option<bool> = change.query_row(sql::MEET, values, |row| row.get(0)).optional()?;
     Ok(welcome.unwrap_or(false))
 }

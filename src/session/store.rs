@@ -86,8 +86,9 @@ pub enum Admission {
 /// Who may renew the tokens of a session.
 #[derive(Debug)]
 pub enum Claim {
-    /// Whoever asked, and nobody else until the lease ends; with the row as it is.
-    Ours(Box<Row>),
+    /// Whoever asked, and nobody else until the lease ends; with the row as it is, and when that was by the store's own clock, in Unix
+    /// seconds.
+    Ours(Box<Row>, u64),
     /// Another process, at this moment.
     Taken,
     /// Nobody needs to: it has been done.
@@ -280,8 +281,8 @@ impl SessionStore {
     ///
     /// As for [`Self::find`].
     pub async fn claim(&self, key: &SessionKey, version: u64, lease: Duration) -> Result<Claim, StoreError> {
-        if let Some(row) = ask!(self, store => store.lease(key, version, lease))? {
-            return Ok(Claim::Ours(Box::new(row)));
+        if let Some((row, at)) = ask!(self, store => store.lease(key, version, lease))? {
+            return Ok(Claim::Ours(Box::new(row), at));
         }
         let found = ask!(self, store => store.find(key, 0, u64::MAX))?;
         Ok(match found {
@@ -295,11 +296,14 @@ impl SessionStore {
     /// and ends the lease. Nothing is kept, and the answer is `false`, if the session has ended, its person is
     /// disabled, or it was renewed by somebody else.
     ///
+    /// What is kept of the person beside their sessions changes with it only if the provider told this profile at `told_at`, by the
+    /// store's own clock in Unix seconds, and nothing of them later.
+    ///
     /// # Errors
     ///
     /// As for [`Self::insert`].
-    pub async fn renew(&self, row: &Row) -> Result<bool, StoreError> {
-        ask!(self, store => store.renew(row))
+    pub async fn renew(&self, row: &Row, told_at: Option<u64>) -> Result<bool, StoreError> {
+        ask!(self, store => store.renew(row, told_at))
     }
 
     /// Ends a lease without a renewal; the next one is wanted at `renew_at`, in Unix seconds.
@@ -428,8 +432,8 @@ impl SessionStore {
     }
 
     /// Disables a person from `since` on, in Unix seconds, or enables them; `false` if nobody of this name was ever
-    /// seen. Their sessions are not ended here, but [`Self::find`] shows none of a disabled person. That their app tokens
-    /// count for nothing is written down for the other processes.
+    /// seen. Their sessions are not ended here, but [`Self::find`] shows none of a disabled person, and none that is left when they are
+    /// enabled comes back. That their app tokens count for nothing is written down for the other processes.
     ///
     /// # Errors
     ///

@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use url::Url;
 
 use crate::browser::{browse, sign_in_as, text};
-use crate::support::foregate::{Foregate, KEY, run};
+use crate::support::foregate::{Foregate, KEY, free_port, run};
+use crate::support::hostile_provider::{HostileProvider, Mind, says};
 use crate::support::house::House;
 use crate::support::http::{Browser, Reply, raw, request};
 use crate::support::postgres;
@@ -255,6 +256,74 @@ fn an_owner_who_stays_away_too_long_takes_their_tokens_along() {
         assert_eq!(connection.execute(aged, ()).expect("a change"), 1);
     });
     assert_refused(&ask(&foregate), "has not signed in for too long");
+}
+
+/// Somebody with two sessions loses a group, of which the newer one hears. Then the older one is renewed, at a provider of this mind: the
+/// status that their token has now at an app for that group.
+fn after_a_renewal_of_the_older_session(mind: Mind) -> u16 {
+    let (port, provider) = (free_port(), HostileProvider::start());
+    let config = format!(
+        "public_url = \"http://auth.foregate.localhost:{port}\"\n[server]\nlisten = \"LISTEN\"\nadmin_listen = \"ADMIN\"\n\
+         [session]\nstore = \"sqlite:DIR/foregate.db\"\n{}[apps]\n\"app.foregate.localhost\" = \"group:Home Server Admins\"\n",
+        provider.config()
+    );
+    let foregate = Foregate::start_at(&config, port);
+    let sign_in = || {
+        let mut browser = Browser { lines: vec!["X-User: alice".to_owned()], ..Browser::default() };
+        browser.open(&format!("http://auth.foregate.localhost:{port}/.foregate/sign-in"));
+        format!("Cookie: foregate={}", browser.cookie("foregate").expect("a session").value)
+    };
+    let older = sign_in();
+    let lost = json!({ "groups": ["family"] });
+    provider.is_of(Mind { claims: lost.clone(), userinfo: lost, ..Mind::default() });
+    sign_in();
+    let token = create(&foregate, "alice", APP, &[]);
+    provider.is_of(mind);
+    let file = foregate.dir().join("foregate.db");
+    let foregate = foregate.restart_after(&config, || {
+        let store = rusqlite::Connection::open(file).expect("the store");
+        // The sign-ins lie a while back, the older one more.
+        let aged = "UPDATE foregate_person SET vouched_at = vouched_at - 100; UPDATE foregate_session SET renew_at = 1 \
+            WHERE rowid = (SELECT min(rowid) FROM foregate_session)";
+        store.execute_batch(aged).expect("a change");
+    });
+    let url = format!("http://{APP}:{port}/");
+    foregate.check(&url, &[&older]);
+    let renewed = || {
+        let failures = foregate.metric("foregate_renewal_failures_total");
+        foregate.metric("foregate_sessions_renewed_total") + failures >= 1.0
+    };
+    eventually("it is renewed", renewed);
+    foregate.check(&url, &[&bearer(&token)]).status
+}
+
+#[test]
+fn a_group_that_was_lost_does_not_come_back_by_an_older_session() {
+    let json = "Content-Type: application/json\r\n";
+    let silent = || [("/userinfo", says("503 Service Unavailable", json, "{}"))].into();
+    let untold = || json!({ "groups": null });
+    let no_token = || json!({ "id_token": null });
+    for (what, mind, status) in [
+        ("userinfo is silent", Mind { instead: silent(), ..Mind::default() }, 403),
+        (
+            "no ID token, and userinfo is silent",
+            Mind { instead: silent(), answer: no_token(), ..Mind::default() },
+            403,
+        ),
+        (
+            "no ID token, and userinfo tells no groups",
+            Mind { answer: no_token(), userinfo: untold(), ..Mind::default() },
+            403,
+        ),
+        (
+            "no ID token, and userinfo tells that it is back",
+            Mind { answer: no_token(), ..Mind::default() },
+            200,
+        ),
+        ("the ID token tells that it is back", Mind { userinfo: untold(), ..Mind::default() }, 200),
+    ] {
+        assert_eq!(after_a_renewal_of_the_older_session(mind), status, "{what}");
+    }
 }
 
 const SELF_SERVICE: &str =

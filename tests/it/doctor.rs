@@ -142,6 +142,30 @@ fn every_fault_of_the_configuration_is_told_and_nothing_else_is_looked_at() {
 }
 
 #[test]
+fn an_app_that_could_use_the_account_page_is_told_of() {
+    let set_up = |app: &str, tokens: &str| {
+        let app = format!("\"{app}\" = {{ allow = \"signed-in\", upstream = \"http://127.0.0.1:1\" }}\n");
+        format!("{}{app}{tokens}", config(SQLITE, NO_PROVIDER))
+    };
+    let makes = "[tokens]\nself_service = true\n";
+    for (app, tokens, told) in [
+        ("auth.foregate.localhost", makes, true),
+        ("auth.foregate.localhost/notes", makes, true),
+        ("*.foregate.localhost", makes, true),
+        ("auth.foregate.localhost/notes", "", false),
+        ("notes.foregate.localhost", makes, false),
+        ("*.auth.foregate.localhost", makes, false),
+    ] {
+        let found = Told::of(&set_up(app, tokens));
+        let line = found.out.lines().find(|line| line.contains("is on the host of public_url"));
+        assert_eq!(line.is_some(), told, "{app} {tokens}\n{}", found.out);
+        if let Some(line) = line {
+            assert!(line.starts_with("warning") && line.contains(app) && line.contains("; fix: "), "{line}");
+        }
+    }
+}
+
+#[test]
 fn every_fault_of_the_provider_is_named() {
     let provider = Provider::for_foregate(PUBLIC_URL, Value::Null);
     let table = provider.config();

@@ -684,6 +684,29 @@ fn a_session_left_alone_on_one_domain_can_be_changed_and_ended() {
     }
 }
 
+/// The cookie of one host, stolen or not, is no right to what the provider said of its person.
+#[test]
+fn the_provider_is_told_whose_session_ends_only_by_the_browser_that_has_its_own_cookie() {
+    let house = House::new();
+    for has_its_own in [true, false] {
+        let mut browser = house.sign_in(PHOTOS, "bob");
+        if !has_its_own {
+            browser.jar.retain(|cookie| cookie.name != "__Secure-foregate");
+        }
+        let leave = Url::parse(&house.url(PHOTOS, "/.foregate/sign-out")).expect("a URL");
+        let central = browser.step("GET", &leave, "").location();
+        let end = browser.step("GET", &central, "").location();
+        assert!(end.path().ends_with("/end-session/"), "{end}");
+        let names: Vec<String> = end.query_pairs().map(|(name, _)| name.into_owned()).collect();
+        assert_eq!(names.iter().any(|name| name == "id_token_hint"), has_its_own, "{end}");
+        for name in ["client_id", "post_logout_redirect_uri"] {
+            assert!(names.iter().any(|found| found == name), "{name}: {end}");
+        }
+        let page = Url::parse(&house.url(PHOTOS, "/")).expect("a URL");
+        assert_eq!(browser.step("GET", &page, "").status, 302, "the session has ended");
+    }
+}
+
 #[test]
 fn foregates_own_pages_there_are_few_and_set_no_cookie_of_the_domain() {
     let house = House::new();

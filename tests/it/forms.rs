@@ -1,7 +1,9 @@
 //! Forms that are sent without a session, where foregate is the proxy: kept in the browser, sent on after the sign-in,
 //! and never those of a stranger.
 
-use std::time::SystemTime;
+use std::io::Write as _;
+use std::net::TcpStream;
+use std::time::{Duration, Instant, SystemTime};
 
 use foregate::browser::{KeptForm, Sealer};
 use foregate::secret::Secret;
@@ -263,6 +265,43 @@ fn a_form_is_shown_only_to_whoever_may_send_it() {
     assert!(resume(&house, "admins", Some("alice"), &kept).body.contains("of-the-form"));
     assert_eq!(house.foregate.logged("of-the-form") + house.foregate.logged(&kept[..40]), 0);
     assert!(house.backend.seen().iter().all(|request| !request.contains("/.foregate")), "no app is asked");
+}
+
+/// Whoever begins to send forms and does not go on takes no more turns than a few, and none of those who come back with theirs.
+#[test]
+fn forms_that_are_sent_slowly_hold_up_nobody_else() {
+    let house = house();
+    let kept = kept_at(&house, "app", "/save", "a=1");
+    let own = format!("Origin: {}", house.url("app", ""));
+    let host = format!("Host: app.foregate.localhost:{}", house.port);
+    let slow = |from: &str| {
+        let from = format!("X-Forwarded-For: {from}");
+        let lines = [KIND, NAVIGATES, &own, &host, &from, "Content-Length: 10"];
+        let mut stream = TcpStream::connect(house.foregate.public).expect("a connection");
+        stream.write_all((request("POST", "/save", &lines, "") + "a=").as_bytes()).expect("a beginning");
+        stream
+    };
+    let send_from = |from: &str, address: &str, body: &str| {
+        let from = format!("X-Forwarded-For: {from}");
+        send(&house, "app", address, &[KIND, NAVIGATES, &own, &from], body)
+    };
+    let is_kept = |from: &str| send_from(from, "/save", "a=1").body.contains("name=\"kept\"");
+    // They are being read as soon as there is no turn left for whoever sends them.
+    let eventually_not = |from: &str| {
+        let end = Instant::now() + Duration::from_secs(8);
+        while is_kept(from) {
+            assert!(Instant::now() < end, "still kept from {from}");
+        }
+    };
+    let one: Vec<TcpStream> = (0..100).map(|_| slow("203.0.113.7")).collect();
+    eventually_not("203.0.113.7");
+    assert!(is_kept("203.0.113.8"), "another client");
+    drop(one);
+    let many: Vec<TcpStream> = (0..130).map(|number| slow(&format!("198.51.100.{}", number / 8))).collect();
+    eventually_not("203.0.113.9");
+    let page = send_from("198.51.100.1", RESUME, &format!("kept={kept}"));
+    assert!(page.status == 401 && page.body.contains("You are not signed in yet"), "{page:?}");
+    drop(many);
 }
 
 #[test]

@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 
 use crate::app_tokens::create;
-use crate::support::house::House;
-use crate::support::http::{NAVIGATES, Reply, raw, request};
+use crate::support::house::{House, callback_for};
+use crate::support::http::{Browser, NAVIGATES, Reply, raw, request};
 use crate::support::scene::{DIALECTS, ask};
 
 const APP: &str = "app.foregate.localhost";
@@ -148,6 +148,55 @@ fn callbacks_that_come_to_nothing_are_counted_and_sign_ins_are_not() {
     assert_page(&until_limited(2, is_429, || back("203.0.113.7")));
     assert_page(&until_limited(0, is_429, || back("203.0.113.8")));
     assert!(house.limited("callback", "client") + house.limited("callback", "total") >= 2.0);
+}
+
+#[test]
+fn codes_that_a_provider_refuses_are_counted_before_it_is_asked_again() {
+    let house = house("codes_per_minute = 3\ncodes_per_minute_total = 1000");
+    for _ in 0..5 {
+        house.sign_in("alice");
+    }
+    // One sign-in that was begun is good for any number of codes.
+    let mut browser = Browser::default();
+    let back = callback_for(&mut browser, &house.url("app", "/"), "bob");
+    let state = back.query_pairs().find(|(name, _)| name == "state").expect("a state").1.into_owned();
+    let login =
+        format!("Cookie: foregate-login={}", browser.cookie("foregate-login").expect("a cookie").value);
+    let mut tried = 0;
+    let mut redeem = |from: &str| {
+        tried += 1;
+        let target =
+            format!("/.foregate/callback?state={state}&code=made-up-{tried}&iss={}", house.provider.issuer);
+        house.own(("GET", &target), from, &[NAVIGATES, &login], "")
+    };
+    let before = house.tokens_asked();
+    assert_page(&until_limited(3, is_429, || redeem("203.0.113.7")));
+    let asked = house.tokens_asked();
+    assert!((3..=8).contains(&(asked - before)), "{before} {asked}");
+    let until = (0..5).filter(|_| redeem("203.0.113.7").status != 429).count();
+    assert!(house.tokens_asked() - asked <= until, "it is not asked");
+    assert_eq!(redeem("203.0.113.8").status, 303, "another client begins anew");
+    assert!(house.limited("code", "client") >= 1.0);
+    house.sign_in("carol");
+}
+
+#[test]
+fn all_clients_together_have_so_many_codes_refused() {
+    let house = house("codes_per_minute = 2\ncodes_per_minute_total = 4");
+    let mut browser = Browser::default();
+    let back = callback_for(&mut browser, &house.url("app", "/"), "bob");
+    let login =
+        format!("Cookie: foregate-login={}", browser.cookie("foregate-login").expect("a cookie").value);
+    let code = back.query_pairs().find(|(name, _)| name == "code").expect("a code").1.into_owned();
+    let target = format!("{}?{}", back.path(), back.query().expect("a query"));
+    let mut last = 0;
+    let limited = until_limited(4, is_429, || {
+        last += 1;
+        let target = target.replace(&code, &format!("x{last}"));
+        house.own(("GET", &target), &format!("198.51.100.{last}"), &[NAVIGATES, &login], "")
+    });
+    assert_page(&limited);
+    assert!(house.limited("code", "total") >= 1.0 && house.limited("code", "client") == 0.0);
 }
 
 #[test]

@@ -317,6 +317,76 @@ fn what_is_done_there_is_in_the_audit_log_with_whom_it_is_about_and_who_did_it_f
     assert_eq!((&line["user"], &line["session"]), (&json!("bob"), &json!(id)), "{line}");
 }
 
+/// A page of whatever has got onto the same host would be read by a script as whoever opens it.
+#[test]
+fn no_script_and_no_app_beside_it_gets_at_the_page() {
+    for server in ["", &format!("admin_token = \"{TOKEN}\""), "admin_app = \"ops.foregate.localhost\""] {
+        let site = Site::with(server);
+        let mut alice = site.signed_in("alice");
+        let mut ask = |method: &str, page: &str, lines: &[&str]| {
+            if server.contains("admin_app") {
+                let lines = lines.iter().map(ToString::to_string).collect();
+                let to = Url::parse(&site.url("ops", page)).expect("a URL");
+                alice.step("GET", &Url::parse(&site.url("ops", "/")).expect("a URL"), "");
+                Browser { lines, ..alice.clone() }.step(method, &to, "")
+            } else {
+                site.ask(method, page, lines, "")
+            }
+        };
+        for lines in [
+            ["Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: empty"],
+            ["Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: iframe"],
+            ["Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: no-cors", "Sec-Fetch-Dest: image"],
+        ] {
+            for (method, page) in
+                [("GET", "/operator"), ("GET", "/operator/people"), ("POST", "/operator/people")]
+            {
+                let reply = ask(method, page, &lines);
+                assert!(
+                    reply.status == 403 && !reply.body.contains("csrf"),
+                    "{server} {method} {page} {lines:?} {reply:?}"
+                );
+            }
+        }
+        let window = ["Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: document"];
+        let status = ask("GET", "/operator", &window).status;
+        assert_eq!(status, if server.contains("token") { 401 } else { 200 }, "{server}");
+    }
+    let (backend, provider) =
+        (Backend::start(), "[provider]\nissuer = \"http://127.0.0.1:1/\"\nclient_id = \"f\"\n");
+    let server = "admin_app = \"ops.foregate.localhost\"";
+    let config = Site::config(free_port(), (server, "http://ADMIN"), provider, &backend)
+        + &format!(
+            "[apps.\"ops.foregate.localhost/wiki\"]\nupstream = \"{}\"\nallow = \"signed-in\"\n",
+            backend.url()
+        );
+    let (code, told) = Foregate::refuses(&config);
+    assert!(code == Some(1) && told.contains("ops.foregate.localhost/wiki` is on the same host"), "{told}");
+}
+
+#[test]
+fn what_is_asked_about_nobody_is_done_to_nobody() {
+    let site = Site::with("");
+    site.signed_in("bob");
+    let page = site.ask("GET", "/operator/people", &[], "");
+    for act in ["disable", "enable"] {
+        let form = format!("csrf={}&issuer=x&subject=nobody&name=bob&user=&act={act}", proof(&page.body));
+        let done = site.ask("POST", "/operator/people", &[], &form);
+        let to = done.header("location").expect("a Location");
+        assert_eq!((done.status, to), (303, "/operator/people?user=&done=nobody"), "{act}");
+        let told = site.ask("GET", to, &[], "").body;
+        assert!(told.contains("Nothing was done") && !told.contains("They "), "{told}");
+    }
+    let bob = format!(
+        "csrf={}&issuer={}&subject={}&user=&act=disable",
+        proof(&page.body),
+        field(&page.body, "issuer"),
+        field(&page.body, "subject")
+    );
+    assert_eq!(site.ask("POST", "/operator/people", &[], &bob).status, 303);
+    assert_eq!(site.audited("operator", 1).len(), 1, "of bob alone");
+}
+
 #[test]
 fn without_the_setting_no_app_leads_there() {
     let (backend, provider) =

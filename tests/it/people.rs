@@ -258,7 +258,26 @@ fn no_app_gets_at_the_proofs_of_our_forms() {
         let again = as_a_script("same-origin").step("GET", &sign_out(host, "?home=1"), "");
         assert!(again.status == 404 && !again.body.contains("csrf"), "{again:?}");
     }
-    let shown = as_a_script("cross-site").step("GET", &sign_out("auth", ""), "");
+    // And there it gets none: an app may be on that host as well.
+    for (url, from) in [
+        (sign_out("auth", ""), "cross-site"),
+        (sign_out("auth", ""), "same-origin"),
+        (account(&house), "same-origin"),
+    ] {
+        let reply = as_a_script(from).step("GET", &url, "");
+        assert!(reply.status == 403 && !reply.body.contains("csrf"), "{url} {from} {reply:?}");
+    }
+    for lines in [
+        ["Sec-Fetch-Mode: navigate", "Sec-Fetch-Dest: iframe"],
+        ["Sec-Fetch-Mode: cors", "Sec-Fetch-Dest: document"],
+    ] {
+        let mut frame = alice.clone();
+        frame.lines.extend(lines.map(str::to_owned));
+        assert_eq!(frame.step("GET", &account(&house), "").status, 403, "{lines:?}");
+    }
+    let mut by_link = alice.clone();
+    by_link.lines.push("Sec-Fetch-Site: cross-site".to_owned());
+    let shown = by_link.step("GET", &sign_out("auth", ""), "");
     let good = format!("csrf={}&scope=everywhere", proof(&shown.body));
     let account_proof = proof(&page(&house, &mut alice.clone()));
     for (lines, url, form) in [

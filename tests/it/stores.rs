@@ -98,6 +98,8 @@ contract![
     lists_come_in_pages,
     a_persons_own_list_has_those_used_last_first,
     app_tokens_are_found_with_what_was_last_said_of_their_owner,
+    what_is_known_of_a_person_never_goes_back,
+    whoever_is_enabled_gets_no_session_back,
     nobody_has_more_app_tokens_than_there_may_be,
     revoking_app_tokens_and_disabling_their_owner_is_told,
     a_pairing_is_decided_once_and_collected_once,
@@ -266,7 +268,7 @@ async fn others_learn_what_ended_or_changed(place: Place) {
     assert_eq!(start.changed, []);
     here.remove(&key(0)).await.unwrap();
     here.remove_some(&Selection::Id(id(1))).await.unwrap();
-    assert!(here.renew(&Row { version: 1, ..row(2) }).await.unwrap());
+    assert!(here.renew(&Row { version: 1, ..row(2) }, None).await.unwrap());
     here.touch(&[(id(3), NOW + 1)]).await.unwrap();
     here.sweep(NOW, IDLE, 10).await.unwrap();
     let seen = there.changes(start.now - 1_000_000).await.unwrap();
@@ -292,19 +294,22 @@ async fn changes_are_forgotten_in_time(place: Place) {
 async fn a_lease_is_for_one_and_ends_by_itself(place: Place) {
     let (here, there) = (filled(&place, 2).await, place.open());
     let long = std::time::Duration::from_secs(60);
-    assert!(matches!(here.claim(&key(0), 0, long).await.unwrap(), Claim::Ours(found) if *found == row(0)));
+    assert!(matches!(here.claim(&key(0), 0, long).await.unwrap(), Claim::Ours(found, _) if *found == row(0)));
     assert!(matches!(there.claim(&key(0), 0, long).await.unwrap(), Claim::Taken));
-    assert!(matches!(there.claim(&key(1), 0, long).await.unwrap(), Claim::Ours(_)), "each has its own");
+    assert!(matches!(there.claim(&key(1), 0, long).await.unwrap(), Claim::Ours(..)), "each has its own");
     here.postpone(&key(0), 0, NOW + 30).await.unwrap();
-    let Claim::Ours(found) = there.claim(&key(0), 0, std::time::Duration::ZERO).await.unwrap() else {
+    let Claim::Ours(found, _) = there.claim(&key(0), 0, std::time::Duration::ZERO).await.unwrap() else {
         panic!()
     };
     assert_eq!(found.renew_at, Some(NOW + 30));
-    assert!(matches!(here.claim(&key(0), 0, long).await.unwrap(), Claim::Ours(_)), "the other lease is over");
-    assert!(here.renew(&Row { version: 1, ..row(0) }).await.unwrap());
+    assert!(
+        matches!(here.claim(&key(0), 0, long).await.unwrap(), Claim::Ours(..)),
+        "the other lease is over"
+    );
+    assert!(here.renew(&Row { version: 1, ..row(0) }, None).await.unwrap());
     assert!(matches!(there.claim(&key(0), 0, long).await.unwrap(), Claim::Done));
     assert!(
-        matches!(there.claim(&key(0), 1, long).await.unwrap(), Claim::Ours(_)),
+        matches!(there.claim(&key(0), 1, long).await.unwrap(), Claim::Ours(..)),
         "a renewal ends the lease"
     );
     here.remove(&key(0)).await.unwrap();
@@ -316,13 +321,13 @@ async fn a_renewal_is_kept_once_and_revives_nothing(place: Place) {
     let mut renewed = Row { version: 1, renew_at: Some(NOW + 300), tokens: vec![9; 9], ..row(0) };
     renewed.profile.groups = vec!["new".into()];
     renewed.sid = None;
-    assert!(store.renew(&renewed).await.unwrap());
+    assert!(store.renew(&renewed, None).await.unwrap());
     assert_eq!(store.find(&key(0), NOW, IDLE).await.unwrap(), Some(renewed.clone()));
-    assert!(!store.renew(&renewed).await.unwrap(), "it is of an older version");
+    assert!(!store.renew(&renewed, None).await.unwrap(), "it is of an older version");
     let stranger = Row { key: SessionKey { proof: [9; 32], ..key(0) }, version: 2, ..row(0) };
-    assert!(!store.renew(&stranger).await.unwrap(), "it is of another handle");
+    assert!(!store.renew(&stranger, None).await.unwrap(), "it is of another handle");
     store.remove(&key(1)).await.unwrap();
-    assert!(!store.renew(&Row { version: 1, ..row(1) }).await.unwrap());
+    assert!(!store.renew(&Row { version: 1, ..row(1) }, None).await.unwrap());
     assert_eq!(store.find(&key(1), NOW, IDLE).await.unwrap(), None);
 }
 
@@ -372,7 +377,7 @@ async fn the_disabled_have_no_sessions(place: Place) {
     assert_eq!(there.find(&key(0), NOW, IDLE).await.unwrap(), Some(row(0)));
     assert_eq!(there.alive(&[id(0), id(1)]).await.unwrap(), [id(0)]);
     assert!(matches!(there.claim(&key(1), 5, std::time::Duration::ZERO).await.unwrap(), Claim::Gone));
-    assert!(!there.renew(&Row { version: 1, ..row(1) }).await.unwrap());
+    assert!(!there.renew(&Row { version: 1, ..row(1) }, None).await.unwrap());
     let again = Row { key: key(7), ..row(1) };
     assert_eq!(store.insert(&again).await.unwrap(), Admission::Disabled);
     assert_eq!(place.number("SELECT count(*) FROM foregate_session").await, 2);
@@ -476,7 +481,7 @@ async fn app_tokens_are_found_with_what_was_last_said_of_their_owner(place: Plac
     assert_eq!(store.find_token(&SessionKey { proof: [0; 32], ..rich.key }).await.unwrap(), None);
     let mut renewed = Row { version: 1, ..row(1) };
     renewed.profile.groups = vec!["new".into()];
-    assert!(store.renew(&renewed).await.unwrap());
+    assert!(store.renew(&renewed, Some(found.vouched_at)).await.unwrap());
     let found = other.find_token(&token(2).key).await.unwrap().unwrap();
     assert_eq!((found.row, found.profile), (token(2), Some(renewed.profile)));
 
@@ -494,6 +499,84 @@ async fn app_tokens_are_found_with_what_was_last_said_of_their_owner(place: Plac
     }
     place.run_sql("UPDATE foregate_token SET networks = '10.0.0.0/8 anywhere'").await;
     assert!(matches!(store.find_token(&key(2)).await, Err(StoreError::Damaged(_))));
+}
+
+/// Renewals of several sessions of one person, of which some bring old news, or come too late.
+async fn what_is_known_of_a_person_never_goes_back(place: Place) {
+    let store = place.open();
+    let second = Row { key: key(2), ..row(1) };
+    for row in [&row(1), &second] {
+        store.insert(row).await.unwrap();
+    }
+    store.keep_token(&token(3), 9).await.unwrap();
+    let known = async || {
+        let found = store.find_token(&token(3).key).await.unwrap().unwrap();
+        (found.profile.unwrap().groups, found.vouched_at)
+    };
+    let with = |row: &Row, version: u64, group: &str| {
+        let mut row = Row { version, ..row.clone() };
+        row.profile.groups = vec![group.to_owned()];
+        row
+    };
+    let told = |group: &str, at: u64| (vec![group.to_owned()], at);
+    // As if the sign-ins lay back.
+    place.run_sql("UPDATE foregate_person SET vouched_at = 1700000000, last_seen = 5").await;
+    let at = 1_700_000_000;
+    assert!(store.renew(&with(&row(1), 1, "new"), Some(at + 50)).await.unwrap());
+    assert_eq!(known().await, told("new", at + 50));
+    let seen = place.number("SELECT last_seen FROM foregate_person").await;
+    place.run_sql("UPDATE foregate_person SET last_seen = 5").await;
+    for (version, news) in [(1, None), (2, Some(at + 49)), (3, Some(1))] {
+        let old = with(&second, version, "old");
+        assert!(store.renew(&old, news).await.unwrap(), "the session goes on: {news:?}");
+        assert_eq!(store.find(&key(2), NOW, IDLE).await.unwrap(), Some(old));
+        assert_eq!(known().await, told("new", at + 50), "{news:?}");
+    }
+    // What meets no session, or one that was renewed meanwhile, is no news either.
+    let stranger = Row { key: SessionKey { proof: [9; 32], ..key(2) }, ..row(1) };
+    let ended = Row { key: key(7), ..row(1) };
+    for row in [with(&second, 3, "late"), with(&stranger, 4, "late"), with(&ended, 1, "late")] {
+        assert!(!store.renew(&row, Some(at + 90)).await.unwrap());
+        assert_eq!(known().await, told("new", at + 50));
+    }
+    assert_eq!(place.number("SELECT last_seen FROM foregate_person").await, 5);
+    assert_eq!(seen, i64::try_from(NOW).unwrap());
+    assert!(store.renew(&with(&second, 4, "newer"), Some(at + 51)).await.unwrap());
+    assert_eq!(known().await, told("newer", at + 51));
+    // A clock that was set back keeps nothing for ever, and a sign-in always counts.
+    place.run_sql("UPDATE foregate_person SET vouched_at = 99999999999").await;
+    assert!(store.renew(&with(&second, 5, "newest"), Some(at + 52)).await.unwrap());
+    assert_eq!(known().await, told("newest", at + 52));
+    place.run_sql("UPDATE foregate_person SET vouched_at = 99999999999").await;
+    store.insert(&with(&ended, 0, "signed in")).await.unwrap();
+    let (groups, vouched_at) = known().await;
+    assert!(groups == ["signed in"] && vouched_at < 9_999_999_999, "{groups:?} {vouched_at}");
+    // Whoever is disabled has no session to renew, and nothing is learned of them.
+    store.disable(&person(ISSUER, "subject-1"), Some(NOW)).await.unwrap();
+    assert!(!store.renew(&with(&second, 6, "late"), Some(vouched_at)).await.unwrap());
+    assert_eq!(known().await.0, ["signed in"]);
+    let Claim::Ours(_, at) =
+        filled(&place, 5).await.claim(&key(4), 0, std::time::Duration::ZERO).await.unwrap()
+    else {
+        panic!()
+    };
+    assert!(at.abs_diff(vouched_at) < 60, "by the same clock: {at} {vouched_at}");
+}
+
+/// To disable somebody and to end their sessions are two changes, of which the second may not come to pass.
+async fn whoever_is_enabled_gets_no_session_back(place: Place) {
+    let (store, there) = (filled(&place, 2).await, place.open());
+    let one = person(ISSUER, "subject-1");
+    assert!(store.disable(&one, None).await.unwrap(), "nothing is ended of whoever was not disabled");
+    assert_eq!(there.find(&key(1), NOW, IDLE).await.unwrap(), Some(row(1)));
+    store.disable(&one, Some(NOW)).await.unwrap();
+    let since = there.changes(i64::MAX).await.unwrap().now - 1;
+    assert!(store.disable(&one, None).await.unwrap());
+    assert_eq!(there.find(&key(1), NOW, IDLE).await.unwrap(), None);
+    assert_eq!(there.find(&key(0), NOW, IDLE).await.unwrap(), Some(row(0)), "somebody else's");
+    let told = there.changes(since).await.unwrap().changed;
+    assert!(told.iter().any(|(_, session)| *session == Some(id(1))), "{told:?}");
+    assert!(!store.disable(&person(ISSUER, "nobody"), None).await.unwrap());
 }
 
 async fn nobody_has_more_app_tokens_than_there_may_be(place: Place) {

@@ -402,6 +402,7 @@ fn oauth2_proxy_3369_a_sign_in_ends_by_its_own_clock() {
                 bindings: vec![&binding],
                 live: None,
                 client: String::new(),
+                address: None,
                 user_agent: String::new(),
             };
             let finished = site.login.finish(callback, caller, &origins, now()).await.expect("an end");

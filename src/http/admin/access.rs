@@ -21,6 +21,8 @@ pub(super) enum Refused {
     Host,
     /// A browser asks, for a page of somebody else.
     Page,
+    /// A script or a frame asks for a page that is for people.
+    Script,
     /// A change that a page of somebody else could ask for without the browser asking back.
     Plain,
 }

@@ -33,6 +33,7 @@ impl Story {
             LoginError::Denied(_) => {
                 told(StatusCode::FORBIDDEN, NOT_FINISHED, DENIED, TRY_AGAIN_OR_TELL, DENIED_CAUSES)
             }
+            LoginError::Limited(_) => busy(TOO_MANY),
             LoginError::Silent => busy(SILENT),
             LoginError::Provider(error) if error.is_outage() => busy(SILENT),
             LoginError::Token(TokenError::NoKeys(KeysError::Outbound(_) | KeysError::Interrupted)) => {
@@ -160,6 +161,7 @@ const UNUSABLE: &str = "The sign-in service did not say enough about your accoun
 const SHUT_OUT: &str =
     "Your name and password are right, but whoever runs this site does not let this account in.";
 /// What everybody hears while the provider does not answer.
+pub(super) const TOO_MANY: &str = "There were too many tries from your network, or from everywhere.";
 pub(super) const SILENT: &str = "The sign-in service does not answer.";
 
 const A_MISTAKE: &str = "If you think this is a mistake, show this page to whoever runs this site.";

@@ -11,12 +11,16 @@ use hyper::body::Incoming;
 use super::super::audit::place_of;
 use super::super::body::Body;
 use super::super::denial::trouble;
+use super::super::intent::is_for_a_window;
 use super::super::pages::{Account, CSS, OwnToken, Page, SignedInAt};
 use super::super::{Site, answer, unix_now};
 use super::pairing::{self, Entry};
 use super::query::Query;
 use super::tokens::{self, Wish};
-use super::{Scope, depart, is_at_home, is_own_form, live_session, proof_message, read_form, return_to};
+use super::{
+    Scope, depart, is_at_home, is_own_form, live_session, not_for_scripts, proof_message, read_form,
+    return_to,
+};
 use crate::browser::Purpose;
 use crate::identity::Field;
 use crate::journal::{By, Event, Place, Record};
@@ -35,6 +39,10 @@ pub(in crate::http) async fn account(site: &Arc<Site>, request: Request<Incoming
         return answer::text(StatusCode::NOT_FOUND, format!("Your account is at {here}\n"));
     }
     if parts.method == Method::GET || parts.method == Method::HEAD {
+        // An app may be on this host, too.
+        if !is_for_a_window(&parts.headers) {
+            return not_for_scripts();
+        }
         return show(site, &parts.headers, Entry::of(&Query::of(&parts))).await;
     }
     if parts.method != Method::POST {

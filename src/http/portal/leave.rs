@@ -32,6 +32,8 @@ pub(super) async fn leave(site: &Arc<Site>, parts: &Parts, foreign: bool, place:
             };
         }
         (Some(left), Credential::None) => {
+            // Whoever brings the proof may have no more than that host's cookie, which is no right to the tokens.
+            let scope = if scope == Scope::Provider { Scope::ProviderUnnamed } else { scope };
             let credential = Credential::Session(left, Vec::new());
             return depart(site, (credential, scope), rd.as_deref(), place).await;
         }

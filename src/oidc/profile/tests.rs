@@ -312,3 +312,25 @@ fn a_verified_address_is_the_one_that_is_taken() {
         assert_eq!(map(&merged, &strict).is_ok(), accepted, "{token} {userinfo}");
     }
 }
+
+#[test]
+fn userinfo_tells_anew_what_nothing_judged_is_left_of_in_an_old_token() {
+    let token = json!({"iss": "i", "sub": "s", "exp": 1, "acr": "mfa", "preferred_username": "zoë", "email": "z@test",
+        "groups": ["a"], "team": "x", "realm": {"roles": ["r"]}, "shoe": 38});
+    let whole = json!({"sub": "s", "preferred_username": "zoë", "email": "z@test", "groups": [], "team": "x", "realm": {}});
+    let wanted = ["team", "realm.roles", "acr", "sub", "absent"].map(str::to_owned);
+    let names = ClaimNames::default();
+    let tells = |userinfo: &Value, wanted: &[String]| {
+        tells_anew(&claims(&token), &claims(userinfo), (&names, wanted))
+    };
+    assert!(tells(&whole, &wanted), "also that there are no groups any more");
+    for (without, counts) in
+        [("groups", true), ("email", true), ("preferred_username", true), ("team", true), ("sub", false)]
+    {
+        let mut part = whole.clone();
+        part.as_object_mut().unwrap().remove(without);
+        assert_eq!(tells(&part, &wanted), !counts, "{without}");
+        assert_eq!(tells(&part, &[]), !counts || without == "team", "{without}, and nothing else is wanted");
+    }
+    assert!(!tells(&json!({}), &[]), "there is no userinfo");
+}

@@ -37,6 +37,13 @@ pub(super) fn read(row: &PgRow) -> Result<Row, StoreError> {
     })
 }
 
+/// Reads a row of a whole session, and the store's own time behind it.
+pub(super) fn read_leased(row: &PgRow) -> Result<(Row, u64), StoreError> {
+    let session = read(row)?;
+    let at = seconds(row.try_get(12).map_err(|_| damaged(&session.key.id, "lease"))?)?;
+    Ok((session, at))
+}
+
 /// Reads a row of a list of sessions.
 pub(super) fn read_listed(row: &PgRow) -> Result<Listed, StoreError> {
     let id = read_id(row)?;

@@ -123,15 +123,25 @@ pub(super) const LEASE: &str = concat!(
     now!(),
     " RETURNING ",
     columns!(),
+    ", extract(epoch FROM clock_timestamp())::bigint",
 );
 
-pub(super) const RENEW: &str = concat!(
-    person!(),
-    "kept AS (UPDATE foregate_session SET profile = $9, sid = $10, renew_at = $11, version = $12, tokens = $13, \
-    leased_till = 0 FROM person WHERE welcome AND id = $7 AND proof = $8 AND version = $12 - 1 RETURNING id), \
+/// Parameter 15 is when the provider said it of the person, by the store's own time, if it did: that is kept unless it has said
+/// something later. A time that is still to come was written by a clock that has been set back.
+pub(super) const RENEW: &str = "WITH kept AS (UPDATE foregate_session \
+    SET profile = $9, sid = $10, renew_at = $11, version = $12, tokens = $13, leased_till = 0 \
+    WHERE id = $7 AND proof = $8 AND version = $12 - 1 AND NOT EXISTS (SELECT 1 FROM foregate_person AS person \
+    WHERE person.issuer = $1 AND person.subject = $2 AND person.disabled_at IS NOT NULL) RETURNING id), \
+    met AS (INSERT INTO foregate_person AS known \
+    (issuer, subject, username, name, email, first_seen, last_seen, profile, vouched_at) \
+    SELECT $1, $2, $3, $4, $5, $6, $6, $9, $15 FROM kept WHERE $15 IS NOT NULL \
+    ON CONFLICT (issuer, subject) DO UPDATE SET username = excluded.username, name = excluded.name, \
+    email = excluded.email, last_seen = greatest(known.last_seen, excluded.last_seen), \
+    profile = excluded.profile, vouched_at = excluded.vouched_at \
+    WHERE known.vouched_at <= excluded.vouched_at \
+    OR known.vouched_at > extract(epoch FROM clock_timestamp())::bigint), \
     told AS (INSERT INTO foregate_change (session, author) SELECT id, $14 FROM kept ON CONFLICT DO NOTHING) \
-    SELECT id FROM kept"
-);
+    SELECT id FROM kept";
 
 pub(super) const POSTPONE: &str = "UPDATE foregate_session SET renew_at = $4, leased_till = 0 \
     WHERE id = $1 AND proof = $2 AND version = $3";
@@ -186,10 +196,19 @@ pub(super) fn people(by_name: bool) -> String {
     )
 }
 
-pub(super) const DISABLE: &str = "WITH known AS (UPDATE foregate_person SET disabled_at = CASE WHEN $3::bigint IS NULL \
-    THEN NULL ELSE coalesce(disabled_at, $3) END WHERE issuer = $1 AND subject = $2 RETURNING 1), \
+pub(super) const DISABLE: &str = "WITH known AS (UPDATE foregate_person SET disabled_at = coalesce(disabled_at, $3) \
+    WHERE issuer = $1 AND subject = $2 RETURNING 1), \
     told AS (INSERT INTO foregate_change (session, author) SELECT id, ''::bytea FROM foregate_token \
     WHERE issuer = $1 AND subject = $2 ON CONFLICT DO NOTHING) SELECT 1 FROM known";
+
+/// Ends what was left of a person's sessions when they were disabled, so that none comes back.
+pub(super) const ENABLE: &str = "WITH gone AS (DELETE FROM foregate_session AS session USING foregate_person AS person \
+    WHERE session.issuer = $1 AND session.subject = $2 AND person.issuer = $1 AND person.subject = $2 \
+    AND person.disabled_at IS NOT NULL RETURNING session.id), \
+    known AS (UPDATE foregate_person SET disabled_at = NULL WHERE issuer = $1 AND subject = $2 RETURNING 1), \
+    told AS (INSERT INTO foregate_change (session, author) SELECT id, ''::bytea FROM gone UNION ALL \
+    SELECT id, ''::bytea FROM foregate_token WHERE issuer = $1 AND subject = $2 ON CONFLICT DO NOTHING) \
+    SELECT 1 FROM known";
 
 pub(super) const IS_DISABLED: &str = "SELECT 1 FROM foregate_person \
     WHERE issuer = $1 AND subject = $2 AND disabled_at IS NOT NULL";

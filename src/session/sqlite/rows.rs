@@ -36,6 +36,13 @@ pub(super) fn read(row: &SqlRow<'_>) -> Result<Row, StoreError> {
     })
 }
 
+/// Reads a row of a whole session, and the store's own time behind it.
+pub(super) fn read_leased(row: &SqlRow<'_>) -> Result<(Row, u64), StoreError> {
+    let session = read(row)?;
+    let at = seconds(row.get(12).map_err(|_| damaged(&session.key.id, "lease"))?)?;
+    Ok((session, at))
+}
+
 /// Reads a row of a list of sessions.
 pub(super) fn read_listed(row: &SqlRow<'_>) -> Result<Listed, StoreError> {
     let id = read_id(row)?;

@@ -35,13 +35,15 @@ pub(super) const VERSION: &str = "SELECT coalesce(max(version), 0) FROM foregate
 pub(super) const MIGRATED: &str = "INSERT INTO foregate_migration (version) VALUES (?1)";
 pub(super) const NOW: &str = concat!("SELECT ", now!());
 
-/// Keeps who it is among the people seen, and what the provider just said of them.
+/// Keeps who it is among the people seen, and what the provider said of them: at ?8, if it has said nothing later, or now. A time that
+/// is still to come was written by a clock that has been set back.
 pub(super) const MEET: &str = "INSERT INTO foregate_person AS known \
     (issuer, subject, username, name, email, first_seen, last_seen, profile, vouched_at) \
-    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, unixepoch()) \
+    VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?6, ?7, coalesce(?8, unixepoch())) \
     ON CONFLICT (issuer, subject) DO UPDATE SET username = excluded.username, name = excluded.name, \
     email = excluded.email, last_seen = max(known.last_seen, excluded.last_seen), \
     profile = excluded.profile, vouched_at = excluded.vouched_at \
+    WHERE ?8 IS NULL OR known.vouched_at <= ?8 OR known.vouched_at > unixepoch() \
     RETURNING disabled_at IS NULL";
 
 pub(super) const INSERT: &str = "INSERT INTO foregate_session (id, proof, issuer, subject, profile, sid, created_at, \
@@ -96,11 +98,14 @@ pub(super) const LEASE: &str = concat!(
     now!(),
     " RETURNING ",
     columns!(),
+    ", unixepoch()",
 );
 
 pub(super) const RENEW: &str = "UPDATE foregate_session SET profile = :profile, sid = :sid, renew_at = :renew_at, \
     version = :version, tokens = :tokens, leased_till = 0 \
-    WHERE id = :id AND proof = :proof AND version = :version - 1";
+    WHERE id = :id AND proof = :proof AND version = :version - 1 \
+    AND NOT EXISTS (SELECT 1 FROM foregate_person \
+    WHERE issuer = :issuer AND subject = :subject AND disabled_at IS NOT NULL)";
 
 pub(super) const POSTPONE: &str = "UPDATE foregate_session SET renew_at = ?4, leased_till = 0 \
     WHERE id = ?1 AND proof = ?2 AND version = ?3";
@@ -144,6 +149,11 @@ pub(super) fn people(by_name: bool) -> String {
 
 pub(super) const DISABLE: &str = "UPDATE foregate_person SET disabled_at = \
     CASE WHEN ?3 IS NULL THEN NULL ELSE coalesce(disabled_at, ?3) END WHERE issuer = ?1 AND subject = ?2";
+
+/// Before a person is enabled: what was left of their sessions when they were disabled, so that none comes back.
+pub(super) const REMOVE_DISABLED: &str = "DELETE FROM foregate_session WHERE issuer = ?1 AND subject = ?2 \
+    AND EXISTS (SELECT 1 FROM foregate_person WHERE issuer = ?1 AND subject = ?2 AND disabled_at IS NOT NULL) \
+    RETURNING id";
 
 pub(super) const IS_DISABLED: &str = "SELECT EXISTS (SELECT 1 FROM foregate_person \
     WHERE issuer = ?1 AND subject = ?2 AND disabled_at IS NOT NULL)";

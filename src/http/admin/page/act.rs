@@ -81,15 +81,17 @@ async fn end(
 
 async fn disable(site: &Site, act: Act<'_>, person: &PersonKey, name: &str) -> Result<String, StoreError> {
     let who = somebody(site, person, name).await;
-    let ended = site.sessions.disable(person, unix_now()).await?;
+    let Some(ended) = site.sessions.disable(person, unix_now()).await? else { return Ok(NOBODY.to_owned()) };
     tracing::info!(user = who.user, ended, by = act.operator.name(), "an operator disabled somebody");
-    site.note(|| Record { who, sessions: ended, ..act.record(Event::Disabled) });
+    site.note(|| Record { who, sessions: Some(ended), ..act.record(Event::Disabled) });
     Ok("disabled".to_owned())
 }
 
 async fn enable(site: &Site, act: Act<'_>, person: &PersonKey, name: &str) -> Result<String, StoreError> {
     let who = somebody(site, person, name).await;
-    site.sessions.enable(person, unix_now()).await?;
+    if !site.sessions.enable(person, unix_now()).await? {
+        return Ok(NOBODY.to_owned());
+    }
     tracing::info!(user = who.user, by = act.operator.name(), "an operator enabled somebody");
     site.note(|| Record { who, ..act.record(Event::Enabled) });
     Ok("enabled".to_owned())
@@ -114,6 +116,9 @@ async fn somebody(site: &Site, person: &PersonKey, name: &str) -> Somebody {
     let PersonKey { issuer, subject } = person.clone();
     Somebody { user, issuer, subject }
 }
+
+/// What came of a form about a person whom nobody has ever seen.
+pub(super) const NOBODY: &str = "nobody";
 
 fn unclear(site: &Site, operator: &Operator) -> Response<Body> {
     told(site, operator, StatusCode::BAD_REQUEST, &["It is not clear what is to be done.".to_owned()])

@@ -11,6 +11,7 @@ use super::super::access::{self, Refused};
 use super::PATH;
 use crate::browser::Purpose;
 use crate::headers::ASSERTION;
+use crate::http::intent::is_for_a_window;
 use crate::http::portal::query::Query;
 use crate::http::{Site, unix_now};
 use crate::secret::Secret;
@@ -36,8 +37,11 @@ pub(super) enum Closed {
     Refused(Refused),
 }
 
-/// Who asks.
+/// Who asks. No script and no frame gets at the page, whoever it runs for.
 pub(super) fn of(site: &Site, parts: &Parts) -> Result<Operator, Closed> {
+    if !is_for_a_window(&parts.headers) {
+        return Err(Closed::Refused(Refused::Script));
+    }
     if let Some(person) = person(site, &parts.headers) {
         return Ok(person);
     }

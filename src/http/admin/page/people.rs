@@ -4,6 +4,7 @@ use http::{Response, StatusCode};
 use url::form_urlencoded;
 
 use super::super::api::{parse_place, place_of};
+use super::act::NOBODY;
 use super::door::Operator;
 use super::{PATH, told};
 use crate::http::body::Body;
@@ -103,6 +104,7 @@ fn done(query: &Query) -> String {
     match one(query, "done").as_str() {
         "disabled" => "They are disabled, and signed out everywhere.".to_owned(),
         "enabled" => "They may sign in again.".to_owned(),
+        NOBODY => "Nothing was done: nobody of that name was ever here.".to_owned(),
         "1" => "One session has ended.".to_owned(),
         other => {
             other.parse::<u32>().map(|ended| format!("{ended} sessions have ended.")).unwrap_or_default()
