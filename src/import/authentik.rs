@@ -127,14 +127,20 @@ impl Export {
             .iter()
             .filter_map(|key| entry.at(key))
             .all(|value| value.is_empty() || value.map().is_some());
-        if MODELS.contains(&model) && !is_whole {
+        // Django's registry minds no letter case in them.
+        let model = model.to_ascii_lowercase();
+        if MODELS.contains(&model.as_str()) && !is_whole {
             plan.close(&object.place, "its attributes cannot be read here");
         }
-        match model {
+        match model.as_str() {
             "authentik_providers_proxy.proxyprovider" => self.providers.push(object),
             APPLICATION_MODEL => self.applications.push(object),
             "authentik_policies.policybinding" => self.bindings.push(object),
             "authentik_core.group" => self.groups.push(object),
+            // authentik's own say nothing of anybody's apps.
+            "authentik_blueprints.metaapplyblueprint" if !is_built_in(&object) => {
+                plan.close(object.place, "the blueprint that it applies is not read");
+            }
             _ => plan.needless(object.place, "it stays in authentik"),
         }
     }
@@ -485,6 +491,12 @@ fn told(provider: &Object, mode: &str, plan: &mut Plan, app: &mut App) {
 
 const UNREADABLE: &str = "its value cannot be read here";
 const APPLICATION_MODEL: &str = "authentik_core.application";
+
+/// Whether what is applied is a blueprint that comes with authentik, by its name.
+fn is_built_in(object: &Object) -> bool {
+    let name = object.at("identifiers").and_then(|which| which.at("name")).and_then(Value::text);
+    name.is_some_and(|name| ["Default - ", "System - "].iter().any(|start| name.starts_with(start)))
+}
 
 /// Those that are read.
 const MODELS: [&str; 4] = [

@@ -208,7 +208,13 @@ fn one(
         Some(name) if asking.is_empty() || name.contains("${") => {
             closed.push(format!("its middleware `{name}` is not here, and may ask for a decision"));
         }
-        Some(_) | None => {}
+        Some(name) => plan.lost(
+            router.key,
+            format!(
+                "its middleware `{name}` is not here: if it asks for a decision, whom it keeps out is let in"
+            ),
+        ),
+        None => {}
     }
     let ways = router.rule.map(ways).unwrap_or_default();
     let hosts: Vec<String> = ways.iter().filter_map(|way| way.hosts.clone()).flatten().collect();

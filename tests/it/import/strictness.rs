@@ -301,6 +301,13 @@ fn bindings_that_cannot_be_read_close_what_they_may_be_about() {
     );
     let made = "  - !Enumerate [!Context all, SEQ, {model: authentik_policies.policybinding}]\n";
     held("authentik", &[("a.yaml", &format!("{one}{made}"))], &[], Lets::Nobody);
+    held("authentik", &[("a.yaml", &one.replace("policybinding", "PolicyBinding"))], &[], ADMINS);
+    for (name, lets) in [("Mine", Lets::Nobody), ("Default - Brand", ADMINS)] {
+        let applied = format!(
+            "  - model: authentik_blueprints.metaapplyblueprint\n    attrs: {{identifiers: {{name: '{name}'}}}}\n"
+        );
+        held("authentik", &[("a.yaml", &format!("{one}{applied}"))], &[], lets);
+    }
 }
 
 #[test]
