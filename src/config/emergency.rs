@@ -49,10 +49,14 @@ impl Reader {
     }
 
     fn emergency_networks(&mut self) -> Option<Vec<IpNet>> {
+        let Some(place) = self.place_of(NETWORKS) else {
+            self.used(NETWORKS);
+            return Some(Vec::new());
+        };
         let texts = self.texts(NETWORKS)?;
         let before = self.book.count();
         // Such as a variable that was not given: whoever writes networks means no more than those.
-        if let (true, Some(place)) = (texts.is_empty(), self.place_of(NETWORKS)) {
+        if texts.is_empty() {
             let fix = "name networks, or remove it where they may be anywhere";
             self.book.note(&place, format!("`{NETWORKS}` is empty"), fix);
         }

@@ -533,8 +533,8 @@ pub(crate) const KEYS: &[Key] = &[
     key(
         "emergency.networks",
         Kind::Texts,
-        Value("[]"),
-        "Networks that they must be in, such as 10.0.0.0/8; without it they may be anywhere.",
+        Words("none, so that they may be anywhere"),
+        "Networks that they must be in, such as 10.0.0.0/8.",
     ),
     key(
         "emergency.declared",

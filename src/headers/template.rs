@@ -203,11 +203,14 @@ impl Part {
     }
 }
 
-/// A string as it is, a number where it tells itself from others, everything else as JSON.
+/// A string as it is, a number if it is a fraction or has kept all its digits, everything else as JSON.
 fn plain_text(value: &Value) -> String {
     match value {
         Value::String(text) => text.clone(),
-        Value::Number(number) => exact(number).unwrap_or_default(),
+        Value::Number(number) => {
+            let is_fraction = number.as_f64().is_some_and(|value| value.fract() != 0.0);
+            exact(number).or_else(|| is_fraction.then(|| number.to_string())).unwrap_or_default()
+        }
         Value::Null => String::new(),
         Value::Bool(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
     }

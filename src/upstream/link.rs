@@ -342,6 +342,10 @@ impl Link {
                     return Err(Unanswered { unsent: Some(request), why: None });
                 };
                 lane.shared.patience.one_more();
+                if request.headers().get_all(AUTHORIZATION).iter().any(binds) {
+                    // Whoever is on it already stays; nobody else comes.
+                    lane.leave();
+                }
                 let answer = sender.try_send_request(request);
                 // As with the other version: what is left lying comes back when the last sender is gone.
                 drop(sender);
@@ -356,8 +360,11 @@ impl Link {
 fn binds(authorization: &HeaderValue) -> bool {
     let scheme =
         authorization.as_bytes().trim_ascii_start().split(u8::is_ascii_whitespace).next().unwrap_or_default();
-    [&b"Negotiate"[..], b"NTLM"].iter().any(|one| scheme.eq_ignore_ascii_case(one))
+    BINDING.iter().any(|one| scheme.eq_ignore_ascii_case(one))
 }
+
+/// Schemes that servers by Microsoft take so.
+const BINDING: [&[u8]; 4] = [b"Negotiate", b"NTLM", b"Kerberos", b"CredSSP"];
 
 /// Gives a request the form of a version of HTTP, for `host`.
 pub(super) fn prepare(speaks: Speaks, request: &mut Request<Outgoing>, host: &HeaderValue, scheme: &Scheme) {

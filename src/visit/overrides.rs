@@ -17,7 +17,7 @@ impl Overrides<'_> {
     /// Whether some server could take the request for one of another method. The same one said again is none.
     pub fn differ_from(self, method: &Method, query: Option<&[u8]>) -> bool {
         let other = |value: &[u8]| !value.trim_ascii().eq_ignore_ascii_case(method.as_str().as_bytes());
-        let in_headers = self.hold(&METHOD_HEADERS, other);
+        let in_headers = self.hold(&METHOD_LETTERS, other);
         // To some servers a semicolon separates, too.
         let parts = query.unwrap_or_default().split(|byte| matches!(byte, b'&' | b';'));
         let mut pairs = parts.flat_map(url::form_urlencoded::parse);
@@ -26,28 +26,30 @@ impl Overrides<'_> {
 
     /// Whether some server could take a beginning off the path, and serve what is left.
     pub fn name_a_root(self) -> bool {
-        self.hold(&ROOTS, |value| !value.trim_ascii().is_empty())
+        self.hold(&ROOT_LETTERS, |value| !value.trim_ascii().is_empty())
     }
 
-    /// Whether a header of one of these names, however they are spelled, has such a value.
+    /// Whether a header of one of these letters has such a value.
     fn hold(self, names: &[&str], such: impl Fn(&[u8]) -> bool) -> bool {
         let Self::In(headers) = self else { return false };
-        headers.iter().any(|(name, value)| are_named(names, name.as_str()) && such(value.as_bytes()))
+        headers.iter().any(|(name, value)| is_of(names, name.as_str()) && such(value.as_bytes()))
     }
 }
 
 /// Whether some server reads a root in a header of these letters, however they are joined.
 pub fn moves_root(letters: &str) -> bool {
-    are_named(&ROOTS, letters)
+    ROOT_LETTERS.contains(&letters)
 }
 
 /// Whether some server reads a method in a header of these letters, however they are joined.
 pub fn overrides(letters: &str) -> bool {
-    are_named(&METHOD_HEADERS, letters)
+    METHOD_LETTERS.contains(&letters)
 }
 
-fn are_named(names: &[&str], name: &str) -> bool {
-    names.iter().any(|known| folded(name).eq(folded(known)))
+/// Whether a name has the letters of one of these, which are looked at only if it begins as one does.
+fn is_of(names: &[&str], name: &str) -> bool {
+    let begins = folded(name).next().is_some_and(|first| matches!(first, 'd' | 'm' | 'p' | 's' | 'x'));
+    begins && names.iter().any(|known| folded(name).eq(known.chars()))
 }
 
 /// The letters and digits of a name in lower case, as which the laxest servers read it.
@@ -95,9 +97,21 @@ pub const ELSEWHERE: [&str; 16] = [
     "X-Rewrite-URL",
     "X-Script-Name",
 ];
-/// Those of them that name the root which an app is said to be at: Daphne, gunicorn, Calibre-Web and much else in Python take it off
-/// the path.
-const ROOTS: [&str; 4] = ["Daphne-Root-Path", "Path-Info", "Script-Name", "X-Script-Name"];
+/// The letters of [`METHOD_HEADERS`].
+const METHOD_LETTERS: [&str; 9] = [
+    "method",
+    "methodoverride",
+    "xhttpmethod",
+    "xhttpmethodoverride",
+    "xhttpoverride",
+    "xhttpverb",
+    "xmethod",
+    "xmethodoverride",
+    "xtunneledmethod",
+];
+/// Those in [`ELSEWHERE`] that name the root which an app is said to be at: Daphne, gunicorn, Calibre-Web and much else in Python take it
+/// off the path.
+const ROOT_LETTERS: [&str; 4] = ["daphnerootpath", "pathinfo", "scriptname", "xscriptname"];
 const PARAMETERS: [&str; 5] =
     ["_method", "x_http_method_override", "x_http_method", "x_method_override", "x_tunneled_method"];
 
@@ -106,6 +120,18 @@ mod tests {
     use http::header::{HeaderName, HeaderValue};
 
     use super::*;
+
+    #[test]
+    fn letters_are_those_of_the_names() {
+        assert_eq!(METHOD_HEADERS.map(|name| folded(name).collect::<String>()), METHOD_LETTERS);
+        let elsewhere = ELSEWHERE.map(|name| folded(name).collect::<String>());
+        for known in ROOT_LETTERS {
+            assert!(elsewhere.iter().any(|letters| letters == known), "{known}");
+        }
+        for known in METHOD_LETTERS.iter().chain(&ROOT_LETTERS) {
+            assert!(is_of(&[known], known), "{known}");
+        }
+    }
 
     #[test]
     fn a_method_beside_the_request_line_is_seen_in_every_spelling() {

@@ -84,7 +84,15 @@ fn one_connection_serves_many_requests_and_none_is_kept_for_long() {
 
 #[test]
 fn a_connection_that_somebody_proved_themselves_on_is_nobody_elses() {
-    for proof in ["Negotiate YII=", "NTLM TlRMTVNTUAAD", "ntlm x", "  NEGOTIATE", "Negotiate\tx"] {
+    for proof in [
+        "Negotiate YII=",
+        "NTLM TlRMTVNTUAAD",
+        "ntlm x",
+        "  NEGOTIATE",
+        "Negotiate\tx",
+        "Kerberos x",
+        "CredSSP x",
+    ] {
         let app = Recorder::start(|_, _| Act::Say(ok("fine")));
         let foregate = before(&app.url(), "");
         let proved = format!("Authorization: {proof}");
