@@ -8,7 +8,7 @@ mod return_to;
 mod sealed;
 mod ticket;
 
-pub use cookies::{CookieScope, Cookies, parse_handle, write_handle};
+pub use cookies::{CookieScope, Cookies, Lines, parse_handle, write_handle};
 pub use host_cookies::HostCookies;
 pub use kept_form::{KeptForm, LONGEST_KEPT_FORM};
 pub use return_to::{Origins, ReturnTo};

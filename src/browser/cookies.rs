@@ -30,6 +30,15 @@ impl CookieScope {
     }
 }
 
+/// How `Cookie` lines have come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Lines {
+    /// As the browser sent them.
+    AsSent,
+    /// Through a front proxy that asks, which may have joined several with commas, as Envoy and some modules of HAProxy do.
+    Joined,
+}
+
 /// Our two cookies: the session, and the browser's side of a sign-in under way.
 #[derive(Debug)]
 pub struct Cookies {
@@ -38,6 +47,8 @@ pub struct Cookies {
     scope: CookieScope,
     session_finder: Finder<'static>,
     login_finder: Finder<'static>,
+    /// Whether one may stand behind a comma, which would be a way around `__Host-` (RFC 6265bis 5.6).
+    may_be_joined: bool,
     /// The hosts outside the scope, if an app is on one.
     elsewhere: Option<Box<Elsewhere>>,
 }
@@ -55,7 +66,8 @@ impl Cookies {
         let login = format!("{session}-login");
         let finder = |name: &str| Finder::new(&format!("{name}=")).into_owned();
         let (session_finder, login_finder) = (finder(&session), finder(&login));
-        Self { session_finder, login_finder, session, login, scope, elsewhere: None }
+        let may_be_joined = prefix != "__Host-";
+        Self { session_finder, login_finder, may_be_joined, session, login, scope, elsewhere: None }
     }
 
     /// With cookies, sealed by `sealer`, for each host outside the scope. `home` is the host of `public_url`.
@@ -70,22 +82,28 @@ impl Cookies {
     }
 
     /// What a request to `host` shows, in the form that counts there.
-    pub fn credential_at(&self, host: &str, headers: &HeaderMap) -> Credential {
+    pub fn credential_at(&self, host: &str, headers: &HeaderMap, lines: Lines) -> Credential {
         match self.at(host) {
-            Some(own) => own.credential(headers),
-            None => self.credential(headers),
+            Some(own) => own.credential(headers, lines),
+            None => credential_of(self.sessions(headers, lines), parse_handle),
         }
     }
 
     /// The session cookies of a request that are well formed, in the order sent. A neighbour may have set one of
     /// the same name, so all are kept, up to sixteen.
     pub fn credential(&self, headers: &HeaderMap) -> Credential {
-        credential_of(values(headers, &self.session_finder), parse_handle)
+        credential_of(self.sessions(headers, Lines::AsSent), parse_handle)
     }
 
-    /// The values of the session cookies, well formed or not, in the order sent, up to sixteen.
-    pub(super) fn sessions<'h>(&'h self, headers: &'h HeaderMap) -> impl Iterator<Item = &'h [u8]> {
-        values(headers, &self.session_finder).take(MOST_COOKIES)
+    /// The values of the session cookies, well formed or not, in the order sent, up to sixteen; those that commas join come last.
+    pub(super) fn sessions<'h>(
+        &'h self,
+        headers: &'h HeaderMap,
+        lines: Lines,
+    ) -> impl Iterator<Item = &'h [u8]> {
+        let joined = self.may_be_joined && lines == Lines::Joined;
+        let joined = joined.then(|| joined_values(headers, &self.session_finder)).into_iter().flatten();
+        values(headers, &self.session_finder).chain(joined).take(MOST_COOKIES)
     }
 
     /// The login cookies of a request, in the order sent, up to sixteen.
@@ -205,7 +223,7 @@ pub(super) fn credential_of<'h>(
 
 /// The values of every cookie that `finder` names, `=` included, over all lines. Only a semicolon ends a cookie, as in browsers: with a
 /// blank, a quote or a comma somebody could begin a cookie of ours within the value of another one, and an app that writes a text of
-/// theirs into a cookie would do. Where a proxy joins several lines with commas, which no browser sends (RFC 6265 5.4), none is found.
+/// theirs into a cookie would do.
 fn values<'h>(headers: &'h HeaderMap, finder: &'h Finder<'static>) -> impl Iterator<Item = &'h [u8]> {
     headers.get_all(COOKIE).iter().flat_map(move |line| {
         let line = line.as_bytes();
@@ -213,6 +231,21 @@ fn values<'h>(headers: &'h HeaderMap, finder: &'h Finder<'static>) -> impl Itera
             let value = &line[start + finder.needle().len()..];
             let end = memchr::memchr(b';', value).unwrap_or(value.len());
             value[..end].trim_ascii_end()
+        })
+    })
+}
+
+/// The values of those that a comma begins or ends, as where a proxy joins several lines.
+fn joined_values<'h>(headers: &'h HeaderMap, finder: &'h Finder<'static>) -> impl Iterator<Item = &'h [u8]> {
+    headers.get_all(COOKIE).iter().flat_map(move |line| {
+        let line = line.as_bytes();
+        finder.find_iter(line).filter_map(move |start| {
+            let before = line[..start].trim_ascii_end().last().copied();
+            let value = &line[start + finder.needle().len()..];
+            let end = memchr::memchr2(b';', b',', value).unwrap_or(value.len());
+            let is_joined = before == Some(b',') || value.get(end) == Some(&b',');
+            let begins = before.is_none_or(|byte| b";,".contains(&byte));
+            (is_joined && begins).then(|| value[..end].trim_ascii_end())
         })
     })
 }
@@ -305,23 +338,37 @@ mod tests {
     }
 
     #[test]
-    fn no_cookie_of_ours_begins_within_another_one() {
+    fn no_cookie_of_ours_begins_within_another_one_but_where_a_front_proxy_may_join_them() {
+        let written = |letter: u8| write_handle(&SessionHandle([letter; HANDLE_BYTES]));
         for (domain, secure, name) in [
             (Some("example.com"), true, "__Secure-foregate"),
             (None, false, "foregate"),
             (None, true, "__Host-foregate"),
         ] {
-            let ours = format!("{name}={}", "A".repeat(64));
-            for (line, is_found) in [
-                (format!("a=b; {ours}"), true),
-                (format!("a=b,{ours},c=d"), false),
-                (format!("a=b, {ours}; c=d"), false),
-                (format!("a=b {ours}"), false),
-                (format!("a=b\t{ours}"), false),
-                (format!("a=\"b {ours}\""), false),
+            let (one, two) = (format!("{name}={}", written(1)), format!("{name}={}", written(2)));
+            for (line, as_sent, joined) in [
+                (format!("a=b; {one}"), "1", "1"),
+                (format!("a=b,{one},c=d"), "", "1"),
+                (format!("{one}, c=d; {two}"), "2", "21"),
+                (format!("a=b, {two}; {one}"), "1", "12"),
+                (format!("{one},{two}"), "", "12"),
+                (format!("a=b {one}"), "", ""),
+                (format!("a=b\t{one}"), "", ""),
+                (format!("a=\"b {one}\""), "", ""),
             ] {
-                let shown = cookies(domain, secure).credential(&headers(&[&line]));
-                assert_eq!(!matches!(shown, Credential::None), is_found, "{line}");
+                for (lines, wanted) in [(Lines::AsSent, as_sent), (Lines::Joined, joined)] {
+                    let shown = cookies(domain, secure).credential_at("a.test", &headers(&[&line]), lines);
+                    let found: String = match shown {
+                        Credential::None => String::new(),
+                        Credential::Session(first, others) => [vec![first], others]
+                            .concat()
+                            .iter()
+                            .map(|handle| handle.0[0].to_string())
+                            .collect(),
+                    };
+                    let wanted = if name == "__Host-foregate" { as_sent } else { wanted };
+                    assert_eq!(found, wanted, "{lines:?}: {line}");
+                }
             }
         }
     }

@@ -9,7 +9,7 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use http::HeaderMap;
 use http::header::HeaderValue;
 
-use super::cookies::{CookieScope, Cookies, credential_of};
+use super::cookies::{CookieScope, Cookies, Lines, credential_of};
 use super::sealed::{NONCE_BYTES, OVERHEAD_BYTES, Purpose, Sealer};
 use super::ticket::HostBinding;
 use crate::visit::{Credential, HANDLE_BYTES, SessionHandle};
@@ -56,14 +56,14 @@ pub struct HostCookies<'c> {
 
 impl HostCookies<'_> {
     /// The session cookies of a request that were sealed for this host; anything else is none.
-    pub fn credential(&self, headers: &HeaderMap) -> Credential {
+    pub fn credential(&self, headers: &HeaderMap, lines: Lines) -> Credential {
         let open = |value: &[u8]| {
             let sealed =
                 if value.len() == SEALED_TEXT { URL_SAFE_NO_PAD.decode(value).ok()? } else { return None };
             let plain = self.sealer.open(Purpose::HostSession, self.host.as_bytes(), &sealed)?;
             Some(SessionHandle(plain.as_slice().try_into().ok()?))
         };
-        credential_of(self.cookies.sessions(headers), open)
+        credential_of(self.cookies.sessions(headers, lines), open)
     }
 
     /// The browser's half of a sign-in from this host, if it has one.
@@ -124,7 +124,7 @@ mod tests {
     }
 
     fn handle_at(cookies: &Cookies, host: &str, headers: &HeaderMap) -> Option<SessionHandle> {
-        match cookies.credential_at(host, headers) {
+        match cookies.credential_at(host, headers, Lines::AsSent) {
             Credential::Session(handle, _) => Some(handle),
             Credential::None => None,
         }

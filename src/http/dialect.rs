@@ -7,7 +7,7 @@ use http::Method;
 use http::header::{HOST, HeaderMap, HeaderName};
 use http::request::Parts;
 
-use crate::browser::Cookies;
+use crate::browser::{Cookies, Lines};
 use crate::headers::fold;
 use crate::visit::{
     AskedTenant, Authorization, Destination, Malformed, Overrides, Path, Scheme, Target, Visit,
@@ -83,13 +83,13 @@ impl Dialect {
             Self::Envoy => request_line(parts, fallback)?,
         };
         let target = Target { overrides: Overrides::In(&parts.headers), ..target };
-        Ok(visit(target, &parts.headers, cookies))
+        Ok(visit(target, &parts.headers, (cookies, Lines::Joined)))
     }
 }
 
 /// A visit to `target` with all that a request shows for it.
-fn visit<'r>(target: Target<'r>, headers: &'r HeaderMap, cookies: &Cookies) -> Visit<'r> {
-    let credential = cookies.credential_at(&target.host, headers);
+fn visit<'r>(target: Target<'r>, headers: &'r HeaderMap, (cookies, lines): (&Cookies, Lines)) -> Visit<'r> {
+    let credential = cookies.credential_at(&target.host, headers, lines);
     let target = Target { destination: Destination::of(&target.method, headers), ..target };
     let (authorization, tenant) = (Authorization::of(headers), AskedTenant::In(headers));
     Visit { target, credential, authorization, tenant, client: None }
@@ -171,7 +171,7 @@ pub(super) fn direct<'r>(
     };
     let uri = parts.uri.path_and_query().map_or("/", |uri| uri.as_str());
     let target = target(scheme, host, uri.as_bytes(), parts.method.clone())?;
-    Ok(visit(target, &parts.headers, cookies))
+    Ok(visit(target, &parts.headers, (cookies, Lines::AsSent)))
 }
 
 /// The host that a request is sent to by its `Host`, if it names one.

@@ -386,7 +386,7 @@ fn oauth2_proxy_2606_a_bad_cookie_hides_no_good_one() {
 /// `PortSwigger Cookie Chaos 2025; arxenix, Cookie Bugs` Many servers: a cookie that begins within the value of another one,
 /// where a neighbour can write it although its name begins with `__Host-`.
 ///
-/// Tried: all entrances; values with a space, a tab, a comma, quotes and a backslash before a live session's cookie, before and behind
+/// Tried: all entrances; values with a space, a tab, commas, quotes and a backslash before a live session's cookie, before and behind
 /// the true one, and twenty of them; the same with the login cookie at the callback.
 #[test]
 fn portswigger_cookie_chaos_2025_no_cookie_begins_within_another() {
@@ -395,12 +395,30 @@ fn portswigger_cookie_chaos_2025_no_cookie_begins_within_another() {
     let (alice, bob) = (alice.trim_start_matches("Cookie: "), bob.trim_start_matches("Cookie: "));
     let made_up: Vec<String> =
         (0..20).map(|number| format!("foregate={}", URL_SAFE_NO_PAD.encode([number; 48]))).collect();
-    let tossed = [" ", "\t", ",", ", ", ",\t", "\"", "\\\" ", "=", "= ", " $Path=/ ", "\u{a0}", "&"]
+    let tossed = [" ", "\t", "\"", "\\\" ", "=", "= ", " $Path=/ ", "\u{a0}", "&"]
         .map(|before| format!("x=1{before}{bob}"));
     for tossed in tossed.iter().chain([&format!("x={}", made_up.join(" "))]) {
         for entrance in ENTRANCES {
             let reply = world.ask(entrance, APP, "/", &[&format!("Cookie: {tossed}")]);
             assert_closed(&reply, entrance, tossed);
+            for line in [format!("Cookie: {tossed}; {alice}"), format!("Cookie: {alice}; {tossed}")] {
+                let reply = world.ask(entrance, APP, "/", &[&line]);
+                assert_open(&reply, entrance, &line);
+                assert_eq!(told(entrance, &reply, "remote-user"), ["alice"], "{entrance:?} {line}");
+            }
+        }
+    }
+    // Front proxies that ask may join lines with commas, so there it is one; but whose own cookie is there is themselves.
+    for comma in [",", ", ", ",\t"] {
+        let tossed = format!("x=1{comma}{bob}");
+        for entrance in ENTRANCES {
+            if !entrance.is_check() {
+                assert_closed(
+                    &world.ask(entrance, APP, "/", &[&format!("Cookie: {tossed}")]),
+                    entrance,
+                    &tossed,
+                );
+            }
             for line in [format!("Cookie: {tossed}; {alice}"), format!("Cookie: {alice}; {tossed}")] {
                 let reply = world.ask(entrance, APP, "/", &[&line]);
                 assert_open(&reply, entrance, &line);
