@@ -260,7 +260,7 @@ fn site_after(mut config: Config, before: Option<&Site>) -> anyhow::Result<Site>
     });
     Ok(Site {
         gate: Gate::new(policy, Arc::clone(&sessions), clients, Arc::clone(&limiter))
-            .with_emergency(emergency),
+            .with_emergency(emergency, config.public_url.scheme() == "https"),
         canary: asked.map(|asked| canary::new(asked, before, &login, (&sealer, &metrics, &audit))),
         limiter,
         login,

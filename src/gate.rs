@@ -11,7 +11,7 @@ use crate::limits::{Kind, Limited, Limiter};
 use crate::policy::{App, Decision, Limits, Policy, Refusal, Rule, Ruling};
 use crate::session::store::StoreError;
 use crate::session::{Session, Sessions};
-use crate::visit::{Authorization, Credential, Shown, ShownToken, Visit};
+use crate::visit::{Authorization, Credential, Scheme, Shown, ShownToken, Visit};
 
 /// Decides about visits by one policy, the sessions of one store and the tokens of some issuers.
 #[derive(Debug)]
@@ -21,6 +21,8 @@ pub struct Gate {
     sessions: Arc<Sessions>,
     clients: Option<Arc<Clients>>,
     emergency: Option<Arc<Emergency>>,
+    /// Whether passwords are taken over https alone.
+    secure: bool,
     limiter: Arc<Limiter>,
 }
 
@@ -39,13 +41,13 @@ impl Gate {
         clients: Option<Arc<Clients>>,
         limiter: Arc<Limiter>,
     ) -> Self {
-        Self { policy, sessions, clients, emergency: None, limiter }
+        Self { policy, sessions, clients, emergency: None, secure: true, limiter }
     }
 
-    /// The same judge, with a door for emergencies.
+    /// The same judge, with a door for emergencies; `secure` says that it is one for visits over https alone.
     #[must_use]
-    pub fn with_emergency(self, emergency: Option<Arc<Emergency>>) -> Self {
-        Self { emergency, ..self }
+    pub fn with_emergency(self, emergency: Option<Arc<Emergency>>, secure: bool) -> Self {
+        Self { emergency, secure, ..self }
     }
 
     /// The door for emergencies, where there is one.
@@ -89,6 +91,9 @@ impl Gate {
         }
         match person {
             Ok(None) => match (visit.authorization.app_token(), &self.clients) {
+                (ShownToken::Nothing, Some(_)) if self.is_for_emergencies(app, visit) => {
+                    rule.admits(app, None, visit, now)
+                }
                 (ShownToken::Nothing, Some(clients)) => {
                     self.judge_token(clients, visit, (app, rule), (counts, now)).await
                 }
@@ -112,7 +117,17 @@ impl Gate {
         let shows_token = !matches!(visit.authorization.app_token(), ShownToken::Nothing)
             || matches!(visit.authorization.shown(), Shown::Bearer(_) | Shown::Unclear);
         let would_ask = || matches!(rule.admits(app, None, visit, now), Decision::SignIn);
-        (!shows_token && emergency.takes_from(visit.address()) && would_ask()).then_some(emergency)
+        let is_safe = !self.secure || visit.target.scheme == Scheme::Https;
+        let is_asked_elsewhere = visit.authorization.is_shown_by_another_site(&visit.target);
+        let may_show = is_safe && !is_asked_elsewhere && !shows_token;
+        (may_show && emergency.takes_from(visit.address()) && would_ask()).then_some(emergency)
+    }
+
+    /// Whether a password is one for emergencies, which no provider gets to see.
+    fn is_for_emergencies(&self, app: &App, visit: &Visit<'_>) -> bool {
+        app.emergency
+            && matches!(visit.authorization.shown(), Shown::Basic(_))
+            && self.keeps_password(app, visit.authorization)
     }
 
     /// Whether what is shown as `Authorization` is for foregate and not for the app: the name of somebody with emergency access and

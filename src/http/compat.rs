@@ -6,7 +6,7 @@ mod outpost;
 
 use std::sync::Arc;
 
-use http::header::{HeaderName, HeaderValue};
+use http::header::{HeaderMap, HeaderName, HeaderValue};
 use http::request::Parts;
 use http::{Request, Response, StatusCode, Uri};
 use hyper::body::Incoming;
@@ -106,8 +106,8 @@ async fn check(
     mut parts: Parts,
     (peer, wanted): (Peer, Option<&Requirement>),
 ) -> Response<Body> {
-    // The visitor's own query, which Envoy sends along, stays part of what is judged.
-    let query = parts.uri.query().filter(|_| dialect == Dialect::Envoy);
+    // What narrows; and of Envoy the visitor's own, which it sends along and which is judged.
+    let query = parts.uri.query();
     let behind = if dialect == Dialect::Envoy { parts.uri.path().strip_prefix(outpost::ENVOY) } else { None };
     let path = format!("{AUTH_PREFIX}{}{}", dialect.name(), behind.unwrap_or_default());
     let Some(uri) = uri(&parts.uri, &path, query) else {
@@ -158,11 +158,13 @@ fn origin<B>(site: &Site, request: &Request<B>) -> Option<String> {
     site.with_origins(|origins| origins.origin_of(&host))
 }
 
-/// What stands for a method that a check does not tell: any, where no rule asks for methods, and else none.
-fn method_untold(site: &Site, host: &[u8]) -> Option<HeaderValue> {
+/// What stands for a method that a check does not tell: any, where no rule asks for methods, and else none. Where there is a place to
+/// copy or move something to, it may be one that does.
+fn method_untold(site: &Site, host: &[u8], headers: &HeaderMap) -> Option<HeaderValue> {
     let host = parse_host(host).ok()?;
     if !site.gate.policy.minds_methods(&host) {
-        return Some(HeaderValue::from_static("GET"));
+        let moves = headers.contains_key("destination");
+        return Some(HeaderValue::from_static(if moves { "MOVE" } else { "GET" }));
     }
     tracing::warn!(
         host = &*host,

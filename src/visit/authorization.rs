@@ -2,9 +2,12 @@
 
 use std::fmt;
 
-use http::header::{AUTHORIZATION, HeaderMap, HeaderValue};
+use http::Method;
+use http::header::{AUTHORIZATION, HeaderMap, HeaderName, HeaderValue, ORIGIN};
 
+use super::Target;
 use super::app_token::APP_TOKEN;
+use super::host::parse_host;
 
 /// Whatever a request shows in its `Authorization` lines, not looked at before somebody asks; nothing by default.
 #[derive(Clone, Copy, Default)]
@@ -44,6 +47,22 @@ impl<'r> Authorization<'r> {
         self.0.into_iter().flat_map(|headers| headers.get_all(APP_TOKEN))
     }
 
+    /// Whether a page of another site has a browser show what it knows, as it does for passwords (RFC 7617) without being asked:
+    /// other than by a link, which only reads. A browser that does not say so (Fetch Metadata) is told by the `Origin`.
+    pub fn is_shown_by_another_site(self, target: &Target<'_>) -> bool {
+        let Some(headers) = self.0 else { return false };
+        let says = |name: &HeaderName, word: &str| headers.get_all(name).iter().any(|value| value == word);
+        let is_elsewhere = if headers.contains_key(SITE) {
+            says(&SITE, "cross-site")
+        } else {
+            headers.get_all(ORIGIN).iter().any(|origin| !is_at(origin.as_bytes(), &target.host))
+        };
+        let is_link = matches!(target.method, Method::GET | Method::HEAD)
+            && says(&MODE, "navigate")
+            && !says(&DEST, "iframe");
+        is_elsewhere && !is_link
+    }
+
     /// Whether a line is there that speaks of a bearer token: a program, never to be redirected.
     pub fn is_bearer(self) -> bool {
         self.lines().any(|line| {
@@ -52,6 +71,16 @@ impl<'r> Authorization<'r> {
         })
     }
 }
+
+/// Whether an origin (RFC 6454 7.1) is of this host, whatever its port.
+fn is_at(origin: &[u8], host: &str) -> bool {
+    let scheme_end = memchr::memmem::find(origin, b"://");
+    scheme_end.is_some_and(|end| parse_host(&origin[end + 3..]).is_ok_and(|named| named == host))
+}
+
+const SITE: HeaderName = HeaderName::from_static("sec-fetch-site");
+const MODE: HeaderName = HeaderName::from_static("sec-fetch-mode");
+const DEST: HeaderName = HeaderName::from_static("sec-fetch-dest");
 
 impl<'r> Shown<'r> {
     fn in_line(line: &'r HeaderValue) -> Self {

@@ -84,6 +84,34 @@ fn a_method_that_only_its_visitor_tells_opens_nothing() {
 }
 
 #[test]
+fn the_address_of_a_check_narrows_and_what_is_moved_stays_there_as_well() {
+    let house = house("[\"authentik\", \"oauth2-proxy-nginx\"]");
+    let bob = house.cookie("bob");
+    let told = forwarded("GET", APP, "/page");
+    let traefik: Vec<&str> = told.iter().map(String::as_str).chain([&*bob]).collect();
+    let url = "X-Original-URL: http://app.foregate.localhost/page";
+    let there = "Destination: http://app.foregate.localhost/other";
+    let elsewhere = "Destination: http://admins.foregate.localhost/x";
+    for (address, lines, open) in [
+        ("/outpost.goauthentik.io/auth/traefik", &traefik[..], 200),
+        ("/outpost.goauthentik.io/auth/caddy", &traefik, 200),
+        ("/outpost.goauthentik.io/auth/nginx", &[url, &bob], 200),
+        ("/oauth2/auth", &["X-Forwarded-Uri: /page", &bob], 202),
+    ] {
+        let asked = |query: &str, more: &[&str]| {
+            ask(&house, &format!("{address}{query}"), APP, &[lines, more].concat()).status
+        };
+        let narrows = [("?allow=group:family", open), ("?allow=group:other", 403), ("?Allow[]=nobody", 403)];
+        for (query, status) in [&[("", open)][..], &narrows].concat() {
+            assert_eq!(asked(query, &[]), status, "{address}{query}");
+        }
+        if lines.len() == 2 {
+            assert_eq!((asked("", &[there]), asked("", &[elsewhere])), (open, 400), "{address}");
+        }
+    }
+}
+
+#[test]
 fn checks_at_oauth2_proxys_address_are_answered_as_there() {
     let house = house("[\"oauth2-proxy\"]");
     let (alice, bob) = (house.cookie("alice"), house.cookie("bob"));
@@ -98,6 +126,11 @@ fn checks_at_oauth2_proxys_address_are_answered_as_there() {
         ("?allowed_groups=", APP, &bob, 403),
         ("?allowed_groups=family&allowed_groups=other", APP, &bob, 202),
         ("?allowed_groups=family", ADMINS, &bob, 403),
+        ("?allowed_groups[]=other", APP, &bob, 403),
+        ("?Allowed-Groups=other", APP, &bob, 403),
+        ("?allow=group:family", APP, &bob, 202),
+        ("?allow=group:other", APP, &bob, 403),
+        ("?allowed_groups=family&allow[]=nobody", APP, &bob, 403),
         ("?allowed_emails=bob@example.com", APP, &bob, 202),
         ("?allowed_emails=alice@example.com", APP, &bob, 403),
         ("?allowed_email_domains=example.com", APP, &bob, 202),

@@ -301,6 +301,66 @@ fn a_provider_that_answers_again_shuts_the_door_before_the_next_password() {
     }
 }
 
+/// Browsers show a password that they know to an app whatever page has them ask it.
+#[test]
+fn another_site_cannot_use_the_password_that_a_browser_knows() {
+    let house = House::new("declared = true");
+    let good = basic("alice", "correct horse");
+    let url = format!("http://app.foregate.localhost:{}/page", house.port);
+    let own = format!("Origin: http://app.foregate.localhost:{}", house.port);
+    let (cross, navigate) = ("Sec-Fetch-Site: cross-site", "Sec-Fetch-Mode: navigate");
+    let from = "X-Forwarded-For: 203.0.113.7";
+    for (method, lines, opens) in [
+        ("POST", &[] as &[&str], true),
+        ("POST", &[own.as_str()], true),
+        ("POST", &["Sec-Fetch-Site: same-origin", "Origin: null"], true),
+        ("GET", &[cross, navigate], true),
+        ("POST", &[cross, navigate, &own], false),
+        ("POST", &["Origin: http://evil.test"], false),
+        ("POST", &["Origin: null"], false),
+        ("DELETE", &[&own, "Origin: http://evil.test"], false),
+        ("GET", &[cross, "Sec-Fetch-Mode: no-cors"], false),
+        ("GET", &[cross, navigate, "Sec-Fetch-Dest: iframe"], false),
+        ("GET", &["Sec-Fetch-Site: none", cross], false),
+    ] {
+        for dialect in DIALECTS {
+            let lines = [&[from, &good], lines].concat();
+            let reply = raw(house.foregate.public, &ask(dialect, method, &url, &lines));
+            assert_eq!(reply.status == 200, opens, "{dialect} {method} {lines:?}: {reply:?}");
+            assert!(opens || !reply.all("www-authenticate").contains(&REALM), "{dialect}: {reply:?}");
+        }
+    }
+    assert_shut(&house.proxied("/page", &[&good, cross, "Sec-Fetch-Mode: cors"]), "proxy");
+    assert_eq!(house.proxied("/page", &[&good, cross, navigate]).status, 200);
+}
+
+#[test]
+fn no_provider_sees_a_password_for_emergencies_and_none_counts_in_clear_text() {
+    let house = House::new("[bearer]\naudiences = [\"api\"]\napp_passwords = \"default\"");
+    for password in ["correct horse", "wrong"] {
+        for dialect in DIALECTS {
+            assert_shut(&house.asked(dialect, APP, INSIDE, &[&basic("alice", password)]), "it answers");
+        }
+    }
+    let asked =
+        || house.provider.log().iter().filter(|one| one["path"].to_string().contains("/token")).count();
+    assert_eq!(asked(), 0, "{:?}", house.provider.log());
+    house.asked("traefik", APP, INSIDE, &[&basic("carol", "x")]);
+    assert_eq!(asked(), 1, "an app password: {:?}", house.provider.log());
+
+    let declared = house.config.replace("networks = [", "declared = true\nnetworks = [");
+    let secure = declared.replace("public_url = \"http:", "public_url = \"https:");
+    house.foregate.rewrite(&secure);
+    house.foregate.wait_for_log("a new configuration is in force");
+    let good = basic("alice", "correct horse");
+    for (scheme, opens) in [("https", true), ("http", false)] {
+        let url = format!("{scheme}://app.foregate.localhost:{}/page", house.port);
+        let lines = ["X-Forwarded-For: 203.0.113.7", &good];
+        let reply = raw(house.foregate.public, &ask("traefik", "GET", &url, &lines));
+        assert_eq!(reply.status == 200, opens, "{scheme}: {reply:?}");
+    }
+}
+
 #[test]
 fn guesses_are_limited_and_an_operator_can_declare_an_emergency() {
     let house = House::new("");

@@ -101,7 +101,10 @@ fn forwarded(headers: &HeaderMap) -> Option<(HeaderValue, HeaderValue)> {
 fn by_nginx(site: &Site, headers: &HeaderMap) -> Option<(HeaderValue, HeaderValue)> {
     let host = one(headers, HOST.as_str())?.as_bytes();
     let scheme = site.public_url.scheme().as_bytes();
-    Some((url(scheme, host, one(headers, "x-forwarded-uri")?.as_bytes())?, method_untold(site, host)?))
+    Some((
+        url(scheme, host, one(headers, "x-forwarded-uri")?.as_bytes())?,
+        method_untold(site, host, headers)?,
+    ))
 }
 
 fn one<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h HeaderValue> {

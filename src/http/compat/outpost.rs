@@ -55,7 +55,7 @@ fn tell_method(site: &Site, parts: &mut Parts) {
     let url = parts.headers.get(ORIGINAL_URL).map(|url| url.as_bytes()).unwrap_or_default();
     let behind = url.windows(3).position(|part| part == b"://").map_or(&[][..], |at| &url[at + 3..]);
     let host = behind.split(|&byte| byte == b'/').next().unwrap_or_default();
-    if let Some(method) = method_untold(site, host) {
+    if let Some(method) = method_untold(site, host, &parts.headers) {
         parts.headers.insert(ORIGINAL_METHOD, method);
     }
 }

@@ -4,6 +4,8 @@ use http::Uri;
 use http::request::Parts;
 use url::form_urlencoded;
 
+use crate::visit::folded;
+
 /// The parameters as they came.
 #[derive(Debug)]
 pub(in crate::http) struct Query {
@@ -36,9 +38,10 @@ impl Query {
         if values.next().is_some() { Err(Repeated) } else { Ok(first) }
     }
 
-    /// All values of a parameter.
+    /// All values of a parameter that has these letters, such as `allowed_groups[]`.
     pub(in crate::http) fn all(&self, name: &str) -> impl Iterator<Item = &str> {
-        self.pairs.iter().filter(move |(other, _)| other == name).map(|(_, value)| value.as_str())
+        let pairs = self.pairs.iter().filter(move |(other, _)| folded(other).eq(folded(name)));
+        pairs.map(|(_, value)| value.as_str())
     }
 
     /// Where to go afterwards. Front proxies paste it in unescaped, so that all behind its first `&` would be lost:
