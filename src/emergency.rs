@@ -106,6 +106,13 @@ enum Event<'a> {
     Refused { user: &'a str, app: &'a str, client: Option<IpAddr> },
 }
 
+/// Since when a password is known to be right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Known {
+    Anew,
+    Already,
+}
+
 impl Emergency {
     /// The door for these people, beside providers that are asked again and again; what is known of them from `before` stays
     /// known. `None` if the system has no randomness.
@@ -192,22 +199,18 @@ impl Emergency {
         let pass = self.pass(shown, app, client);
         let (name, password) = read(shown).ok_or(NotLetIn::Wrong)?;
         let place = self.settings.users.iter().position(|user| user.name == name);
-        if let (Some(place), Some(_)) = (place, self.passes.get(&pass).filter(|until| *until > now)) {
+        if let (Some(place), true) = (place, self.is_known(&pass, now)) {
             self.metrics.emergency_requests.inc();
             return Ok(Arc::clone(&self.people[place]));
         }
-        self.limiter.take(Kind::Emergency, client, now).map_err(NotLetIn::Limited)?;
-        let found = tokio::time::timeout(ADMIT_TIME, self.check(place, password, app)).await;
-        let found = found.unwrap_or(Err(NotLetIn::Busy));
-        if found != Err(NotLetIn::Wrong) {
-            self.limiter.give_back(Kind::Emergency, client);
-        }
-        match found {
-            Ok(place) => {
-                self.passes.insert(pass, now.saturating_add(PASS_SECONDS));
-                self.metrics.emergency_accepted.inc();
+        let found = tokio::time::timeout(ADMIT_TIME, self.check((place, password), app, (pass, client), now));
+        match found.await.unwrap_or(Err(NotLetIn::Busy)) {
+            Ok((place, known)) => {
                 self.metrics.emergency_requests.inc();
-                self.tell(Event::Accepted { user: &name, app: &app.name, client }, now);
+                if known == Known::Anew {
+                    self.metrics.emergency_accepted.inc();
+                    self.tell(Event::Accepted { user: &name, app: &app.name, client }, now);
+                }
                 Ok(Arc::clone(&self.people[place]))
             }
             Err(NotLetIn::Wrong) => {
@@ -242,8 +245,15 @@ impl Emergency {
         });
     }
 
-    /// Whose password it is. An unknown name takes as long as a known one.
-    async fn check(&self, place: Option<usize>, password: Secret, app: &App) -> Result<usize, NotLetIn> {
+    /// Whose password it is. An unknown name takes as long as a known one. Of many requests with one password, as a page makes them
+    /// at once, the first is a try, and the others find what came of it.
+    async fn check(
+        &self,
+        (place, password): (Option<usize>, Secret),
+        app: &App,
+        (pass, client): ([u8; 32], Option<IpAddr>),
+        now: u64,
+    ) -> Result<(usize, Known), NotLetIn> {
         if !self.settings.declared {
             for watched in &self.providers {
                 if app.takes_people_of(watched.issuer()) && !watched.asked_now().await {
@@ -252,16 +262,25 @@ impl Emergency {
             }
         }
         let turn = Arc::clone(&self.place).acquire_owned().await.map_err(|_| NotLetIn::Busy)?;
+        if let (Some(place), true) = (place, self.is_known(&pass, now)) {
+            return Ok((place, Known::Already));
+        }
         let user =
             place.or(Some(0)).and_then(|place| self.settings.users.get(place)).ok_or(NotLetIn::Wrong)?;
+        self.limiter.take(Kind::Emergency, client, now).map_err(NotLetIn::Limited)?;
         let hash = user.hash.clone();
-        let checked = tokio::task::spawn_blocking(move || {
-            // Held to the end, also if nobody waits for it any more.
-            let _turn = turn;
-            hash.is_of(&password)
-        });
-        let right = checked.await.map_err(|_| NotLetIn::Busy)?;
-        place.filter(|_| right).ok_or(NotLetIn::Wrong)
+        // Held to the end, also if nobody waits for it any more.
+        let checked = tokio::task::spawn_blocking(move || (hash.is_of(&password), turn));
+        let (right, _turn) = checked.await.map_err(|_| NotLetIn::Busy)?;
+        let place = place.filter(|_| right).ok_or(NotLetIn::Wrong)?;
+        self.limiter.give_back(Kind::Emergency, client);
+        self.passes.insert(pass, now.saturating_add(PASS_SECONDS));
+        Ok((place, Known::Anew))
+    }
+
+    /// Whether a password was right a moment ago.
+    fn is_known(&self, pass: &[u8; 32], now: u64) -> bool {
+        self.passes.get(pass).is_some_and(|until| until > now)
     }
 
     fn all_of(&self, app: &App, test: fn(&Watched) -> bool) -> bool {

@@ -334,6 +334,21 @@ fn another_site_cannot_use_the_password_that_a_browser_knows() {
     assert_eq!(house.proxied("/page", &[&good, cross, navigate]).status, 200);
 }
 
+/// As a page with many parts asks at once, with fewer tries than parts.
+#[test]
+fn many_requests_with_one_password_are_one_try() {
+    let house = House::new("declared = true");
+    let good = basic("alice", "correct horse");
+    let replies: Vec<Reply> = std::thread::scope(|scope| {
+        let ask = || house.asked("traefik", APP, INSIDE, &[&good]);
+        let asked: Vec<_> = (0..30).map(|_| scope.spawn(ask)).collect();
+        asked.into_iter().map(|one| one.join().expect("an answer")).collect()
+    });
+    assert!(replies.iter().all(|reply| reply.status == 200), "{replies:?}");
+    assert_eq!(house.foregate.metric("foregate_emergency_passwords_total{outcome=\"accepted\"}"), 1.0);
+    assert_eq!(house.foregate.metric("foregate_emergency_requests_total"), 30.0);
+}
+
 #[test]
 fn no_provider_sees_a_password_for_emergencies_and_none_counts_in_clear_text() {
     let house = House::new("[bearer]\naudiences = [\"api\"]\napp_passwords = \"default\"");
