@@ -158,12 +158,13 @@ fn origin<B>(site: &Site, request: &Request<B>) -> Option<String> {
     site.with_origins(|origins| origins.origin_of(&host))
 }
 
-/// What stands for a method that a check does not tell: any, where no rule asks for methods, and else none. Where there is a place to
-/// copy or move something to, it may be one that does.
+/// What stands for a method that a check does not tell: any, where no rule asks for methods, and else none. Where an address is there to copy
+/// or move something to, it may be one that does.
 fn method_untold(site: &Site, host: &[u8], headers: &HeaderMap) -> Option<HeaderValue> {
     let host = parse_host(host).ok()?;
     if !site.gate.policy.minds_methods(&host) {
-        let moves = headers.contains_key("destination");
+        let is_address = |place: &HeaderValue| memchr::memmem::find(place.as_bytes(), b"://").is_some();
+        let moves = headers.get_all("destination").iter().any(is_address);
         return Some(HeaderValue::from_static(if moves { "MOVE" } else { "GET" }));
     }
     tracing::warn!(
