@@ -44,6 +44,7 @@ use cache::Cache;
 use guesses::Guesses;
 pub use names::{IdPrefix, NoName, name_of, parse_name};
 pub use outage::KEYS_FACT;
+use outage::Outage;
 pub use pairing::{Codes, NewPairing, PAIRING_TIME, POLL_EVERY, Polled, Tried, UserCode};
 use renewal::Renewals;
 pub use renewal::{Due, Lease, Renewed};
@@ -139,8 +140,8 @@ pub struct Sessions {
     settings: Settings,
     wanted_claims: Vec<String>,
     metrics: Arc<Metrics>,
-    /// Since when the store has not answered, in Unix seconds; 0 while it does.
-    down_since: Arc<AtomicU64>,
+    /// Whether the store goes on vouching for what is in memory.
+    outage: Arc<Outage>,
     /// Whether all on this store have the same keys, once that is known.
     agreed: Arc<OnceCell<()>>,
     /// Something changed that others are to be told of.
@@ -171,7 +172,7 @@ impl Sessions {
             settings,
             wanted_claims,
             metrics,
-            down_since: Arc::default(),
+            outage: Arc::default(),
             agreed: Arc::default(),
             untold: Arc::default(),
             renewals: Arc::default(),
@@ -191,7 +192,7 @@ impl Sessions {
             settings,
             wanted_claims,
             metrics: Arc::clone(&self.metrics),
-            down_since: Arc::clone(&self.down_since),
+            outage: Arc::clone(&self.outage),
             agreed: Arc::clone(&self.agreed),
             untold: Arc::clone(&self.untold),
             renewals: Arc::clone(&self.renewals),

@@ -8,6 +8,7 @@ use tokio::sync::Notify;
 use tokio::time::{MissedTickBehavior, interval, sleep};
 
 use super::Sessions;
+use super::outage::Voucher;
 use super::store::parts::micros;
 use super::store::{Changes, Location, MOST_CHANGES, SessionId, StoreError};
 
@@ -33,8 +34,13 @@ impl Sessions {
                 () = heard.notified() => SHORT,
                 _ = timer.tick() => LONG,
             };
-            if let Err(error) = self.catch_up(&mut place, reach, clock()).await {
+            let now = clock();
+            let seen = self.catch_up(&mut place, reach, now).await;
+            self.outage.note(Voucher::Changes, &seen, now);
+            if let Err(error) = seen {
                 tracing::debug!(%error, "it cannot be seen what ended elsewhere");
+                // An outage is not to last for as long as nobody would have looked anyway.
+                timer.reset_after(self.every().min(AGAIN));
             }
             if reach == SHORT {
                 // Many words close together are one look.
@@ -124,6 +130,8 @@ const SHORT: Duration = Duration::from_secs(3);
 /// How far the clocks of the servers of one store may lie apart.
 const APART: Duration = Duration::from_secs(1);
 const BREATH: Duration = Duration::from_millis(40);
+/// How soon to look again after a look that failed.
+const AGAIN: Duration = Duration::from_secs(5);
 #[cfg(feature = "sqlite")]
 const FILE_POLL: Duration = Duration::from_secs(1);
 

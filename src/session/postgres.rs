@@ -13,16 +13,20 @@ mod tokens;
 
 use std::error::Error as _;
 use std::io;
+use std::pin::pin;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use deadpool_postgres::{
     ClientWrapper, Manager, ManagerConfig, Object, Pool, PoolError, RecyclingMethod, Runtime, Timeouts,
 };
 use tokio::sync::{Notify, OnceCell};
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::task::JoinSet;
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use tokio_postgres::error::SqlState;
 use tokio_postgres::types::{Json, ToSql, Type};
-use tokio_postgres::{Config, Row as PgRow};
+use tokio_postgres::{CancelToken, Config, Row as PgRow};
+use tokio_postgres_rustls::MakeRustlsConnect;
 
 pub(super) use self::examine::examine;
 use self::listen::Listener;
@@ -40,6 +44,9 @@ use crate::secret::Secret;
 /// The sessions of one PostgreSQL database.
 pub struct PostgresStore {
     pool: Pool,
+    connector: MakeRustlsConnect,
+    /// The connections that are called off and have not ended yet, at most as many as the pool has places.
+    ending: Mutex<JoinSet<()>>,
     listener: Box<Listener>,
     migrated: OnceCell<()>,
     /// Names this process in what it changes, so that it need not read that again.
@@ -55,7 +62,7 @@ impl PostgresStore {
         let listener = Box::new(Listener::new(config.clone(), connector.clone()));
         let manager = Manager::from_config(
             config,
-            connector,
+            connector.clone(),
             // A connection that died in silence is found by the deadline, and its statement sent once more.
             ManagerConfig { recycling_method: RecyclingMethod::Fast },
         );
@@ -66,7 +73,14 @@ impl PostgresStore {
             .runtime(Runtime::Tokio1)
             .build()
             .map_err(|error| StoreError::Unavailable(error.to_string()))?;
-        Ok(Self { pool, listener, migrated: OnceCell::new(), author: super::random()? })
+        Ok(Self {
+            pool,
+            connector,
+            ending: Mutex::default(),
+            listener,
+            migrated: OnceCell::new(),
+            author: super::random()?,
+        })
     }
 
     pub(super) async fn insert(&self, row: &Row) -> Result<Admission, StoreError> {
@@ -368,7 +382,7 @@ impl PostgresStore {
             Ok(Err(error)) if lost_a_race(&error) => Err(Failure::Passing(told(&error))),
             Ok(Err(error)) => Err(Failure::Lasting(told(&error))),
             Err(_) => {
-                self.give_up(client);
+                self.call_off(client);
                 Err(Failure::Lasting(late()))
             }
         }
@@ -391,12 +405,40 @@ impl PostgresStore {
         self.pool.retain(|_, _| false);
     }
 
+    /// Gives up a connection that does not answer, and the idle ones with it. A server that waits for a lock takes no notice of a
+    /// client that has gone, so it is asked to stop, and there is no new connection in the place of this one until it has.
+    fn call_off(&self, client: Object) {
+        // Whoever asked on an idle one may have gone before the answer.
+        let idle = self.pool.retain(|_, _| false).removed;
+        let others: Vec<CancelToken> = idle.iter().map(|other| other.cancel_token()).collect();
+        let connector = self.connector.clone();
+        let mut ending = self.ending.lock().unwrap_or_else(PoisonError::into_inner);
+        while ending.try_join_next().is_some() {}
+        ending.spawn(async move {
+            let end = async {
+                // The answer to nothing comes when all before it has ended.
+                let mut ended = pin!(client.simple_query(""));
+                // A word that comes before the statement it is about is lost.
+                while timeout(WORD_AGAIN, &mut ended).await.is_err() {
+                    let _ = client.cancel_token().cancel_query(connector.clone()).await;
+                }
+            };
+            let others = async {
+                for other in others {
+                    let _ = other.cancel_query(connector.clone()).await;
+                }
+            };
+            let _ = timeout(PATIENCE, async { tokio::join!(end, others) }).await;
+            drop(Object::take(client));
+        });
+    }
+
     /// Brings the tables up to date. A dropped or failed migration is rolled back, and tried again at the next use.
     async fn migrate(&self, deadline: Instant) -> Result<(), StoreError> {
         let mut client = self.connection(deadline).await?;
         let outcome = timeout_at(deadline, migrate(&mut client)).await.unwrap_or_else(|_| Err(late()));
         if outcome.is_err() {
-            self.give_up(client);
+            self.call_off(client);
         }
         outcome
     }
@@ -540,6 +582,10 @@ const CONNECTIONS: usize = 8;
 const CONNECT_TIME: Duration = Duration::from_millis(900);
 /// How long sent data may stay unacknowledged before the connection counts as cut.
 const SILENCE: Duration = Duration::from_secs(5);
+/// How long a server may take to end what is called off, before its place is given to a new connection all the same.
+const PATIENCE: Duration = Duration::from_secs(5);
+/// Between two words to a server that something is called off.
+const WORD_AGAIN: Duration = Duration::from_millis(100);
 /// How long a connection may lie idle before the network is asked whether it still stands.
 const IDLE_TIME: Duration = Duration::from_secs(30);
 

@@ -2,9 +2,9 @@
 
 use std::collections::HashSet;
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use super::outage::Voucher;
 use super::store::{SessionId, StoreError};
 use super::{Session, Sessions, follow};
 
@@ -15,35 +15,56 @@ impl Sessions {
     /// # Errors
     /// [`StoreError`] if the store cannot be asked; the next call makes up for it.
     pub async fn sync(&self, now: u64) -> Result<(), StoreError> {
-        self.sync_tokens(now).await?;
-        let used = self.cache.take_used();
-        self.metrics.sessions_cached.set(i64::try_from(self.cache.len()).unwrap_or(i64::MAX));
-        if used.is_empty() {
-            return self.probe(now).await;
-        }
-        let mut batches = used.chunks(SYNC_BATCH);
-        while let Some(batch) = batches.next() {
-            if let Err(error) = self.sync_batch(batch, now).await {
-                let untold = batch.iter().chain(batches.flatten());
-                untold.for_each(|session| self.cache.note_use(session, 0));
-                return Err(error);
-            }
-        }
-        Ok(())
+        let sessions = self.sync_sessions(now).await;
+        // Whatever becomes of either, the other is told.
+        let tokens = self.sync_tokens(now).await;
+        sessions.and(tokens)
     }
 
-    async fn sync_batch(&self, used: &[Arc<Session>], now: u64) -> Result<(), StoreError> {
-        let ids: Vec<SessionId> = used.iter().map(|session| session.handle.id()).collect();
-        let alive: HashSet<SessionId> = self.ask(self.store.alive(&ids), now).await?.into_iter().collect();
-        let mut seen = Vec::with_capacity(alive.len());
-        for (id, session) in ids.iter().zip(used) {
-            if alive.contains(id) {
-                seen.push((*id, session.last_seen.load(Ordering::Relaxed)));
-            } else {
-                self.cache.forget(id);
+    async fn sync_sessions(&self, now: u64) -> Result<(), StoreError> {
+        let used = self.cache.take_used();
+        self.metrics.sessions_cached.set(i64::try_from(self.cache.len()).unwrap_or(i64::MAX));
+        let living = self.living(&used, now).await;
+        self.outage.note(Voucher::Rows, &living, now);
+        let told = match living {
+            Ok(living) => self.tell(&living, now).await,
+            Err(error) => Err(error),
+        };
+        if told.is_err() {
+            used.iter().for_each(|session| self.cache.note_use(session, 0));
+        }
+        told
+    }
+
+    /// Those of `used` whose rows the store still has; the others are forgotten. Without any it is asked for any answer.
+    async fn living<'s>(&self, used: &'s [Arc<Session>], now: u64) -> Result<Vec<&'s Session>, StoreError> {
+        if used.is_empty() {
+            self.probe(now).await?;
+        }
+        let mut living = Vec::with_capacity(used.len());
+        for batch in used.chunks(SYNC_BATCH) {
+            let ids: Vec<SessionId> = batch.iter().map(|session| session.handle.id()).collect();
+            let alive: HashSet<SessionId> =
+                self.ask(self.store.alive(&ids), now).await?.into_iter().collect();
+            for (id, session) in ids.iter().zip(batch) {
+                if alive.contains(id) {
+                    living.push(&**session);
+                } else {
+                    self.cache.forget(id);
+                }
             }
         }
-        self.ask(self.store.touch(&seen), now).await
+        Ok(living)
+    }
+
+    /// Tells the store when sessions were last used.
+    async fn tell(&self, living: &[&Session], now: u64) -> Result<(), StoreError> {
+        for batch in living.chunks(SYNC_BATCH) {
+            let seen: Vec<(SessionId, u64)> =
+                batch.iter().map(|session| (session.handle.id(), session.last_seen())).collect();
+            self.ask(self.store.touch(&seen), now).await?;
+        }
+        Ok(())
     }
 
     /// Removes rows that have ended, in small batches with pauses, and drops them from memory; then forgets old

@@ -11,7 +11,7 @@ use foregate::browser::{Purpose, Sealer};
 use foregate::identity::Profile;
 use foregate::secret::Secret;
 use foregate::session::store::{Location, PersonKey, Selection};
-use foregate::session::{Created, NewSession, Sessions, Settings};
+use foregate::session::{Created, Made, NewSession, NewToken, Sessions, Settings};
 use foregate::visit::SessionHandle;
 use serde_json::{Value, json};
 use url::Url;
@@ -465,6 +465,61 @@ fn a_row_removed_by_hand_is_no_session_any_more() {
     shared.sql("DELETE FROM foregate_session");
     let (url, shown) = (shared.house.url("app", "/"), cookie(&browser));
     eventually("it is noticed", || shared.house.foregate.check(&url, &[&shown]).status == 401);
+}
+
+#[test]
+fn the_grace_ends_when_one_of_the_tables_that_vouch_for_sessions_cannot_be_read() {
+    for table in ["foregate_session", "foregate_change", "foregate_person"] {
+        let shared = Shared::with("poll = \"1s\"\noutage_grace = \"1s\"", Value::Null);
+        let (foregate, url) = (&shared.house.foregate, shared.house.url("app", "/"));
+        let shown = shared.house.cookie("alice");
+        let status = || foregate.check(&url, &[&shown]).status;
+        assert_eq!(status(), 200, "{table}");
+        shared.sql(&format!("ALTER TABLE {table} RENAME TO hidden"));
+        eventually("the grace ends", || status() == 503);
+        let errors = || foregate.metric("foregate_store_errors_total");
+        let before = errors();
+        eventually("it is asked again", || errors() > before + 1.0);
+        assert_eq!(status(), 503, "{table}: no other answer vouches for a session");
+        shared.sql(&format!("ALTER TABLE hidden RENAME TO {table}"));
+        eventually("sessions count again", || status() == 200);
+        foregate.wait_for_log("the session store answers again");
+        for word in ["the session store does not answer", "the session store answers again"] {
+            assert_eq!(foregate.logged(word), 1, "{table}: {word}");
+        }
+    }
+}
+
+#[test]
+fn changes_that_could_not_be_read_are_soon_looked_for_again() {
+    let shared = Shared::with("poll = \"1h\"\noutage_grace = \"0s\"", Value::Null);
+    let (foregate, url) = (&shared.house.foregate, shared.house.url("app", "/"));
+    let shown = shared.house.cookie("alice");
+    shared.sql("ALTER TABLE foregate_change RENAME TO hidden; NOTIFY foregate_change");
+    eventually("a look fails", || foregate.check(&url, &[&shown]).status == 503);
+    shared.sql("ALTER TABLE hidden RENAME TO foregate_change");
+    eventually("the next one does not", || foregate.check(&url, &[&shown]).status == 200);
+}
+
+#[tokio::test]
+async fn a_row_removed_by_hand_is_noticed_although_uses_of_app_tokens_cannot_be_told() {
+    let url = postgres::shared().fresh().await;
+    let (settings, sealer) = settings_at(Location::Postgres(Secret::new(&url)));
+    let sessions = Sessions::open(settings, sealer, vec![], Default::default()).expect("a store");
+    let now = 1_800_000_000;
+    let Created::Kept(alice) = sessions.create(new_session("alice"), now).await.expect("an answer") else {
+        panic!()
+    };
+    let person = PersonKey { issuer: "i".into(), subject: "alice".into() };
+    let new = NewToken { person, app: "app".into(), name: "t".into(), networks: vec![], expires_at: None };
+    let Made::Token(token) = sessions.make_token(new, now).await.expect("an answer") else { panic!() };
+    let known = sessions.token(&token, now).await.expect("an answer").expect("the token");
+    sessions.note_token_use(&known, now);
+    sessions.note_use(&sessions.find(&alice, now).await.expect("an answer").expect("a session"), now);
+    postgres::run_sql(&url, "ALTER TABLE foregate_token RENAME TO hidden; DELETE FROM foregate_session")
+        .await;
+    assert!(sessions.sync(now).await.is_err());
+    assert!(sessions.find(&alice, now).await.expect("an answer").is_none());
 }
 
 #[test]

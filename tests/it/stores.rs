@@ -998,8 +998,10 @@ mod sqlite_alone {
 #[cfg(feature = "postgres")]
 mod postgres_alone {
     use super::*;
-    use crate::support::postgres::{Postgres, run_sql, shared};
+    use crate::support::postgres::{Postgres, number, run_sql, shared};
     use foregate::secret::Secret;
+    use std::sync::Arc;
+    use std::time::{Duration, Instant};
     use tokio::net::TcpListener;
 
     fn open(url: &str) -> SessionStore {
@@ -1012,6 +1014,37 @@ mod postgres_alone {
             Err(other) => panic!("{other}"),
             Ok(_) => panic!("it is available"),
         }
+    }
+
+    #[tokio::test]
+    async fn a_lock_that_is_held_uses_up_no_connections() {
+        let url = shared().fresh().await;
+        let store = Arc::new(SessionStore::open(&Location::Postgres(Secret::new(&url))).unwrap());
+        store.probe().await.unwrap();
+        let (mut holder, connection) = tokio_postgres::connect(&url, tokio_postgres::NoTls).await.unwrap();
+        let connection = tokio::spawn(connection);
+        let held = holder.transaction().await.unwrap();
+        held.batch_execute("LOCK TABLE foregate_session").await.unwrap();
+        for _ in 0..3 {
+            let mut asked = JoinSet::new();
+            for _ in 0..12 {
+                let store = Arc::clone(&store);
+                asked.spawn(async move { store.probe().await.is_err() });
+            }
+            assert!(asked.join_all().await.into_iter().all(|failed| failed));
+        }
+        let waiting = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() \
+                AND wait_event_type = 'Lock'";
+        let end = Instant::now() + Duration::from_secs(20);
+        while number(&url, waiting).await > 0 {
+            assert!(Instant::now() < end, "they wait on for nobody");
+        }
+        held.rollback().await.unwrap();
+        while store.probe().await.is_err() {
+            assert!(Instant::now() < end, "never well again");
+        }
+        drop(holder);
+        connection.await.unwrap().unwrap();
     }
 
     #[tokio::test]
@@ -1043,7 +1076,7 @@ mod postgres_alone {
     #[tokio::test]
     async fn a_frozen_server_is_unavailable_until_it_thaws() {
         let server = Postgres::start();
-        let store = std::sync::Arc::new(open(&server.url()));
+        let store = Arc::new(open(&server.url()));
         store.insert(&row(1)).await.unwrap();
         server.signal("STOP");
         let mut tasks = JoinSet::new();
@@ -1104,7 +1137,7 @@ mod postgres_alone {
     #[tokio::test]
     async fn connections_that_died_in_the_pool_are_replaced() {
         let url = shared().fresh().await;
-        let store = std::sync::Arc::new(open(&url));
+        let store = Arc::new(open(&url));
         store.insert(&row(1)).await.unwrap();
         for _ in 0..20 {
             let mut tasks = JoinSet::new();
