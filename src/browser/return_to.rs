@@ -69,7 +69,9 @@ impl ReturnTo {
             }
             Some(_) | None => (origins.public_url.clone(), text),
         };
-        Some(Self(with_page(start, rest, origins.theirs)?))
+        // Written anew it may have grown.
+        let url = with_page(start, rest, origins.theirs)?;
+        (url.as_str().len() <= LONGEST).then_some(Self(url))
     }
 
     /// The address for a `Location` header.
@@ -220,6 +222,13 @@ mod tests {
         ] {
             assert_eq!(parse(text).as_deref(), Some(address), "{text}");
         }
+    }
+
+    #[test]
+    fn what_is_too_long_once_it_is_written_anew_is_refused() {
+        let page = |letters: usize| format!("/?{}", "é".repeat(letters));
+        assert!(parse(&page(600)).is_some_and(|address| address.len() < LONGEST));
+        assert_eq!(parse(&page(700)), None);
     }
 
     #[test]
