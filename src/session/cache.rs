@@ -125,6 +125,11 @@ impl Cache {
         used
     }
 
+    /// The sessions that are known and watched, whether or not they are used.
+    pub(super) fn watched(&self) -> Vec<Arc<Session>> {
+        self.watchers.ids().iter().filter_map(|id| self.sessions.get(id)).collect()
+    }
+
     pub(super) fn len(&self) -> usize {
         self.sessions.len()
     }

@@ -32,8 +32,11 @@ impl Sessions {
         };
         if told.is_err() {
             used.iter().for_each(|session| self.cache.note_use(session, 0));
+            return told;
         }
-        told
+        // A socket on which only the app talks is no use of its session.
+        let watched = self.cache.watched();
+        if watched.is_empty() { Ok(()) } else { self.living(&watched, now).await.map(drop) }
     }
 
     /// Those of `used` whose rows the store still has; the others are forgotten. Without any it is asked for any answer.

@@ -51,6 +51,11 @@ impl Watchers {
         Watch { number, ids, news, watchers: Arc::clone(self) }
     }
 
+    /// All that somebody watches.
+    pub(super) fn ids(&self) -> Vec<Id> {
+        self.lock().of.keys().copied().collect()
+    }
+
     /// Tells those who watch one session.
     pub(super) fn wake(&self, id: &Id) {
         let watched = self.lock();

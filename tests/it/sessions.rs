@@ -12,7 +12,7 @@ use foregate::identity::Profile;
 use foregate::secret::Secret;
 use foregate::session::store::{Location, PersonKey, Selection};
 use foregate::session::{Created, Made, NewSession, NewToken, Sessions, Settings};
-use foregate::visit::SessionHandle;
+use foregate::visit::{Credential, SessionHandle};
 use serde_json::{Value, json};
 use url::Url;
 
@@ -520,6 +520,23 @@ async fn a_row_removed_by_hand_is_noticed_although_uses_of_app_tokens_cannot_be_
         .await;
     assert!(sessions.sync(now).await.is_err());
     assert!(sessions.find(&alice, now).await.expect("an answer").is_none());
+}
+
+#[tokio::test]
+async fn whoever_only_watches_learns_of_a_row_that_is_gone_without_a_word() {
+    let url = postgres::shared().fresh().await;
+    let (settings, sealer) = settings_at(Location::Postgres(Secret::new(&url)));
+    let sessions = Sessions::open(settings, sealer, vec![], Default::default()).expect("a store");
+    let now = 1_800_000_000;
+    let Created::Kept(alice) = sessions.create(new_session("alice"), now).await.expect("an answer") else {
+        panic!()
+    };
+    assert!(sessions.find(&alice, now).await.expect("an answer").is_some());
+    let eye = sessions.watch(&Credential::Session(alice, vec![]), None);
+    sessions.sync(now).await.expect("an answer");
+    postgres::run_sql(&url, "DELETE FROM foregate_session").await;
+    sessions.sync(now).await.expect("an answer");
+    tokio::time::timeout(Duration::from_secs(10), eye.news()).await.expect("news");
 }
 
 #[test]
