@@ -59,7 +59,7 @@ impl<'r> Authorization<'r> {
         };
         let is_link = matches!(target.method, Method::GET | Method::HEAD)
             && says(&MODE, "navigate")
-            && !says(&DEST, "iframe");
+            && headers.get_all(DEST).iter().all(|place| place == "document");
         is_elsewhere && !is_link
     }
 

@@ -320,7 +320,9 @@ fn another_site_cannot_use_the_password_that_a_browser_knows() {
         ("POST", &["Origin: null"], false),
         ("DELETE", &[&own, "Origin: http://evil.test"], false),
         ("GET", &[cross, "Sec-Fetch-Mode: no-cors"], false),
+        ("GET", &[cross, navigate, "Sec-Fetch-Dest: document"], true),
         ("GET", &[cross, navigate, "Sec-Fetch-Dest: iframe"], false),
+        ("GET", &[cross, navigate, "Sec-Fetch-Dest: embed"], false),
         ("GET", &["Sec-Fetch-Site: none", cross], false),
     ] {
         for dialect in DIALECTS {
