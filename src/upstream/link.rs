@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::task::Poll;
 use std::time::Duration;
 
-use http::header::{AUTHORIZATION, HOST, HeaderValue, TRANSFER_ENCODING};
+use http::header::{AUTHORIZATION, HOST, HeaderMap, HeaderValue, TRANSFER_ENCODING};
 use http::uri::{Authority, PathAndQuery, Scheme};
 use http::{Request, Response, StatusCode, Uri, Version};
 use hyper::body::{Body as _, Incoming};
@@ -135,7 +135,7 @@ impl One {
             return Err(Unanswered { unsent: Some(request), why: None });
         };
         self.patience.begin();
-        self.bound |= request.headers().get_all(AUTHORIZATION).iter().any(binds);
+        self.bound |= binds(request.headers());
         let mut answer = pin!(sender.try_send_request(request));
         let sent = poll_fn(|cx| match answer.as_mut().poll(cx) {
             Poll::Ready(sent) => Poll::Ready(Some(sent)),
@@ -342,7 +342,7 @@ impl Link {
                     return Err(Unanswered { unsent: Some(request), why: None });
                 };
                 lane.shared.patience.one_more();
-                if request.headers().get_all(AUTHORIZATION).iter().any(binds) {
+                if binds(request.headers()) {
                     // Whoever is on it already stays; nobody else comes.
                     lane.leave();
                 }
@@ -357,10 +357,12 @@ impl Link {
 
 /// Whether somebody proves who they are for the connection, and not for the request alone (RFC 4559 6): behind it, the app would
 /// take every visitor for them.
-fn binds(authorization: &HeaderValue) -> bool {
-    let scheme =
-        authorization.as_bytes().trim_ascii_start().split(u8::is_ascii_whitespace).next().unwrap_or_default();
-    BINDING.iter().any(|one| scheme.eq_ignore_ascii_case(one))
+fn binds(headers: &HeaderMap) -> bool {
+    headers.get_all(AUTHORIZATION).iter().any(|line| {
+        let line = line.as_bytes().trim_ascii_start();
+        let scheme = line.split(u8::is_ascii_whitespace).next().unwrap_or_default();
+        BINDING.iter().any(|one| scheme.eq_ignore_ascii_case(one))
+    })
 }
 
 /// Schemes that servers by Microsoft take so.

@@ -503,13 +503,8 @@ fn changes_that_could_not_be_read_are_soon_looked_for_again() {
 
 #[tokio::test]
 async fn a_row_removed_by_hand_is_noticed_although_uses_of_app_tokens_cannot_be_told() {
-    let url = postgres::shared().fresh().await;
-    let (settings, sealer) = settings_at(Location::Postgres(Secret::new(&url)));
-    let sessions = Sessions::open(settings, sealer, vec![], Default::default()).expect("a store");
     let now = 1_800_000_000;
-    let Created::Kept(alice) = sessions.create(new_session("alice"), now).await.expect("an answer") else {
-        panic!()
-    };
+    let (url, sessions, alice) = with_alice(now).await;
     let person = PersonKey { issuer: "i".into(), subject: "alice".into() };
     let new = NewToken { person, app: "app".into(), name: "t".into(), networks: vec![], expires_at: None };
     let Made::Token(token) = sessions.make_token(new, now).await.expect("an answer") else { panic!() };
@@ -524,13 +519,8 @@ async fn a_row_removed_by_hand_is_noticed_although_uses_of_app_tokens_cannot_be_
 
 #[tokio::test]
 async fn whoever_only_watches_learns_of_a_row_that_is_gone_without_a_word() {
-    let url = postgres::shared().fresh().await;
-    let (settings, sealer) = settings_at(Location::Postgres(Secret::new(&url)));
-    let sessions = Sessions::open(settings, sealer, vec![], Default::default()).expect("a store");
     let now = 1_800_000_000;
-    let Created::Kept(alice) = sessions.create(new_session("alice"), now).await.expect("an answer") else {
-        panic!()
-    };
+    let (url, sessions, alice) = with_alice(now).await;
     assert!(sessions.find(&alice, now).await.expect("an answer").is_some());
     let eye = sessions.watch(&Credential::Session(alice, vec![]), None);
     sessions.sync(now).await.expect("an answer");
@@ -788,6 +778,17 @@ fn settings_at(location: Location) -> (Settings, Arc<Sealer>) {
     };
     let sealer = Arc::new(Sealer::new(&settings.keys).expect("a key"));
     (settings, sealer)
+}
+
+/// A database of PostgreSQL's with one session.
+async fn with_alice(now: u64) -> (String, Sessions, SessionHandle) {
+    let url = postgres::shared().fresh().await;
+    let (settings, sealer) = settings_at(Location::Postgres(Secret::new(&url)));
+    let sessions = Sessions::open(settings, sealer, vec![], Default::default()).expect("a store");
+    let Created::Kept(alice) = sessions.create(new_session("alice"), now).await.expect("an answer") else {
+        panic!()
+    };
+    (url, sessions, alice)
 }
 
 fn new_session(subject: &str) -> NewSession {
